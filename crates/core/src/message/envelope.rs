@@ -1,0 +1,125 @@
+//! Who a message is from and for, with what SMTP says beside (RFC 5321,
+//! RFC 3461, RFC 6152, RFC 6531).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Address, ReversePath};
+
+/// The envelope: reverse-path, recipients, and the parameters of MAIL FROM.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Where notices go.
+    pub sender: ReversePath,
+    /// Who it is for, in the order they were given.
+    pub recipients: Vec<Recipient>,
+    /// How the body is encoded (BODY=).
+    pub body: BodyType,
+    /// Whether addresses or headers may be UTF-8 (SMTPUTF8).
+    pub smtputf8: bool,
+    /// How much of the message a failure notice returns (RET=).
+    pub ret: Option<Ret>,
+    /// The sender's own name for this envelope, decoded (ENVID=).
+    pub envid: Option<String>,
+    /// An explicit next hop that overrides the router.
+    pub next_hop: Option<NextHop>,
+}
+
+impl Envelope {
+    /// An envelope without any parameters.
+    pub fn new(sender: ReversePath, recipients: impl IntoIterator<Item = Address>) -> Self {
+        Envelope {
+            sender,
+            recipients: recipients.into_iter().map(Recipient::new).collect(),
+            ..Envelope::default()
+        }
+    }
+}
+
+/// One recipient with its delivery notification options.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recipient {
+    /// The forward-path.
+    pub address: Address,
+    /// Which notices the sender asked for; none given means failures only.
+    pub notify: Option<Notify>,
+    /// The recipient as it was before any forwarding (ORCPT=).
+    pub original: Option<OriginalRecipient>,
+}
+
+impl Recipient {
+    /// A recipient without options.
+    pub fn new(address: Address) -> Self {
+        Recipient {
+            address,
+            notify: None,
+            original: None,
+        }
+    }
+
+    /// Whether a failure of this recipient is reported (RFC 3461 section 4.1).
+    pub fn wants_failure_notice(&self) -> bool {
+        self.notify.is_none_or(|notify| notify.failure)
+    }
+}
+
+/// NOTIFY= (RFC 3461 section 4.1). All false is `NEVER`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Notify {
+    /// Report successful delivery.
+    pub success: bool,
+    /// Report failure.
+    pub failure: bool,
+    /// Report delay.
+    pub delay: bool,
+}
+
+impl Notify {
+    /// `NOTIFY=NEVER`.
+    pub const NEVER: Notify = Notify {
+        success: false,
+        failure: false,
+        delay: false,
+    };
+}
+
+/// ORCPT= (RFC 3461 section 4.2), decoded.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OriginalRecipient {
+    /// The address type, such as `rfc822` or `utf-8`.
+    pub kind: String,
+    /// The address, decoded from xtext; no control characters.
+    pub address: String,
+}
+
+/// BODY= (RFC 6152, RFC 3030).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum BodyType {
+    /// ASCII lines of at most 1000 octets.
+    #[default]
+    SevenBit,
+    /// Lines with octets above 127.
+    EightBitMime,
+    /// Any octets at all.
+    BinaryMime,
+}
+
+/// RET= (RFC 3461 section 4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Ret {
+    /// Return the whole message.
+    Full,
+    /// Return its headers.
+    Headers,
+}
+
+/// A next hop fixed by hand: the original's `dest_relayer`, `dest_host` and
+/// `dest_port`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct NextHop {
+    /// The relay to use, by name.
+    pub relayer: Option<String>,
+    /// The host to connect to.
+    pub host: Option<String>,
+    /// The port there.
+    pub port: Option<u16>,
+}

@@ -1,0 +1,49 @@
+//! What travels: values only, no behaviour that needs the world.
+//!
+//! A [`Message`] is what an edge took in: client, envelope, contents and the
+//! time. Once stored it becomes one [`StoredMessage`](crate::storage::StoredMessage)
+//! for each destination.
+
+mod address;
+mod client;
+mod content;
+mod envelope;
+mod id;
+mod report;
+mod response;
+
+pub use address::{Address, AddressError, ReversePath};
+pub use client::Client;
+pub use content::Content;
+pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recipient, Ret};
+pub use id::{IdError, MessageId};
+pub use report::Report;
+pub use response::{Class, Code, EnhancedCode, Response};
+
+use crate::world::Timestamp;
+
+/// A message on its way from an edge into the queue: the last place where it
+/// may still be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who handed it in.
+    pub client: Client,
+    /// Who it is from and for.
+    pub envelope: Envelope,
+    /// Its header and body.
+    pub content: Content,
+    /// When it was received.
+    pub timestamp: Timestamp,
+}
+
+impl Message {
+    /// A message received at `timestamp`.
+    pub fn new(client: Client, envelope: Envelope, content: Content, timestamp: Timestamp) -> Self {
+        Message {
+            client,
+            envelope,
+            content,
+            timestamp,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The slimta server.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The durable mail queue: library facade, edges, relays and policies.

@@ -1,0 +1,1 @@
+//! SMTP and LMTP without I/O, both ends: bytes in, steps out.

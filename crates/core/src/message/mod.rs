@@ -1,7 +1,7 @@
 //! What travels: values only, no behaviour that needs the world.
 //!
 //! A [`Message`] is what an edge took in: client, envelope, contents and the
-//! time. Once stored it becomes one [`StoredMessage`](crate::storage::StoredMessage)
+//! time. Once stored it becomes one [`StoredMessage`]
 //! for each destination.
 
 mod address;
@@ -11,6 +11,7 @@ mod envelope;
 mod id;
 mod report;
 mod response;
+mod stored;
 
 pub use address::{Address, AddressError, ReversePath};
 pub use client::Client;
@@ -19,6 +20,7 @@ pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recip
 pub use id::{IdError, MessageId};
 pub use report::Report;
 pub use response::{Class, Code, EnhancedCode, Response};
+pub use stored::{Destination, Priority, StoredMessage, Submission};
 
 use crate::world::Timestamp;
 

@@ -1,0 +1,108 @@
+//! A message as the queue keeps it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Client, Envelope, MessageId, Response};
+use crate::world::Timestamp;
+
+/// What the scheduler groups by: the next hop as the router names it, such as
+/// a domain in lower case or the URL of a smarthost.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Destination(Arc<str>);
+
+impl Destination {
+    /// A destination by name.
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Destination(name.as_ref().into())
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Destination {
+    fn from(name: String) -> Self {
+        Destination(name.into())
+    }
+}
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> String {
+        destination.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+/// Which messages of a destination go first when several are due.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// What mail has unless somebody says otherwise.
+    #[default]
+    Normal,
+    /// When nothing else is due.
+    Low,
+}
+
+/// Everything the queue knows of a message but its contents.
+///
+/// Fields that an attempt changes — recipients, attempts, due, last response —
+/// are only ever changed through a settlement, under a lease.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoredMessage {
+    /// Its id, never used again.
+    pub id: MessageId,
+    /// The id of the first message of its submission, which is what the client
+    /// was told. Messages of one submission share their contents.
+    pub submission: MessageId,
+    /// Where it goes.
+    pub destination: Destination,
+    /// Who handed it in.
+    pub client: Client,
+    /// Who it is from, and the recipients that are still waiting.
+    pub envelope: Envelope,
+    /// When it was received.
+    pub received: Timestamp,
+    /// Size of the contents in bytes.
+    pub size: u64,
+    /// Which goes first.
+    pub priority: Priority,
+    /// How many attempts have failed.
+    pub attempts: u32,
+    /// Not to be attempted before this time.
+    pub due: Timestamp,
+    /// Why an operator holds it back; none if nobody does.
+    pub held: Option<String>,
+    /// The response that deferred it last.
+    pub last_response: Option<Response>,
+}
+
+/// What is stored as one: the messages, one for each destination, that came
+/// from one message taken in, and the contents they share.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Submission {
+    /// One message a destination. The first gives the submission its id.
+    pub messages: Vec<StoredMessage>,
+    /// Their contents.
+    pub content: super::Content,
+}

@@ -1,0 +1,335 @@
+//! One attempt: a leased message goes to the relay bus, its report is judged,
+//! and one commit settles it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::message::{Content, Report, Response, StoredMessage};
+use crate::relay::{Delivery, LeaseSignal};
+use crate::storage::{Lease, Leased, Session, Settled, Settlement, StorageError};
+
+use super::event::Event;
+use super::judge::{Verdict, judge};
+use super::keeper::{keep, reliable_until};
+use super::lanes::Place;
+use super::settle::conclude;
+use super::shared::{Phase, Shared};
+use super::split::split;
+
+/// How long after the end of a lease a result is still offered to the storage:
+/// it counts as long as nobody else has taken the message.
+const SETTLE_GRACE: Duration = Duration::from_secs(600);
+/// How long to wait before offering a result again.
+const SETTLE_DELAY: Duration = Duration::from_secs(1);
+
+/// A leased message that waits for its attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    leased: Leased,
+    /// Known when the message has just been stored; read under the lease else.
+    content: Option<Content>,
+    place: Place,
+    signal: LeaseSignal,
+}
+
+/// How the part of an attempt that can be cut short ended.
+enum Tried {
+    /// The relay said what became of it.
+    Reported(Content, Report),
+    /// Not attempted; the message is given back.
+    HandBack,
+    /// Not attempted, and nothing is known about why: the lease runs out, which
+    /// keeps a message that cannot be read from being tried in a tight loop.
+    LeaveLeased,
+}
+
+impl Attempt {
+    /// For a message whose lease was asked for at `asked` on the monotonic
+    /// clock.
+    pub(super) fn new(
+        shared: &Shared,
+        leased: Leased,
+        content: Option<Content>,
+        place: Place,
+        asked: Duration,
+    ) -> Self {
+        let until = reliable_until(asked, shared.settings.lock_duration);
+        Attempt {
+            leased,
+            content,
+            place,
+            signal: LeaseSignal::until(shared.world().clone(), until),
+        }
+    }
+
+    /// Attempts and settles. Dropping this future leaves the message leased:
+    /// it is due again when the lease ends.
+    pub(super) async fn run(self, shared: &Shared) {
+        let Ok(session) = shared.session().await else {
+            return;
+        };
+        let Leased { lease, message } = self.leased;
+        let message = Arc::new(message);
+        let trying = deliver(
+            shared,
+            &*session,
+            &message,
+            self.content,
+            &self.place,
+            &self.signal,
+        );
+        let keeping = keep(
+            &*session,
+            lease.ticket(),
+            shared.settings.lock_duration,
+            &self.signal,
+            shared.world(),
+        );
+        let tried = tokio::select! {
+            biased;
+            tried = trying => tried,
+            () = shared.reached(Phase::Cut) => Tried::HandBack,
+            never = keeping => match never {},
+        };
+        match tried {
+            Tried::Reported(content, report) => {
+                record(shared, &*session, lease, &message, &content, &report).await;
+            }
+            Tried::HandBack => hand_back(shared, &*session, lease).await,
+            Tried::LeaveLeased => {}
+        }
+    }
+}
+
+/// Waits for a turn, then asks the relay.
+async fn deliver(
+    shared: &Shared,
+    session: &dyn Session,
+    message: &Arc<StoredMessage>,
+    content: Option<Content>,
+    place: &Place,
+    signal: &LeaseSignal,
+) -> Tried {
+    let slot = tokio::select! {
+        biased;
+        slot = place.slot() => slot,
+        () = shared.reached(Phase::Draining) => return Tried::HandBack,
+    };
+    if !signal.is_alive() {
+        return Tried::LeaveLeased;
+    }
+    let content = match content {
+        Some(content) => content,
+        None => match session.contents(message.id).await {
+            Ok(Some(content)) => content,
+            Ok(None) => return Tried::LeaveLeased,
+            Err(error) => {
+                tracing::warn!(id = %message.id, %error, "contents could not be read, trying again later");
+                return Tried::LeaveLeased;
+            }
+        },
+    };
+    shared.observe(&Event::Attempted {
+        id: message.id,
+        destination: message.destination.clone(),
+        attempt: message.attempts.saturating_add(1),
+    });
+    let delivery = Delivery {
+        message: message.clone(),
+        content: content.clone(),
+        lease: signal.clone(),
+    };
+    let report = ask_relay(shared, delivery).await;
+    place.finish(slot, reached(&report));
+    Tried::Reported(content, report)
+}
+
+/// Sends one delivery to the relay bus. Whatever goes wrong on the way is a
+/// failure for now: what became of the message is not known.
+pub(super) async fn ask_relay(shared: &Shared, delivery: Delivery) -> Report {
+    let recipients = delivery.message.envelope.recipients.len();
+    let unknown = |text: &str| Report::all(Response::transient(4, 2, text), recipients);
+    let Some(relay_bus) = &shared.relay_bus else {
+        return unknown("There is no relay");
+    };
+    let asking = relay_bus.send(vec![delivery]);
+    let limit = shared.settings.limits.attempt_time_max;
+    match shared.world().timeout(limit, asking).await {
+        Some(Ok(mut reports)) if reports.len() == 1 => reports.swap_remove(0),
+        Some(Ok(_)) => unknown("The relay gave a wrong number of answers"),
+        Some(Err(error)) => {
+            tracing::warn!(%error, "relay bus failed");
+            unknown("The relay gave no answer")
+        }
+        None => unknown("The attempt took too long"),
+    }
+}
+
+/// Whether the destination answered for at least one recipient with more than
+/// "not now": then its lane may widen.
+fn reached(report: &Report) -> bool {
+    use crate::message::Class::{Permanent, Success};
+    let mut responses = report.responses.iter();
+    responses.any(|response| matches!(response.class(), Success | Permanent))
+}
+
+/// Gives the message back as it was before the attempt.
+async fn hand_back(shared: &Shared, session: &dyn Session, lease: Lease) {
+    match session.unlock(&lease).await {
+        Ok(Settled::Done) => shared.observe(&Event::HandedBack { id: lease.id() }),
+        Ok(Settled::LeaseLost) => {}
+        // It comes back when the lease ends.
+        Err(error) => tracing::warn!(id = %lease.id(), %error, "lease could not be given back"),
+    }
+}
+
+/// Judges the report and commits what follows from it.
+async fn record(
+    shared: &Shared,
+    session: &dyn Session,
+    lease: Lease,
+    message: &StoredMessage,
+    content: &Content,
+    report: &Report,
+) {
+    let settings = &shared.settings;
+    let now = shared.world().now();
+    let verdict = judge(message, report, &*settings.retry, now);
+    if verdict.retry_broken {
+        shared.observe(&Event::RetryBroken { id: message.id });
+    }
+    let remote = report.remote.as_deref();
+    // However it ended, the observer was told.
+    let _ = settle(shared, session, lease, message, content, &verdict, remote).await;
+}
+
+/// Commits a verdict under its lease and tells the observer what happened.
+/// Gives whether it was recorded.
+pub(super) async fn settle(
+    shared: &Shared,
+    session: &dyn Session,
+    lease: Lease,
+    message: &StoredMessage,
+    content: &Content,
+    verdict: &Verdict,
+    remote: Option<&str>,
+) -> Result<Settled, StorageError> {
+    let settings = &shared.settings;
+    let now = shared.world().now();
+    let conclusion = conclude(
+        message,
+        content,
+        verdict,
+        remote,
+        &*settings.bounce,
+        &settings.hostname,
+        now,
+    );
+    let notice = conclusion
+        .bounce
+        .and_then(|bounce| split(bounce, &*settings.router, shared.world(), now));
+    let notice_id = notice
+        .as_ref()
+        .and_then(|n| n.messages.first())
+        .map(|m| m.id);
+    let settlement = Settlement {
+        lease,
+        change: conclusion.change,
+        notices: notice.into_iter().collect(),
+    };
+    let outcome = offer(shared, session, &settlement).await;
+    let delivered = verdict.delivered.len();
+    let id = message.id;
+    match &outcome {
+        Ok(Settled::Done) => {
+            tell(shared, message, verdict, remote, notice_id);
+            for notice in &settlement.notices {
+                shared.observe_received(notice);
+            }
+        }
+        Ok(Settled::LeaseLost) => shared.observe(&Event::LeaseLost { id, delivered }),
+        Err(error) => shared.observe(&Event::Unsettled {
+            id,
+            delivered,
+            error: error.to_string(),
+        }),
+    }
+    outcome
+}
+
+/// Offers a settlement to the storage until it answers, or until there is no
+/// hope left that the lease has not been taken.
+async fn offer(
+    shared: &Shared,
+    session: &dyn Session,
+    settlement: &Settlement,
+) -> Result<Settled, StorageError> {
+    let patience = shared.settings.lock_duration + SETTLE_GRACE;
+    let give_up_at = shared.world().monotonic() + patience;
+    loop {
+        let error = match session.settle(std::slice::from_ref(settlement)).await {
+            Ok(answers) => {
+                // An engine that answers nothing has promised nothing.
+                return Ok(answers.first().copied().unwrap_or(Settled::LeaseLost));
+            }
+            Err(error) => error,
+        };
+        let hopeless = matches!(
+            error,
+            StorageError::Closed | StorageError::Poisoned(_) | StorageError::Invalid(_)
+        );
+        if hopeless || shared.world().monotonic() >= give_up_at {
+            return Err(error);
+        }
+        tracing::warn!(id = %settlement.lease.id(), %error, "result could not be recorded, trying again");
+        shared.world().sleep(SETTLE_DELAY).await;
+    }
+}
+
+/// One event a recipient.
+fn tell(
+    shared: &Shared,
+    message: &StoredMessage,
+    verdict: &Verdict,
+    remote: Option<&str>,
+    notice: Option<crate::message::MessageId>,
+) {
+    let id = message.id;
+    for (recipient, response) in &verdict.delivered {
+        shared.observe(&Event::Delivered {
+            id,
+            recipient: recipient.address.clone(),
+            response: response.clone(),
+            remote: remote.map(str::to_owned),
+            age: shared.world().now().since(message.received),
+        });
+    }
+    if let Some(deferral) = &verdict.deferral {
+        for (recipient, response) in &verdict.deferred {
+            shared.observe(&Event::Deferred {
+                id,
+                recipient: recipient.address.clone(),
+                response: response.clone(),
+                attempts: deferral.attempts,
+                due: deferral.due,
+            });
+        }
+    }
+    for (recipient, response) in &verdict.failed {
+        let (recipient, response) = (recipient.address.clone(), response.clone());
+        shared.observe(&if message.envelope.sender.is_null() {
+            Event::DoubleBounced {
+                id,
+                recipient,
+                response,
+            }
+        } else {
+            Event::Bounced {
+                id,
+                recipient,
+                response,
+                notice,
+            }
+        });
+    }
+}

@@ -1,0 +1,124 @@
+//! The judge: what a report means. Every rule of mail failure is in this file,
+//! and it is pure.
+//!
+//! - 2yz: delivered. Only that.
+//! - 5yz: failed for good.
+//! - 4yz, and everything that proves nothing (no answer, too many answers, a
+//!   code that is no outcome): failed for now; the retry algorithm says when to
+//!   try again, or gives up, and then it is failed for good.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::message::{Class, Recipient, Report, Response, StoredMessage};
+use crate::storage::Deferral;
+use crate::world::Timestamp;
+
+use super::retry::RetryAlgorithm;
+
+/// When a retry algorithm fails, the message waits this long.
+const FALLBACK_DELAY: Duration = Duration::from_secs(300);
+/// A retry further away than this is a mistake of the algorithm.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(3650 * 86_400);
+/// What a response gets when the retry algorithm gives up, as the original
+/// writes it.
+const GIVEN_UP: &str = " (Too many retries)";
+
+/// What becomes of each recipient after an attempt.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verdict {
+    /// The next hop took responsibility.
+    pub delivered: Vec<(Recipient, Response)>,
+    /// Failed for good, or given up.
+    pub failed: Vec<(Recipient, Response)>,
+    /// Failed for now.
+    pub deferred: Vec<(Recipient, Response)>,
+    /// How those that failed for now wait; none if there are none.
+    pub deferral: Option<Deferral>,
+    /// Whether recipients failed because the retry algorithm gave up.
+    pub given_up: bool,
+    /// Whether the retry algorithm panicked or named an impossible time.
+    pub retry_broken: bool,
+}
+
+/// Judges one attempt.
+pub fn judge(
+    message: &StoredMessage,
+    report: &Report,
+    retry: &dyn RetryAlgorithm,
+    now: Timestamp,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    let recipients = &message.envelope.recipients;
+    for (index, recipient) in recipients.iter().enumerate() {
+        let response = outcome(report, index, recipients.len());
+        let pile = match response.class() {
+            Class::Success => &mut verdict.delivered,
+            Class::Permanent => &mut verdict.failed,
+            Class::Transient | Class::Intermediate => &mut verdict.deferred,
+        };
+        pile.push((recipient.clone(), response));
+    }
+    defer_or_give_up(message, retry, now, &mut verdict);
+    verdict
+}
+
+/// The response of one recipient, as far as the report proves anything.
+fn outcome(report: &Report, index: usize, recipients: usize) -> Response {
+    if report.responses.len() > recipients {
+        // Which answer belongs to whom is unknown: none counts.
+        return Response::transient(3, 0, "The relay gave too many answers");
+    }
+    match report.responses.get(index) {
+        Some(response) if response.class() == Class::Intermediate => {
+            Response::transient(3, 0, format!("Unexpected reply: {response}"))
+        }
+        Some(response) => response.clone(),
+        None => Response::transient(3, 0, "The relay gave no answer"),
+    }
+}
+
+/// Asks the retry algorithm about those that failed for now.
+fn defer_or_give_up(
+    message: &StoredMessage,
+    retry: &dyn RetryAlgorithm,
+    now: Timestamp,
+    verdict: &mut Verdict,
+) {
+    let Some((_, response)) = verdict.deferred.first().cloned() else {
+        return;
+    };
+    let mut waiting = message.clone();
+    waiting.attempts = message.attempts.saturating_add(1);
+    waiting.envelope.recipients = verdict.deferred.iter().map(|(r, _)| r.clone()).collect();
+    // A retry algorithm is a stranger's code: its panic must not lose a message.
+    let asked = catch_unwind(AssertUnwindSafe(|| {
+        retry.next_attempt(&waiting, &response, now)
+    }));
+    let due = match asked {
+        Ok(Some(due)) if due <= now.after(RETRY_DELAY_MAX) => Some(due),
+        Ok(None) => None,
+        _ => {
+            verdict.retry_broken = true;
+            Some(now.after(FALLBACK_DELAY))
+        }
+    };
+    match due {
+        Some(due) => {
+            verdict.deferral = Some(Deferral {
+                recipients: waiting.envelope.recipients,
+                attempts: waiting.attempts,
+                due,
+                response,
+            });
+        }
+        None => {
+            verdict.given_up = true;
+            let given_up = verdict.deferred.drain(..).map(|(recipient, mut response)| {
+                response.text.push_str(GIVEN_UP);
+                (recipient, response)
+            });
+            verdict.failed.extend(given_up);
+        }
+    }
+}

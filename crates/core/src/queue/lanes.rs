@@ -1,0 +1,265 @@
+//! Room for attempts: how many messages of each destination are in memory, and
+//! how many of them are attempted at the same time.
+//!
+//! A message first takes a [`Place`], which never waits and bounds what is
+//! leased; then, within its place, a [`Slot`], which waits for its turn. The
+//! number of slots of a destination grows with each success and halves with
+//! each failure. One slow destination fills its own lane and no other.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::message::Destination;
+
+use super::limits::Limits;
+
+/// Destinations that are remembered as failing while nothing of them is in
+/// memory; beyond that they begin anew.
+const FAILING_LANES_MAX: usize = 10_000;
+
+/// The lanes of all destinations.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    limits: Limits,
+    /// Slots over all destinations.
+    attempts: Arc<Semaphore>,
+    /// A std mutex: held for a look-up, never while waiting.
+    lanes: Mutex<Map>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    lanes: BTreeMap<Destination, Lane>,
+    places: usize,
+}
+
+#[derive(Debug)]
+struct Lane {
+    slots: Arc<Semaphore>,
+    /// How many slots there should be.
+    allowed: usize,
+    /// Slots that are to vanish when they are given back.
+    surplus: usize,
+    places: usize,
+}
+
+impl Lanes {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Lanes {
+            limits: limits.clone(),
+            attempts: Arc::new(Semaphore::new(limits.attempts_max.max(1))),
+            lanes: Mutex::default(),
+            freed: Notify::new(),
+        })
+    }
+
+    fn map(&self) -> MutexGuard<'_, Map> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many places are free in the lane of `destination`.
+    pub(super) fn room(&self, destination: &Destination) -> usize {
+        self.free(&self.map(), destination)
+    }
+
+    fn free(&self, map: &Map, destination: &Destination) -> usize {
+        let ahead = self.limits.ahead_factor.max(1);
+        let lane = map.lanes.get(destination);
+        let (allowed, taken) = lane.map_or((self.initial(), 0), |l| (l.allowed, l.places));
+        let overall = self.limits.attempts_max.saturating_mul(ahead);
+        (allowed.saturating_mul(ahead).saturating_sub(taken))
+            .min(overall.saturating_sub(map.places))
+    }
+
+    fn initial(&self) -> usize {
+        let max = self.limits.attempts_per_destination_max.max(1);
+        self.limits.attempts_per_destination_initial.clamp(1, max)
+    }
+
+    /// Takes a place if one is free.
+    pub(super) fn try_enter(self: &Arc<Self>, destination: &Destination) -> Option<Place> {
+        let mut map = self.map();
+        (self.free(&map, destination) > 0).then(|| self.place(&mut map, destination))
+    }
+
+    /// Takes a place whether or not one is free: for callers who bound what
+    /// they take by themselves.
+    pub(super) fn enter(self: &Arc<Self>, destination: &Destination) -> Place {
+        self.place(&mut self.map(), destination)
+    }
+
+    fn place(self: &Arc<Self>, map: &mut Map, destination: &Destination) -> Place {
+        let initial = self.initial();
+        let lane = map
+            .lanes
+            .entry(destination.clone())
+            .or_insert_with(|| Lane {
+                slots: Arc::new(Semaphore::new(initial)),
+                allowed: initial,
+                surplus: 0,
+                places: 0,
+            });
+        lane.places += 1;
+        map.places += 1;
+        Place {
+            lanes: self.clone(),
+            destination: destination.clone(),
+            slots: lane.slots.clone(),
+        }
+    }
+
+    /// Completes when a place was given back since the last time.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+}
+
+/// The right of one message to be in memory.
+#[derive(Debug)]
+pub(super) struct Place {
+    lanes: Arc<Lanes>,
+    destination: Destination,
+    slots: Arc<Semaphore>,
+}
+
+/// The right of one message to be attempted now.
+#[derive(Debug)]
+pub(super) struct Slot {
+    lane: Option<OwnedSemaphorePermit>,
+    _overall: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// Waits for a turn. The semaphores are never closed, so both permits are
+    /// always there.
+    pub(super) async fn slot(&self) -> Slot {
+        let lane = self.slots.clone().acquire_owned().await.ok();
+        let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
+        Slot {
+            lane,
+            _overall: overall,
+        }
+    }
+
+    /// Ends an attempt, and lets the lane learn from it.
+    pub(super) fn finish(&self, mut slot: Slot, reached: bool) {
+        let mut map = self.lanes.map();
+        let Some(lane) = map.lanes.get_mut(&self.destination) else {
+            return;
+        };
+        if reached {
+            lane.widen(self.lanes.limits.attempts_per_destination_max);
+        } else {
+            lane.narrow();
+        }
+        if lane.surplus > 0
+            && let Some(permit) = slot.lane.take()
+        {
+            lane.surplus -= 1;
+            permit.forget();
+        }
+    }
+}
+
+impl Lane {
+    fn widen(&mut self, allowed_max: usize) {
+        if self.allowed >= allowed_max {
+            return;
+        }
+        self.allowed += 1;
+        if self.surplus > 0 {
+            self.surplus -= 1;
+        } else {
+            self.slots.add_permits(1);
+        }
+    }
+
+    fn narrow(&mut self) {
+        let allowed = (self.allowed / 2).max(1);
+        let fewer = self.allowed - allowed;
+        self.allowed = allowed;
+        // Free slots vanish at once, taken ones when they are given back.
+        self.surplus += fewer - self.slots.forget_permits(fewer);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut map = self.lanes.map();
+        map.places = map.places.saturating_sub(1);
+        let initial = self.lanes.initial();
+        let crowded = map.lanes.len() > FAILING_LANES_MAX;
+        if let Some(lane) = map.lanes.get_mut(&self.destination) {
+            lane.places = lane.places.saturating_sub(1);
+            if lane.places == 0 && (lane.allowed >= initial || crowded) {
+                map.lanes.remove(&self.destination);
+            }
+        }
+        drop(map);
+        self.lanes.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn lanes() -> Arc<Lanes> {
+        Lanes::new(&Limits {
+            attempts_max: 4,
+            attempts_per_destination_initial: 2,
+            attempts_per_destination_max: 3,
+            ahead_factor: 2,
+            ..Limits::default()
+        })
+    }
+
+    fn to(name: &str) -> Destination {
+        Destination::new(name)
+    }
+
+    #[tokio::test]
+    async fn places_are_bounded_by_destination_and_overall() {
+        let lanes = lanes();
+        let a: Vec<_> = (0..9).filter_map(|_| lanes.try_enter(&to("a"))).collect();
+        assert_eq!(a.len(), 4);
+        let b: Vec<_> = (0..9).filter_map(|_| lanes.try_enter(&to("b"))).collect();
+        assert_eq!(b.len(), 4);
+        assert_eq!(lanes.room(&to("c")), 0);
+        drop(a);
+        assert_eq!(lanes.room(&to("a")), 4);
+        lanes.freed().await;
+    }
+
+    #[tokio::test]
+    async fn a_full_lane_leaves_the_others_free() {
+        let lanes = lanes();
+        let a = lanes.enter(&to("a"));
+        let _held = (a.slot().await, a.slot().await);
+        assert!(a.slot().now_or_never().is_none());
+        assert!(lanes.enter(&to("b")).slot().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn slots_grow_with_success_and_shrink_with_failure() {
+        let lanes = lanes();
+        let place = lanes.enter(&to("a"));
+        for _ in 0..5 {
+            place.finish(place.slot().await, true);
+        }
+        let slots = [place.slot().await, place.slot().await, place.slot().await];
+        assert!(
+            place.slot().now_or_never().is_none(),
+            "never above the most"
+        );
+        for slot in slots {
+            place.finish(slot, false);
+        }
+        let _only = place.slot().await;
+        assert!(place.slot().now_or_never().is_none(), "one is left");
+    }
+}

@@ -1,0 +1,42 @@
+//! The bounds within which a queue works.
+
+use std::time::Duration;
+
+/// Bounds. Whatever is beyond them waits in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Attempts at the same time, over all destinations. Default 500.
+    pub attempts_max: usize,
+    /// Attempts at the same time for a destination that is new or failed last.
+    /// Default 5; each success allows one more.
+    pub attempts_per_destination_initial: usize,
+    /// Attempts at the same time for one destination. Default 20.
+    pub attempts_per_destination_max: usize,
+    /// Messages of one destination that are leased and wait in memory for their
+    /// attempt, as a multiple of the attempts allowed. Default 4.
+    pub ahead_factor: usize,
+    /// Messages that [`retry`](super::Queue::retry) takes at once. Default 1000.
+    pub retry_batch_max: usize,
+    /// Requests that are being stored at the same time. Default 2000.
+    pub intakes_max: usize,
+    /// The longest time that one attempt may take. Default 30 minutes.
+    pub attempt_time_max: Duration,
+    /// How long a shutdown waits for attempts before it cuts them and hands
+    /// their messages back. Default 30 seconds.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            attempts_max: 500,
+            attempts_per_destination_initial: 5,
+            attempts_per_destination_max: 20,
+            ahead_factor: 4,
+            retry_batch_max: 1000,
+            intakes_max: 2000,
+            attempt_time_max: Duration::from_secs(30 * 60),
+            drain_time_max: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Runs a queue: accepts, schedules, and ends in good order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+
+use crate::bus;
+use crate::message::{Message, Response};
+use crate::storage::{Session, StorageError};
+
+use super::claim::claim_due;
+use super::error::QueueError;
+use super::shared::{Phase, Shared};
+use super::work::Work;
+
+/// Least time between two looks at what is due: many small commits do not
+/// become as many looks.
+const ROUND_TIME_MIN: Duration = Duration::from_millis(5);
+/// Longest time without a look, because the wall clock may jump.
+const ROUND_TIME_MAX: Duration = Duration::from_secs(30);
+/// Time between looks while due mail waits for room.
+const BLOCKED_TIME_MAX: Duration = Duration::from_secs(1);
+/// Wait after the storage failed.
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
+/// How long handing back may take once attempts are cut.
+const HAND_BACK_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Runs until `shutdown` completes and all work has ended.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), QueueError> {
+    let stopping = async {
+        shutdown.await;
+        shared.phase.send_replace(Phase::Draining);
+    };
+    let (intakes, attempts, ()) = tokio::join!(intake(&shared), schedule(&shared), stopping);
+    finish(&shared, intakes, attempts).await;
+    if let Ok(session) = shared.session().await {
+        session.close().await;
+    }
+    Ok(())
+}
+
+/// Takes requests from the edge bus until the shutdown, then what is left in it.
+async fn intake(shared: &Arc<Shared>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let Some(edge_bus) = &shared.edge_bus else {
+        return tasks;
+    };
+    let intakes_max = shared.settings.limits.intakes_max.max(1);
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.reached(Phase::Draining) => break,
+            Some(ended) = tasks.join_next() => report_panic(ended),
+            accepted = accept(shared, &**edge_bus), if tasks.len() < intakes_max => match accepted {
+                Some(work) => drop(tasks.spawn(work.run())),
+                None => break,
+            },
+        }
+    }
+    while let Some(Some(work)) = accept(shared, &**edge_bus).now_or_never() {
+        tasks.spawn(work.run());
+    }
+    tasks
+}
+
+async fn accept(
+    shared: &Arc<Shared>,
+    edge_bus: &dyn bus::Server<Message, Response>,
+) -> Option<Work> {
+    let (messages, reply) = edge_bus.accept().await.ok()?.into_parts();
+    Some(Work::store_all(shared.clone(), messages, reply))
+}
+
+/// Claims what is due and attempts it, until the shutdown.
+async fn schedule(shared: &Arc<Shared>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if shared.relay_bus.is_none() {
+        return tasks;
+    }
+    let mut seen = 0;
+    while shared.phase() == Phase::Running {
+        while let Some(ended) = tasks.try_join_next() {
+            report_panic(ended);
+        }
+        // Never cut a round: what it has just leased must reach its attempt.
+        if let Err(error) = round(shared, &mut tasks, &mut seen).await {
+            tracing::error!(%error, "due mail could not be claimed, trying again");
+            shared.world().sleep(FAILURE_DELAY).await;
+        }
+    }
+    tasks
+}
+
+/// One look at what is due, then a wait until looking again is worth it.
+async fn round(
+    shared: &Arc<Shared>,
+    tasks: &mut JoinSet<()>,
+    seen: &mut u64,
+) -> Result<(), StorageError> {
+    let session = shared.session().await?;
+    let attempts_max = shared.settings.limits.attempts_max.max(1);
+    let claimed = claim_due(shared, attempts_max, |d| shared.lanes.room(d)).await?;
+    let found = !claimed.attempts.is_empty();
+    for attempt in claimed.attempts {
+        let shared = shared.clone();
+        tasks.spawn(async move { attempt.run(&shared).await });
+    }
+    shared.world().sleep(ROUND_TIME_MIN).await;
+    if found {
+        return Ok(());
+    }
+    let pause = pause(shared, &*session, claimed.blocked).await?;
+    tokio::select! {
+        biased;
+        () = shared.reached(Phase::Draining) => {}
+        generation = session.changed(*seen) => *seen = generation?,
+        () = shared.lanes.freed(), if claimed.blocked => {}
+        () = shared.world().sleep(pause) => {}
+    }
+    Ok(())
+}
+
+/// How long nothing will become due.
+async fn pause(
+    shared: &Shared,
+    session: &dyn Session,
+    blocked: bool,
+) -> Result<Duration, StorageError> {
+    if blocked {
+        return Ok(BLOCKED_TIME_MAX);
+    }
+    let next = session.next_due().await?;
+    let pause = next.map_or(ROUND_TIME_MAX, |due| due.since(shared.world().now()));
+    Ok(pause.min(ROUND_TIME_MAX))
+}
+
+/// Lets what runs come to its end for a while, then cuts it and hands its
+/// messages back.
+async fn finish(shared: &Shared, mut intakes: JoinSet<()>, mut attempts: JoinSet<()>) {
+    let world = shared.world();
+    let ending = async {
+        while let Some(ended) = intakes.join_next().await {
+            report_panic(ended);
+        }
+        while let Some(ended) = attempts.join_next().await {
+            report_panic(ended);
+        }
+    };
+    let mut ending = Box::pin(ending);
+    let drain_time_max = shared.settings.limits.drain_time_max;
+    if world.timeout(drain_time_max, &mut ending).await.is_some() {
+        return;
+    }
+    shared.phase.send_replace(Phase::Cut);
+    if world
+        .timeout(HAND_BACK_TIME_MAX, &mut ending)
+        .await
+        .is_none()
+    {
+        tracing::warn!("some messages could not be handed back; their leases run out");
+    }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "an attempt panicked; its message is due again when its lease ends");
+    }
+}

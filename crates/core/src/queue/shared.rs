@@ -1,0 +1,95 @@
+//! What a queue and all of its work have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, watch};
+
+use crate::bus;
+use crate::message::{BounceBuilder, Message, Report, Response, Submission};
+use crate::relay::{Delivery, Router};
+use crate::storage::{Session, Storage, StorageError};
+use crate::world::World;
+
+use super::event::{Event, Observer};
+use super::lanes::Lanes;
+use super::limits::Limits;
+use super::retry::RetryAlgorithm;
+
+/// What can be set on a queue. Work that was accepted keeps the settings of
+/// its time.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) world: World,
+    pub(super) retry: Arc<dyn RetryAlgorithm>,
+    pub(super) bounce: Arc<dyn BounceBuilder>,
+    pub(super) router: Arc<dyn Router>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) hostname: String,
+    pub(super) lock_duration: Duration,
+    pub(super) limits: Limits,
+}
+
+/// How far a shutdown has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Phase {
+    /// Everything is done.
+    Running,
+    /// No attempt begins any more; those that run may finish.
+    Draining,
+    /// Attempts are cut and their messages handed back.
+    Cut,
+}
+
+/// What a queue and its work share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) edge_bus: Option<Arc<dyn bus::Server<Message, Response>>>,
+    pub(super) relay_bus: Option<Arc<dyn bus::Client<Delivery, Report>>>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) session: Arc<OnceCell<Arc<dyn Session>>>,
+    pub(super) phase: Arc<watch::Sender<Phase>>,
+}
+
+impl Shared {
+    pub(super) fn world(&self) -> &World {
+        &self.settings.world
+    }
+
+    /// The queue's own session, opened when it is first needed.
+    pub(super) async fn session(&self) -> Result<Arc<dyn Session>, StorageError> {
+        let session = self.session.get_or_try_init(|| self.storage.connect());
+        session.await.cloned()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Completes once the shutdown has come as far as `phase`.
+    pub(super) async fn reached(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
+        // The sender lives in self, so this cannot fail.
+        let _ = phases.wait_for(|now| *now >= phase).await;
+    }
+
+    pub(super) fn observe(&self, event: &Event) {
+        self.settings.observer.observe(event);
+    }
+
+    /// One event a message of a submission that was just stored.
+    pub(super) fn observe_received(&self, submission: &Submission) {
+        for message in &submission.messages {
+            self.observe(&Event::Received {
+                id: message.id,
+                submission: message.submission,
+                sender: message.envelope.sender.clone(),
+                destination: message.destination.clone(),
+                recipients: message.envelope.recipients.len(),
+                size: message.size,
+            });
+        }
+    }
+}

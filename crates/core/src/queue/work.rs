@@ -1,0 +1,169 @@
+//! Work: what [`accept`](super::Queue::accept) and [`retry`](super::Queue::retry)
+//! hand out.
+//!
+//! It is returned, not spawned: the caller decides when, where and whether it
+//! runs, and a test that drops it has simulated a crash.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use crate::bus::Reply;
+use crate::message::{EnhancedCode, Message, Response, Submission};
+use crate::storage::{FirstLeases, StorageError};
+
+use super::attempt::Attempt;
+use super::lanes::Place;
+use super::shared::{Phase, Shared};
+use super::split::split;
+
+/// Something to do, in two steps: store, then attempt. Running it does both.
+#[must_use = "work does nothing until it is run"]
+pub struct Work {
+    shared: Arc<Shared>,
+    step: Step,
+}
+
+enum Step {
+    /// Messages from the edge that are not stored yet.
+    Store {
+        messages: Vec<Message>,
+        reply: Reply<Response>,
+    },
+    /// Leased messages that wait for their attempt.
+    Attempt(Vec<Attempt>),
+}
+
+impl Work {
+    pub(super) fn store_all(
+        shared: Arc<Shared>,
+        messages: Vec<Message>,
+        reply: Reply<Response>,
+    ) -> Self {
+        Work {
+            shared,
+            step: Step::Store { messages, reply },
+        }
+    }
+
+    pub(super) fn attempt_all(shared: Arc<Shared>, attempts: Vec<Attempt>) -> Self {
+        Work {
+            shared,
+            step: Step::Attempt(attempts),
+        }
+    }
+
+    /// Stores, answers the edge, attempts, settles.
+    pub async fn run(self) {
+        self.store().await.attempt().await;
+    }
+
+    /// The first step alone: stores each message and answers the edge, one
+    /// response a message in their order. What is left of the work is to
+    /// attempt what could be leased.
+    ///
+    /// One failure never fails the others. The edge may be gone by then: what
+    /// is stored stays stored.
+    pub async fn store(self) -> Work {
+        let (messages, reply) = match self.step {
+            Step::Store { messages, reply } => (messages, reply),
+            Step::Attempt(_) => return self,
+        };
+        let storing = messages.into_iter().map(|m| store_one(&self.shared, m));
+        let (responses, attempts): (Vec<_>, Vec<_>) = join_all(storing).await.into_iter().unzip();
+        if let Err(error) = reply.send(responses) {
+            tracing::error!(%error, "edge bus could not be answered");
+        }
+        Work {
+            step: Step::Attempt(attempts.into_iter().flatten().collect()),
+            shared: self.shared,
+        }
+    }
+
+    /// The second step alone, without storing: attempts what is leased.
+    pub async fn attempt(self) {
+        if let Step::Attempt(attempts) = self.step {
+            join_all(attempts.into_iter().map(|a| a.run(&self.shared))).await;
+        }
+    }
+}
+
+/// Stores one message, split by destination, and leases what there is room to
+/// attempt at once.
+async fn store_one(shared: &Shared, message: Message) -> (Response, Vec<Attempt>) {
+    let settings = &shared.settings;
+    let due = shared.world().now();
+    let Some(submission) = split(message, &*settings.router, shared.world(), due) else {
+        let no_recipients = Some(EnhancedCode::new(5, 5, 1));
+        return (
+            Response::new(554, no_recipients, "No recipients"),
+            Vec::new(),
+        );
+    };
+    match store(shared, submission.clone()).await {
+        Ok(attempts) => {
+            shared.observe_received(&submission);
+            (queued(&submission), attempts)
+        }
+        Err(error) => {
+            tracing::error!(%error, "message could not be stored");
+            (not_queued(&error), Vec::new())
+        }
+    }
+}
+
+async fn store(shared: &Shared, submission: Submission) -> Result<Vec<Attempt>, StorageError> {
+    let session = shared.session().await?;
+    let places = places(shared, &submission);
+    let content = submission.content.clone();
+    let lease = (!places.is_empty()).then_some(FirstLeases {
+        count: places.len(),
+        lease: shared.settings.lock_duration,
+    });
+    let asked = shared.world().monotonic();
+    let leased = session.store(submission, lease).await?;
+    let attempts = leased.into_iter().zip(places);
+    Ok(attempts
+        .map(|(leased, place)| Attempt::new(shared, leased, Some(content.clone()), place, asked))
+        .collect())
+}
+
+/// A place for each message from the first on, as far as there is room. The
+/// store is the overflow: what gets no place is due, and the scheduler claims
+/// it later.
+fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
+    if shared.relay_bus.is_none() || shared.phase() != Phase::Running {
+        return Vec::new();
+    }
+    let destinations = submission.messages.iter().map(|m| &m.destination);
+    destinations
+        .map_while(|destination| shared.lanes.try_enter(destination))
+        .collect()
+}
+
+/// What the client hears when its message is safe.
+fn queued(submission: &Submission) -> Response {
+    let id = submission
+        .messages
+        .first()
+        .map(|m| m.submission.to_string());
+    let text = format!("Message queued as {}", id.as_deref().unwrap_or_default());
+    Response {
+        data: id,
+        ..Response::success(6, 0, text)
+    }
+}
+
+/// What the client hears when it is not: to try again, without internals.
+fn not_queued(error: &StorageError) -> Response {
+    let (code, subject, detail) = match error {
+        StorageError::Full(_) => (452, 3, 1),
+        _ => (450, 3, 0),
+    };
+    let enhanced = Some(EnhancedCode::new(4, subject, detail));
+    let text = format!("Message queuing failed: {}", error.class());
+    Response {
+        data: Some(error.class().to_owned()),
+        ..Response::new(code, enhanced, text)
+    }
+}

@@ -5,6 +5,7 @@
 //! for each destination.
 
 mod address;
+mod bounce;
 mod client;
 mod content;
 mod envelope;
@@ -14,6 +15,7 @@ mod response;
 mod stored;
 
 pub use address::{Address, AddressError, ReversePath};
+pub use bounce::{Bounce, BounceBuilder, Failure};
 pub use client::Client;
 pub use content::Content;
 pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recipient, Ret};

@@ -1,1 +1,378 @@
-//! queue.
+//! The queue: stores what the edge bus brings, attempts it at once over the
+//! relay bus, tries again what failed for now, and bounces what failed for
+//! good.
+//!
+//! [`Queue`] has the nine functions of the seed under their names: [`Queue::new`],
+//! [`Queue::set_retry_algorithm`], [`Queue::set_bounce_builder`],
+//! [`Queue::set_lock_duration`], [`Queue::get_deferred_messages`],
+//! [`Queue::get_all_messages`], [`Queue::try_relay`], [`Queue::accept`] and
+//! [`Queue::retry`]. [`Queue::run`] stands over them.
+//!
+//! # Promises
+//! - A message that was answered `250` is delivered, bounced or still stored,
+//!   whatever happens.
+//! - Only the holder of a valid lease attempts a message, and its result is
+//!   recorded in one commit that is refused if the lease was lost.
+//! - A recipient is delivered when the next hop said 2yz for it, and never else.
+
+mod attempt;
+mod browse;
+mod claim;
+mod direct;
+mod error;
+mod event;
+mod judge;
+mod keeper;
+mod lanes;
+mod limits;
+mod retry;
+mod run;
+mod settle;
+mod shared;
+mod split;
+mod unlock;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, watch};
+
+use crate::bus;
+use crate::message::{
+    Bounce, BounceBuilder, Content, Message, MessageId, Report, Response, StoredMessage,
+};
+use crate::relay::{Delivery, LeaseSignal, Router};
+use crate::storage::{Filter, Leased, Session, Settled, Storage};
+use crate::world::{Timestamp, World};
+
+pub use browse::Pages;
+pub use direct::{Direct, serve_relay};
+pub use error::QueueError;
+pub use event::{Event, Log, Observer};
+pub use judge::{Verdict, judge};
+pub use limits::Limits;
+pub use retry::{RetryAlgorithm, Schedule, ScheduleError};
+pub use split::ByDomain;
+pub use work::Work;
+
+use claim::claim_due;
+use shared::{Phase, Settings, Shared};
+
+/// Default of [`Queue::set_lock_duration`].
+const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
+
+/// Requests from the edge service arrive on this bus.
+pub type EdgeBus = Arc<dyn bus::Server<Message, Response>>;
+/// Requests to the relay service go out on this bus.
+pub type RelayBus = Arc<dyn bus::Client<Delivery, Report>>;
+
+/// A queue. Cheap to clone; clones made after a setting was changed share it,
+/// and all share the storage session.
+#[derive(Clone)]
+pub struct Queue {
+    shared: Arc<Shared>,
+}
+
+/// What [`Queue::try_relay`] answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Tried {
+    /// What the relay said.
+    Report(Report),
+    /// The message could not be locked: another session holds it, or it is
+    /// gone. The relay was not asked.
+    Locked,
+}
+
+/// What [`Queue::bounce`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bounced {
+    /// The message is gone; its sender is told, unless there is none.
+    Done,
+    /// The message could not be locked: it is being attempted, or gone.
+    Locked,
+}
+
+/// # The seed's nine functions
+impl Queue {
+    /// A queue that receives requests on `edge_bus`, keeps them in `storage`
+    /// and has them attempted over `relay_bus` (the seed's `new`).
+    ///
+    /// Either bus may be absent: without a relay bus the queue only stores,
+    /// without an edge bus it only tries what is stored. The defaults are the
+    /// seed's: the first transient failure bounces, bounces have the null
+    /// reverse-path and the original's client, and a lock lasts 120 seconds.
+    pub fn new(
+        edge_bus: Option<EdgeBus>,
+        relay_bus: Option<RelayBus>,
+        storage: Arc<dyn Storage>,
+    ) -> Self {
+        let limits = Limits::default();
+        let hostname = "localhost".to_owned();
+        let settings = Settings {
+            world: World::system(),
+            retry: Arc::new(Schedule::none()),
+            bounce: Arc::new(Bounce),
+            router: Arc::new(ByDomain {
+                local_domain: hostname.clone(),
+            }),
+            observer: Arc::new(Log),
+            hostname,
+            lock_duration: LOCK_DURATION_DEFAULT,
+            limits: limits.clone(),
+        };
+        Queue {
+            shared: Arc::new(Shared {
+                settings,
+                edge_bus,
+                relay_bus,
+                storage,
+                lanes: lanes::Lanes::new(&limits),
+                session: Arc::new(OnceCell::new()),
+                phase: Arc::new(watch::Sender::new(Phase::Running)),
+            }),
+        }
+    }
+
+    fn settings(&mut self) -> &mut Settings {
+        &mut Arc::make_mut(&mut self.shared).settings
+    }
+
+    /// Sets when a message that failed for now is tried again: a [`Schedule`],
+    /// or any closure of message and response that gives a time, or none to
+    /// bounce (the seed's `set_retry_algorithm`).
+    pub fn set_retry_algorithm(&mut self, algorithm: impl RetryAlgorithm) {
+        self.settings().retry = Arc::new(algorithm);
+    }
+
+    /// Sets what builds bounces (the seed's `set_bounce_builder`).
+    pub fn set_bounce_builder(&mut self, builder: impl BounceBuilder + 'static) {
+        self.settings().bounce = Arc::new(builder);
+    }
+
+    /// Sets how long a lock lasts unless it is renewed, which happens at each
+    /// third of it while an attempt works (the seed's `set_lock_duration`).
+    /// Zero is refused.
+    pub fn set_lock_duration(&mut self, duration: Duration) -> Result<(), QueueError> {
+        if duration.is_zero() {
+            let why = "the lock duration must be longer than zero";
+            return Err(QueueError::Setting(why.to_owned()));
+        }
+        self.settings().lock_duration = duration;
+        Ok(())
+    }
+
+    /// Messages that wait for an attempt (the seed's `get_deferred_messages`):
+    /// neither held nor leased, with `timestamp` only those due at that time or
+    /// before. Fresh messages count, for they are due now.
+    pub fn get_deferred_messages(
+        &self,
+        session: &Arc<dyn Session>,
+        timestamp: Option<Timestamp>,
+    ) -> Pages {
+        let filter = Filter {
+            due_by: Some(timestamp.unwrap_or(Timestamp::MAX)),
+            ..Filter::default()
+        };
+        Pages::new(session.clone(), filter)
+    }
+
+    /// All stored messages (the seed's `get_all_messages`).
+    pub fn get_all_messages(&self, session: &Arc<dyn Session>) -> Pages {
+        Pages::new(session.clone(), Filter::default())
+    }
+
+    /// Attempts one delivery and gives the relay's answer (the seed's
+    /// `try_relay`). Nothing is recorded: attempts, due time and the message
+    /// itself stay as they are.
+    ///
+    /// With a session the message is attempted only if it can be locked, as it
+    /// is read under the lock, and unlocked afterwards, also when the attempt
+    /// is cancelled.
+    pub async fn try_relay(
+        &self,
+        message: &StoredMessage,
+        content: &Content,
+        session: Option<&Arc<dyn Session>>,
+    ) -> Result<Tried, QueueError> {
+        if self.shared.relay_bus.is_none() {
+            return Err(QueueError::NoRelay);
+        }
+        match session {
+            None => {
+                let report = self.ask(message.clone(), content.clone(), LeaseSignal::unleased());
+                Ok(Tried::Report(report.await))
+            }
+            Some(session) => self.try_locked(message.id, session).await,
+        }
+    }
+
+    /// Waits for a request from the edge bus and gives the work of storing and
+    /// attempting it (the seed's `accept`). Stores nothing itself, so that it
+    /// can be called again at once. Cancel-safe.
+    pub async fn accept(&self) -> Result<Work, QueueError> {
+        let edge_bus = self.shared.edge_bus.as_ref().ok_or(QueueError::NoEdge)?;
+        let transaction = edge_bus.accept().await.map_err(|_| QueueError::NoEdge)?;
+        let (messages, reply) = transaction.into_parts();
+        Ok(Work::store_all(self.shared.clone(), messages, reply))
+    }
+
+    /// Leases what is due, at most [`Limits::retry_batch_max`] messages, and
+    /// gives the work of attempting it; none when nothing is due (the seed's
+    /// `retry`). Never waits for mail to become due.
+    pub async fn retry(&self) -> Result<Option<Work>, QueueError> {
+        if self.shared.relay_bus.is_none() {
+            return Err(QueueError::NoRelay);
+        }
+        let batch_max = self.shared.settings.limits.retry_batch_max;
+        let mut attempts = Vec::new();
+        // Each look takes some of every destination: look until nothing is left.
+        loop {
+            let left = batch_max.saturating_sub(attempts.len());
+            let claimed = claim_due(&self.shared, left, |_| usize::MAX).await?;
+            if claimed.attempts.is_empty() {
+                break;
+            }
+            attempts.extend(claimed.attempts);
+        }
+        Ok((!attempts.is_empty()).then(|| Work::attempt_all(self.shared.clone(), attempts)))
+    }
+}
+
+/// # Beyond the seed
+impl Queue {
+    /// Replaces the machine's clock and randomness.
+    #[must_use]
+    pub fn with_world(mut self, world: World) -> Self {
+        self.settings().world = world;
+        self
+    }
+
+    /// As [`Queue::set_retry_algorithm`].
+    #[must_use]
+    pub fn with_retry_algorithm(mut self, algorithm: impl RetryAlgorithm) -> Self {
+        self.set_retry_algorithm(algorithm);
+        self
+    }
+
+    /// Sets how recipients are split by destination. Default: by their domain.
+    #[must_use]
+    pub fn with_router(mut self, router: impl Router) -> Self {
+        self.settings().router = Arc::new(router);
+        self
+    }
+
+    /// Sets who watches events. Default: [`Log`].
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.settings().observer = Arc::new(observer);
+        self
+    }
+
+    /// Sets the name of this host in notices, and where mail for `postmaster`
+    /// without a domain goes. Default: `localhost`.
+    #[must_use]
+    pub fn with_hostname(mut self, hostname: impl Into<String>) -> Self {
+        self.settings().hostname = hostname.into();
+        self
+    }
+
+    /// Sets the bounds within which the queue works.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.lanes = lanes::Lanes::new(&limits);
+        shared.settings.limits = limits;
+        self
+    }
+
+    /// Runs the queue: accepts, claims what is due, attempts, and renews
+    /// leases, until `shutdown` completes. Then it takes what is left in the
+    /// edge bus, lets attempts finish for [`Limits::drain_time_max`], and hands
+    /// back what is still not done. Stop the edges first.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<(), QueueError> {
+        run::run(self.shared.clone(), shutdown).await
+    }
+
+    /// Gives a message up by an operator's word: all of its recipients fail
+    /// with `response`, the sender gets the bounce, and the message is gone, in
+    /// one commit.
+    pub async fn bounce(
+        &self,
+        session: &Arc<dyn Session>,
+        id: MessageId,
+        response: Response,
+    ) -> Result<Bounced, QueueError> {
+        let lease = self.shared.settings.lock_duration;
+        let Some(Leased { lease, message }) = session.lock(id, lease).await? else {
+            return Ok(Bounced::Locked);
+        };
+        let guard = unlock::Unlock::new(session.clone(), lease);
+        let Some(content) = session.contents(id).await? else {
+            return Ok(Bounced::Locked);
+        };
+        let failed = message.envelope.recipients.iter().cloned();
+        let verdict = Verdict {
+            failed: failed
+                .map(|recipient| (recipient, response.clone()))
+                .collect(),
+            ..Verdict::default()
+        };
+        let Some(lease) = guard.keep() else {
+            return Ok(Bounced::Locked);
+        };
+        let settled = attempt::settle(
+            &self.shared,
+            &**session,
+            lease,
+            &message,
+            &content,
+            &verdict,
+            None,
+        );
+        match settled.await? {
+            Settled::Done => Ok(Bounced::Done),
+            Settled::LeaseLost => Ok(Bounced::Locked),
+        }
+    }
+
+    async fn ask(&self, message: StoredMessage, content: Content, lease: LeaseSignal) -> Report {
+        let delivery = Delivery {
+            message: Arc::new(message),
+            content,
+            lease,
+        };
+        attempt::ask_relay(&self.shared, delivery).await
+    }
+
+    async fn try_locked(
+        &self,
+        id: MessageId,
+        session: &Arc<dyn Session>,
+    ) -> Result<Tried, QueueError> {
+        let world = self.shared.world();
+        let duration = self.shared.settings.lock_duration;
+        let asked = world.monotonic();
+        let Some(Leased { lease, message }) = session.lock(id, duration).await? else {
+            return Ok(Tried::Locked);
+        };
+        let ticket = lease.ticket();
+        let guard = unlock::Unlock::new(session.clone(), lease);
+        let Some(content) = session.contents(id).await? else {
+            return Ok(Tried::Locked);
+        };
+        let signal = LeaseSignal::until(world.clone(), keeper::reliable_until(asked, duration));
+        let keeping = keeper::keep(&**session, ticket, duration, &signal, world);
+        let report = tokio::select! {
+            biased;
+            report = self.ask(message, content, signal.clone()) => report,
+            never = keeping => match never {},
+        };
+        guard.unlock().await;
+        Ok(Tried::Report(report))
+    }
+}

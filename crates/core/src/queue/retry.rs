@@ -248,7 +248,7 @@ impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
-        let fits = |unit: &&(u64, char)| seconds >= unit.0 && seconds % unit.0 == 0;
+        let fits = |unit: &&(u64, char)| seconds >= unit.0 && seconds.is_multiple_of(unit.0);
         match units.iter().find(fits) {
             Some((unit, letter)) => write!(f, "{}{letter}", seconds / unit),
             None => write!(f, "{seconds}s"),

@@ -122,3 +122,92 @@ fn defer_or_give_up(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{
+        Address, Client, Destination, Envelope, MessageId, Priority, ReversePath,
+    };
+    use crate::queue::Schedule;
+    use crate::world::World;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn message(recipients: &[&str]) -> StoredMessage {
+        let id = MessageId::new(&World::simulated(NOW, 1));
+        let recipients = recipients.iter().map(|r| r.parse::<Address>().unwrap());
+        StoredMessage {
+            id,
+            submission: id,
+            destination: Destination::new("example.org"),
+            client: Client::default(),
+            envelope: Envelope::new(ReversePath::Null, recipients),
+            received: NOW,
+            size: 0,
+            priority: Priority::Normal,
+            attempts: 2,
+            due: NOW,
+            held: None,
+            last_response: None,
+        }
+    }
+
+    fn judged(codes: &[u16], retry: impl RetryAlgorithm) -> Verdict {
+        let message = message(&["a@example.org", "b@example.org", "c@example.org"]);
+        let responses = codes.iter().map(|c| Response::new(*c, None, "said"));
+        let report = Report {
+            responses: responses.collect(),
+            remote: None,
+        };
+        judge(&message, &report, &retry, NOW)
+    }
+
+    fn names(pile: &[(Recipient, Response)]) -> String {
+        pile.iter().map(|(r, _)| &r.address.as_str()[..1]).collect()
+    }
+
+    #[test]
+    fn each_recipient_has_its_own_outcome() {
+        let in_an_hour = NOW.after(Duration::from_secs(3600));
+        let verdict = judged(&[250, 550, 451], move |m: &StoredMessage, r: &Response| {
+            assert_eq!((m.attempts, r.code.get()), (3, 451));
+            Some(in_an_hour)
+        });
+        assert_eq!(names(&verdict.delivered), "a");
+        assert_eq!(names(&verdict.failed), "b");
+        assert_eq!(names(&verdict.deferred), "c");
+        let deferral = verdict.deferral.unwrap();
+        assert_eq!((deferral.attempts, deferral.due), (3, in_an_hour));
+        assert_eq!(deferral.recipients.len(), 1);
+    }
+
+    #[test]
+    fn giving_up_fails_what_was_deferred() {
+        let verdict = judged(&[250, 451, 421], Schedule::none());
+        assert_eq!(names(&verdict.failed), "bc");
+        assert!(verdict.given_up && verdict.deferral.is_none());
+        let text = &verdict.failed[0].1.text;
+        assert!(text.ends_with(" (Too many retries)"), "{text}");
+    }
+
+    #[test]
+    fn what_proves_nothing_is_never_delivered_and_never_final() {
+        let soon = |_: &StoredMessage, _: &Response| Some(NOW);
+        assert_eq!(names(&judged(&[250, 250], soon).deferred), "c");
+        assert_eq!(names(&judged(&[], soon).deferred), "abc");
+        assert_eq!(names(&judged(&[250; 4], soon).deferred), "abc");
+        assert_eq!(names(&judged(&[354, 250, 250], soon).deferred), "a");
+    }
+
+    #[test]
+    fn a_broken_retry_algorithm_neither_loses_nor_bounces() {
+        let five_minutes = NOW.after(FALLBACK_DELAY);
+        let panics = |_: &StoredMessage, _: &Response| -> Option<Timestamp> { panic!("bug") };
+        let verdict = judged(&[451; 3], panics);
+        assert!(verdict.retry_broken);
+        assert_eq!(verdict.deferral.unwrap().due, five_minutes);
+        let never = |_: &StoredMessage, _: &Response| Some(Timestamp::MAX);
+        assert_eq!(judged(&[451; 3], never).deferral.unwrap().due, five_minutes);
+    }
+}

@@ -255,3 +255,7 @@ impl fmt::Display for Written {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "retry_tests.rs"]
+mod tests;

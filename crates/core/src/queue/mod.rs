@@ -33,9 +33,6 @@ mod split;
 mod unlock;
 mod work;
 
-#[cfg(test)]
-mod tests;
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

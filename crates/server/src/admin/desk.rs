@@ -1,0 +1,179 @@
+//! Does what operators ask, a bounded page at a time.
+
+use std::sync::Arc;
+
+use slimta_core::message::{EnhancedCode, MessageId, Response};
+use slimta_core::queue::{Bounced, Queue, QueueError};
+use slimta_core::storage::{self, Action, Page, Session};
+use slimta_core::world::World;
+
+use super::protocol::{Acted, Contents, Id, Listed, Part, Reply, Request, Unread, Verb, Which};
+use super::view::{MessageView, StatsView};
+
+/// Most messages of a page.
+const PAGE_MESSAGES_MAX: usize = 100;
+/// Most messages that are changed in one commit.
+const ACT_MESSAGES_MAX: usize = 500;
+
+/// Where operators are served: a session of their own, and the queue that
+/// knows how to bounce.
+pub(crate) struct Desk {
+    queue: Queue,
+    session: Arc<dyn Session>,
+    world: World,
+}
+
+impl Desk {
+    /// A desk in front of `session`. `queue` must keep its messages in the
+    /// same storage.
+    pub(crate) fn new(queue: Queue, session: Arc<dyn Session>, world: World) -> Self {
+        Desk {
+            queue,
+            session,
+            world,
+        }
+    }
+
+    /// Does one request.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Reply, QueueError> {
+        match request {
+            Request::List { which, after } => self.list(&which, after).await.map(Reply::Listed),
+            Request::Stats => self.stats().await.map(Reply::Stats),
+            Request::Contents { id, part } => self.contents(id, part).await.map(Reply::Contents),
+            Request::Act { which, verb, after } => {
+                self.act(&which, &verb, after).await.map(Reply::Acted)
+            }
+        }
+    }
+
+    /// Ends its session; what waits in the storage stays.
+    pub(crate) async fn close(&self) {
+        self.session.close().await;
+    }
+
+    async fn list(&self, which: &Which, after: Option<Id>) -> Result<Listed, QueueError> {
+        let page = Page {
+            after: after.map(|id| id.0),
+            limit: PAGE_MESSAGES_MAX,
+        };
+        let listing = self.session.list(&which.filter(), page).await?;
+        let unreadable = listing.unreadable.into_iter();
+        Ok(Listed {
+            messages: listing.messages.iter().map(MessageView::from).collect(),
+            unreadable: unreadable
+                .map(|u| Unread {
+                    id: Id(u.id),
+                    reason: u.reason,
+                })
+                .collect(),
+            next: listing.next.map(Id),
+        })
+    }
+
+    async fn stats(&self) -> Result<StatsView, QueueError> {
+        let stats = self.session.stats().await?;
+        Ok(StatsView::new(&stats, self.world.now()))
+    }
+
+    async fn contents(&self, id: Id, part: Part) -> Result<Contents, QueueError> {
+        let content = self.session.contents(id.0).await?;
+        Ok(content.map(|content| match part {
+            Part::Header => content.header_bytes().to_vec(),
+            Part::Whole => content.to_vec(),
+        }))
+    }
+
+    async fn act(
+        &self,
+        which: &Which,
+        verb: &Verb,
+        after: Option<Id>,
+    ) -> Result<Acted, QueueError> {
+        let action = match verb {
+            Verb::Retry => Action::SetDue(self.world.now()),
+            Verb::Hold { reason } => Action::Hold(reason.clone()),
+            Verb::Release => Action::Release,
+            Verb::Delete => Action::Delete,
+            Verb::Bounce { reason } => return self.bounce(which, reason, after).await,
+        };
+        let page = Page {
+            after: after.map(|id| id.0),
+            limit: ACT_MESSAGES_MAX,
+        };
+        let acted = self.session.act(&which.filter(), page, &action).await?;
+        for id in &acted.changed {
+            audit(*id, verb);
+        }
+        Ok(Acted {
+            changed: acted.changed.into_iter().map(Id).collect(),
+            leased: acted.leased,
+            next: acted.next.map(Id),
+        })
+    }
+
+    async fn bounce(
+        &self,
+        which: &Which,
+        reason: &str,
+        after: Option<Id>,
+    ) -> Result<Acted, QueueError> {
+        let page = Page {
+            after: after.map(|id| id.0),
+            limit: PAGE_MESSAGES_MAX,
+        };
+        let listing = self.session.list(&which.filter(), page).await?;
+        let mut acted = Acted {
+            next: listing.next.map(Id),
+            ..Acted::default()
+        };
+        for listed in listing
+            .messages
+            .iter()
+            .filter(|listed| is_meant(which, listed))
+        {
+            let id = listed.message.id;
+            match self
+                .queue
+                .bounce(&self.session, id, given_up(reason))
+                .await?
+            {
+                Bounced::Done => {
+                    audit(
+                        id,
+                        &Verb::Bounce {
+                            reason: reason.to_owned(),
+                        },
+                    );
+                    acted.changed.push(Id(id));
+                }
+                Bounced::Locked => acted.leased += 1,
+            }
+        }
+        Ok(acted)
+    }
+}
+
+/// Notices are given up only by their id or by their reverse-path: else a walk
+/// through many messages would meet the notices that it has just caused, and
+/// throw them away.
+fn is_meant(which: &Which, listed: &storage::Listed) -> bool {
+    which.id.is_some() || which.sender.is_some() || !listed.message.envelope.sender.is_null()
+}
+
+/// What the recipients of a bounced message fail with (RFC 3463: 5.7.0, other
+/// security or policy status).
+fn given_up(reason: &str) -> Response {
+    Response::new(554, Some(EnhancedCode::new(5, 7, 0)), reason)
+}
+
+/// One line a message that an operator changed, so that nothing ever leaves the
+/// queue without a trace.
+fn audit(id: MessageId, verb: &Verb) {
+    match verb {
+        Verb::Retry => tracing::info!(%id, "made due by operator"),
+        Verb::Hold { reason } => tracing::info!(%id, reason, "held by operator"),
+        Verb::Release => tracing::info!(%id, "released by operator"),
+        Verb::Delete => tracing::info!(%id, "deleted by operator"),
+        Verb::Bounce { reason } => tracing::info!(%id, reason, "bounced by operator"),
+    }
+}

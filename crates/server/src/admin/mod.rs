@@ -1,0 +1,20 @@
+//! What operators can ask of a queue, and how they reach it: beside a running
+//! server through its admin socket, or in the store itself when nobody has it
+//! open.
+//!
+//! Both ways end at the same [`Desk`], so they cannot answer differently.
+
+mod desk;
+mod door;
+mod protocol;
+mod socket;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use desk::Desk;
+pub(crate) use door::Door;
+pub(crate) use protocol::{Id, Listed, Part, Reply, Request, StateName, Verb, Which};
+pub(crate) use socket::{AdminSocket, socket_path};
+pub(crate) use view::{MessageView, StatsView};

@@ -1,0 +1,193 @@
+//! The admin socket of a running server.
+//!
+//! Whoever may open the socket file is an operator: it has mode 0600 and lies
+//! in the storage's directory, which only its owner may enter. One request a
+//! connection; sizes, times and the number of connections are bounded.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slimta_core::world::World;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::desk::Desk;
+use super::protocol::{ANSWER_BYTES_MAX, Answer, Asked, REQUEST_BYTES_MAX, Reply, VERSION};
+use crate::failure::Failure;
+
+/// Its name in the storage's directory.
+const SOCKET_NAME: &str = "admin.sock";
+/// Longest path of a Unix socket, which the system keeps in 108 bytes with a
+/// zero at the end.
+const PATH_BYTES_MAX: usize = 107;
+/// Operators served at the same time; others wait.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a request may take to arrive, and its answer to be read.
+const TRANSFER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Wait after a connection could not be taken, as when no file can be opened.
+const ACCEPT_FAILURE_DELAY: Duration = Duration::from_millis(100);
+
+/// Where the admin socket of a storage in `directory` lies.
+pub(crate) fn socket_path(directory: &Path) -> PathBuf {
+    directory.join(SOCKET_NAME)
+}
+
+/// A listening admin socket. Its file goes with it.
+pub(crate) struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl AdminSocket {
+    /// Listens at `path`. A socket file that lies there already is replaced:
+    /// the caller has the storage to itself, so the file is what a crashed
+    /// server left behind.
+    pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
+        check_length(path)?;
+        let failed = |error: io::Error| {
+            Failure::Usage(format!(
+                "cannot listen on the admin socket {}: {error}",
+                path.display()
+            ))
+        };
+        remove_stale(path).map_err(failed)?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let owner_only = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, owner_only).map_err(failed)?;
+        Ok(AdminSocket {
+            listener,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Serves until the future is dropped.
+    pub(crate) async fn serve(&self, desk: Arc<Desk>, world: World) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "admin socket could not take a connection");
+                    world.sleep(ACCEPT_FAILURE_DELAY).await;
+                    continue;
+                }
+            };
+            let (desk, world) = (desk.clone(), world.clone());
+            tokio::spawn(async move {
+                // An operator who hangs up is no event.
+                let _ = serve_one(stream, &desk, &world).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // Left behind it would only be replaced by the next server.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Says what is wrong with a path that the system would only call invalid.
+pub(super) fn check_length(path: &Path) -> Result<(), Failure> {
+    let length = path.as_os_str().len();
+    if length <= PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "the path of the admin socket has {length} bytes, but at most {PATH_BYTES_MAX} are \
+         possible: {}; keep the storage in a shorter path, or name one with --admin-socket",
+        path.display()
+    )))
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is a file of that name that is not a socket",
+        )),
+    }
+}
+
+async fn serve_one(stream: UnixStream, desk: &Desk, world: &World) -> Option<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = Vec::new();
+    let mut reading = BufReader::new(reading.take(REQUEST_BYTES_MAX as u64));
+    let read = reading.read_until(b'\n', &mut line);
+    world.timeout(TRANSFER_TIME_MAX, read).await?.ok()?;
+    let (answer, contents) = answer(&line, desk).await;
+    let writing = async {
+        writing.write_all(&answer).await?;
+        writing.write_all(&contents).await?;
+        writing.shutdown().await
+    };
+    world.timeout(TRANSFER_TIME_MAX, writing).await?.ok()
+}
+
+/// The line of an answer, and the contents that follow it.
+async fn answer(line: &[u8], desk: &Desk) -> (Vec<u8>, Vec<u8>) {
+    let mut contents = Vec::new();
+    let answer = match understand(line) {
+        Err(why) => Answer::Failed(why),
+        Ok(asked) => match desk.ask(asked.request).await {
+            Err(error) => Answer::Failed(error.to_string()),
+            Ok(Reply::Listed(listed)) => Answer::Listed(listed),
+            Ok(Reply::Stats(stats)) => Answer::Stats(stats),
+            Ok(Reply::Acted(acted)) => Answer::Acted(acted),
+            Ok(Reply::Contents(None)) => Answer::Missing,
+            Ok(Reply::Contents(Some(found))) => {
+                contents = found;
+                Answer::Contents {
+                    bytes: contents.len() as u64,
+                }
+            }
+        },
+    };
+    (written(&answer), contents)
+}
+
+fn understand(line: &[u8]) -> Result<Asked, String> {
+    let Some(line) = line.strip_suffix(b"\n") else {
+        return Err(format!(
+            "a request is one line of at most {REQUEST_BYTES_MAX} bytes"
+        ));
+    };
+    // The version first: words of another version need not make sense.
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let versioned: Versioned =
+        serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
+    if versioned.version != VERSION {
+        let theirs = versioned.version;
+        return Err(format!(
+            "this server speaks version {VERSION} of the admin socket, not {theirs}"
+        ));
+    }
+    serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))
+}
+
+fn written(answer: &Answer) -> Vec<u8> {
+    let line = serde_json::to_vec(answer).unwrap_or_default();
+    let fits = !line.is_empty() && line.len() < ANSWER_BYTES_MAX;
+    let mut line = if fits {
+        line
+    } else {
+        br#"{"failed":"the answer is too long"}"#.to_vec()
+    };
+    line.push(b'\n');
+    line
+}

@@ -1,0 +1,111 @@
+//! Messages and counts as operators see them: in JSON, and behind the tables.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use slimta_core::storage::{Listed, State, Stats};
+use slimta_core::world::Timestamp;
+
+/// A message with where it stands. Times are RFC 3339, UTC.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MessageView {
+    /// Its id.
+    pub(crate) id: String,
+    /// The id that the client was told: that of the first message of the
+    /// submission.
+    pub(crate) submission: String,
+    /// Its reverse-path; empty for the null reverse-path.
+    pub(crate) sender: String,
+    /// Those that still wait.
+    pub(crate) recipients: Vec<String>,
+    /// Where it goes.
+    pub(crate) destination: String,
+    /// Size of the contents in bytes.
+    pub(crate) size: u64,
+    /// `active`, `deferred` or `held`.
+    pub(crate) state: String,
+    /// How many attempts have failed.
+    pub(crate) attempts: u32,
+    /// When it was received.
+    pub(crate) received_at: String,
+    /// When it is attempted next; null while it is held or attempted.
+    pub(crate) next_attempt_at: Option<String>,
+    /// What deferred it last, such as `450 4.2.0 Greylisted`.
+    pub(crate) last_response: Option<String>,
+    /// Why an operator holds it back.
+    pub(crate) hold_reason: Option<String>,
+    /// When the lock on it ends unless it is renewed; null if nobody has it.
+    pub(crate) locked_until: Option<String>,
+    /// Who handed it in, if that is known.
+    pub(crate) client_ip: Option<String>,
+}
+
+impl From<&Listed> for MessageView {
+    fn from(listed: &Listed) -> Self {
+        let message = &listed.message;
+        let waits = message.held.is_none() && listed.lease.is_none();
+        let recipients = message.envelope.recipients.iter();
+        MessageView {
+            id: message.id.to_string(),
+            submission: message.submission.to_string(),
+            sender: message.envelope.sender.as_str().to_owned(),
+            recipients: recipients.map(|r| r.address.as_str().to_owned()).collect(),
+            destination: message.destination.to_string(),
+            size: message.size,
+            state: shown_state(listed.state()).to_owned(),
+            attempts: message.attempts,
+            received_at: message.received.rfc3339(),
+            next_attempt_at: waits.then(|| message.due.rfc3339()),
+            last_response: message.last_response.as_ref().map(ToString::to_string),
+            hold_reason: message.held.clone(),
+            locked_until: listed.lease.as_ref().map(|lease| lease.end.rfc3339()),
+            client_ip: message.client.ip.map(|ip| ip.to_string()),
+        }
+    }
+}
+
+/// The name of a state.
+pub(crate) fn shown_state(state: State) -> &'static str {
+    match state {
+        State::Active => "active",
+        State::Deferred => "deferred",
+        State::Held => "held",
+    }
+}
+
+/// Counts.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StatsView {
+    /// All messages but the quarantined.
+    pub(crate) messages: u64,
+    /// Being attempted, or never attempted yet.
+    pub(crate) active: u64,
+    /// Failed for now.
+    pub(crate) deferred: u64,
+    /// Held by an operator.
+    pub(crate) held: u64,
+    /// Unreadable, kept aside.
+    pub(crate) quarantined: u64,
+    /// Size of the contents in bytes, shared contents once.
+    pub(crate) bytes: u64,
+    /// How long ago the oldest message was received, in seconds; 0 if there is
+    /// none.
+    pub(crate) oldest_age_seconds: u64,
+}
+
+impl StatsView {
+    pub(super) fn new(stats: &Stats, now: Timestamp) -> Self {
+        let age = stats
+            .oldest
+            .map_or(Duration::ZERO, |oldest| now.since(oldest));
+        StatsView {
+            messages: stats.messages,
+            active: stats.active,
+            deferred: stats.deferred,
+            held: stats.held,
+            quarantined: stats.quarantined,
+            bytes: stats.bytes,
+            oldest_age_seconds: age.as_secs(),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `slimta queue`: what an operator looks at and does.
+//!
+//! Works beside a running server, and on a store that nobody has open. It
+//! walks the queue a page at a time, however long it is.
+
+mod act;
+mod show;
+mod table;
+mod walk;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use slimta_core::message::MessageId;
+
+use crate::admin::{Part, Reply, Request, StateName, Verb, Which};
+use crate::assemble;
+use crate::commands::block_on;
+use crate::config::{self, Options};
+use crate::failure::Failure;
+use crate::output::{self, Lines};
+
+use act::Target;
+use walk::Walk;
+
+/// Look at the queue and act on it.
+///
+/// Asks the server that has the storage open, or opens it when none runs.
+#[derive(Args, Debug)]
+pub(crate) struct QueueCommand {
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    ask: Ask,
+}
+
+/// Where the queue is: the options of `slimta serve` that say so.
+#[derive(Args, Debug)]
+struct Place {
+    /// The storage, as for `slimta serve` [default: embedded:./slimta-data]
+    #[arg(long, value_name = "URL", global = true)]
+    storage: Option<String>,
+    /// The admin socket, if it is not in the directory of the storage
+    #[arg(long, value_name = "PATH", global = true)]
+    admin_socket: Option<PathBuf>,
+    /// Read both from the server's configuration
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Ask {
+    /// List messages, in the order in which they came
+    List(Filters),
+    /// Show a message, or all of a submission: envelope, state, last response,
+    /// header
+    Show {
+        /// The message or submission
+        #[arg(value_name = "ID")]
+        id: MessageId,
+        /// Print the whole message, header and body, and nothing else
+        #[arg(long)]
+        content: bool,
+    },
+    /// Count
+    Stats,
+    /// Make messages due now; with nothing said, all
+    Retry {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Hold messages back until they are released
+    Hold {
+        #[command(flatten)]
+        target: Target,
+        /// Why, for whoever looks later
+        #[arg(long, value_name = "TEXT", default_value = "Held by the operator")]
+        reason: String,
+    },
+    /// Let held messages go
+    Release {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove messages; nobody is told
+    Delete {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give messages up and tell their senders
+    Bounce {
+        #[command(flatten)]
+        target: Target,
+        /// What the senders are told
+        #[arg(long, value_name = "TEXT", default_value = "Given up by the operator")]
+        reason: String,
+    },
+}
+
+/// Which messages: those that fit all that is said.
+#[derive(Args, Debug, Default, Clone)]
+struct Filters {
+    /// Those that are active, deferred or held
+    #[arg(long, value_name = "STATE")]
+    state: Option<StateName>,
+    /// Those for this destination: a domain, or the URL of a smarthost
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// Those with this reverse-path; empty for the null reverse-path
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Option<String>,
+    /// Those that wait for this recipient
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<String>,
+}
+
+impl Filters {
+    fn which(&self) -> Which {
+        Which {
+            id: None,
+            state: self.state,
+            destination: self.destination.clone(),
+            sender: self.sender.as_deref().map(without_brackets),
+            recipient: self.recipient.as_deref().map(without_brackets),
+        }
+    }
+}
+
+/// `<a@b>` and `<>` are how logs show what is stored as `a@b` and nothing.
+fn without_brackets(text: &str) -> String {
+    let bare = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'));
+    bare.unwrap_or(text).to_owned()
+}
+
+impl QueueCommand {
+    /// Runs it.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let place = config::place(Options {
+            config: self.place.config,
+            storage: self.place.storage,
+            admin_socket: self.place.admin_socket,
+            ..Options::default()
+        })?;
+        block_on(async {
+            let door = assemble::door(&place).await?;
+            let done = self.ask.run(&door, self.json).await;
+            door.close().await;
+            done
+        })?
+    }
+}
+
+impl Ask {
+    async fn run(self, door: &crate::admin::Door, json: bool) -> Result<(), Failure> {
+        match self {
+            Ask::List(filters) => list(Walk::new(door, filters.which()), json).await,
+            Ask::Show { id, content } => {
+                let part = if content { Part::Whole } else { Part::Header };
+                show::show(door, id, part, json).await
+            }
+            Ask::Stats => {
+                let Reply::Stats(stats) = door.ask(Request::Stats).await? else {
+                    return Err(strange());
+                };
+                output::line(if json {
+                    to_json(&stats)?
+                } else {
+                    table::stats(&stats)
+                })
+            }
+            Ask::Retry { target } => act::act(door, target.or_all(), Verb::Retry, json).await,
+            Ask::Hold { target, reason } => {
+                act::act(door, target.some()?, Verb::Hold { reason }, json).await
+            }
+            Ask::Release { target } => act::act(door, target.some()?, Verb::Release, json).await,
+            Ask::Delete { target } => act::act(door, target.some()?, Verb::Delete, json).await,
+            Ask::Bounce { target, reason } => {
+                act::act(door, target.some()?, Verb::Bounce { reason }, json).await
+            }
+        }
+    }
+}
+
+async fn list(mut walk: Walk<'_>, json: bool) -> Result<(), Failure> {
+    let mut shown = 0_u64;
+    while let Some(page) = walk.next().await? {
+        let mut lines = Lines::new();
+        for message in &page.messages {
+            if json {
+                lines.put(to_json(message)?)?;
+            } else {
+                if shown == 0 {
+                    lines.put(table::HEAD)?;
+                }
+                lines.put(table::row(message))?;
+            }
+            shown += 1;
+        }
+        lines.finish()?;
+        for unread in &page.unreadable {
+            eprintln!(
+                "slimta: message {} cannot be read: {}",
+                unread.id.0, unread.reason
+            );
+        }
+    }
+    if shown == 0 && !json {
+        output::line("no messages")?;
+    }
+    Ok(())
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// An answer to another question than was asked.
+fn strange() -> Failure {
+    Failure::Failed("the server gave an answer that makes no sense".to_owned())
+}

@@ -1,0 +1,174 @@
+//! The queue as people read it.
+
+use crate::admin::{MessageView, StatsView};
+
+/// Recipients that a row names; the rest is counted.
+const ROW_RECIPIENTS_MAX: usize = 2;
+
+/// The head of the list.
+pub(super) const HEAD: &str = "ID                                    STATE        SIZE  TRIES  NEXT ATTEMPT          FROM -> TO";
+
+/// One message: a line, and a second one that says why it waits.
+pub(super) fn row(message: &MessageView) -> String {
+    let next = match &message.next_attempt_at {
+        // Seconds are enough for people.
+        Some(at) => format!("{}Z", at.get(..19).unwrap_or(at)),
+        None if message.state == "held" => "when released".to_owned(),
+        None => "now".to_owned(),
+    };
+    let mut text = format!(
+        "{}  {:<8}  {:>7}  {:>5}  {:<20}  {} -> {}",
+        message.id,
+        message.state,
+        size(message.size),
+        message.attempts,
+        next,
+        sender(message),
+        recipients(&message.recipients),
+    );
+    for why in [&message.hold_reason, &message.last_response]
+        .into_iter()
+        .flatten()
+    {
+        text += &format!("\n    {why}");
+    }
+    harmless(&text)
+}
+
+/// All of a message but its contents.
+pub(super) fn card(message: &MessageView) -> String {
+    let mut lines = vec![
+        ("message", message.id.clone()),
+        ("submission", message.submission.clone()),
+        ("state", message.state.clone()),
+        ("from", sender(message)),
+    ];
+    lines.extend(
+        message
+            .recipients
+            .iter()
+            .map(|recipient| ("to", format!("<{recipient}>"))),
+    );
+    lines.push(("destination", message.destination.clone()));
+    lines.push(("size", format!("{} bytes", message.size)));
+    lines.push(("attempts", message.attempts.to_string()));
+    lines.push(("received", message.received_at.clone()));
+    let optional = [
+        ("client", &message.client_ip),
+        ("next attempt", &message.next_attempt_at),
+        ("locked until", &message.locked_until),
+        ("held", &message.hold_reason),
+        ("last response", &message.last_response),
+    ];
+    let known = |(name, value): (&'static str, &Option<String>)| {
+        value.as_ref().map(|value| (name, value.clone()))
+    };
+    lines.extend(optional.into_iter().filter_map(known));
+    let shown = lines
+        .iter()
+        .map(|(name, value)| harmless(&format!("{name:<14} {value}")));
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+/// Counts.
+pub(super) fn stats(stats: &StatsView) -> String {
+    let mut text = format!(
+        "messages {}\nactive   {}\ndeferred {}\nheld     {}\nsize     {}\noldest   {}",
+        stats.messages,
+        stats.active,
+        stats.deferred,
+        stats.held,
+        size(stats.bytes),
+        age(stats.oldest_age_seconds),
+    );
+    if stats.quarantined > 0 {
+        text += &format!("\nunreadable {}", stats.quarantined);
+    }
+    text
+}
+
+/// What peers said must not steer the terminal of who reads it.
+pub(super) fn harmless(text: &str) -> String {
+    let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
+    text.chars()
+        .map(|c| if keep(c) { c } else { '?' })
+        .collect()
+}
+
+fn sender(message: &MessageView) -> String {
+    format!("<{}>", message.sender)
+}
+
+fn recipients(recipients: &[String]) -> String {
+    let named = recipients.iter().take(ROW_RECIPIENTS_MAX);
+    let mut text = named
+        .map(|r| format!("<{r}>"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if recipients.len() > ROW_RECIPIENTS_MAX {
+        text += &format!(", +{}", recipients.len() - ROW_RECIPIENTS_MAX);
+    }
+    text
+}
+
+/// Three digits and a unit.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if value < 9.95 {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_ages_are_short() {
+        let sizes = [0, 1023, 1024, 10_240, 1_048_575, 52_428_800, u64::MAX].map(size);
+        assert_eq!(
+            sizes,
+            [
+                "0 B",
+                "1023 B",
+                "1.0 KiB",
+                "10 KiB",
+                "1.0 MiB",
+                "50 MiB",
+                "16777216 TiB"
+            ]
+        );
+        assert_eq!(
+            [0, 59, 60, 7200, 172_800].map(age),
+            ["0 s", "59 s", "1 min", "2 h", "2 d"]
+        );
+    }
+
+    #[test]
+    fn a_peer_cannot_steer_the_terminal() {
+        assert_eq!(harmless("550 \u{1b}[2J\u{7}no\u{9b}"), "550 ?[2J?no?");
+    }
+}

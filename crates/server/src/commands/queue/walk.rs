@@ -1,0 +1,41 @@
+//! A walk through the messages that fit, a page at a time.
+
+use crate::admin::{Door, Id, Listed, Reply, Request, Which};
+use crate::failure::Failure;
+
+/// A walk. What arrives behind it on the way is met too, what left is not.
+pub(super) struct Walk<'a> {
+    door: &'a Door,
+    which: Which,
+    after: Option<Id>,
+    ended: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// Through the messages that fit `which`.
+    pub(super) fn new(door: &'a Door, which: Which) -> Self {
+        Walk {
+            door,
+            which,
+            after: None,
+            ended: false,
+        }
+    }
+
+    /// The next page, which may be empty; none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Listed>, Failure> {
+        if self.ended {
+            return Ok(None);
+        }
+        let request = Request::List {
+            which: self.which.clone(),
+            after: self.after,
+        };
+        let Reply::Listed(page) = self.door.ask(request).await? else {
+            return Err(super::strange());
+        };
+        self.after = page.next;
+        self.ended = page.next.is_none();
+        Ok(Some(page))
+    }
+}

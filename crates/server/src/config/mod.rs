@@ -1,0 +1,117 @@
+//! The server's settings: what can be set, by flag or in the file, and what
+//! holds when nothing is said.
+//!
+//! Flags and keys of the file are one list, [`Options`]: a key is the name of
+//! its flag. What is not set by either has the default that the flag's help
+//! names. Everything is parsed here, at the door, before a port or the storage
+//! is opened.
+
+mod file;
+mod machine;
+mod network;
+mod options;
+mod span;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use slimta_core::queue::{Limits, Schedule};
+
+use crate::failure::Failure;
+
+pub(crate) use machine::machine_name;
+pub(crate) use network::Network;
+pub(crate) use options::{LogFormat, LogLevel, Options};
+
+/// Where mail is taken by default.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
+/// How mail is handed on by default: by the recipient's domain.
+const RELAY_DEFAULT: &str = "mx";
+/// What asks for no relay at all.
+const RELAY_NONE: &str = "none";
+/// Where mail is kept by default.
+pub(crate) const STORAGE_DEFAULT: &str = "embedded:./slimta-data";
+const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
+const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
+const RECIPIENTS_MAX_DEFAULT: usize = 1000;
+const CONNECTIONS_MAX_DEFAULT: usize = 1000;
+
+/// Everything the server needs to know, complete and parsed.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where SMTP clients connect; never empty.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// The URL of the relay; none to store only.
+    pub(crate) relay: Option<String>,
+    /// The URL of the storage.
+    pub(crate) storage: String,
+    /// Where the admin socket lies, if not in the directory of the storage.
+    pub(crate) admin_socket: Option<PathBuf>,
+    /// The name of this host in greetings, trace headers and notices.
+    pub(crate) hostname: String,
+    /// When what failed for now is tried again.
+    pub(crate) retry: Schedule,
+    /// How long a lease lasts unless it is renewed.
+    pub(crate) lock_duration: Duration,
+    /// What the edge grants its clients.
+    pub(crate) edge: EdgeSettings,
+    /// The bounds of the queue.
+    pub(crate) limits: Limits,
+    /// How the log is written.
+    pub(crate) log_format: LogFormat,
+    /// What is worth a line.
+    pub(crate) log_level: LogLevel,
+}
+
+/// What the edge grants its clients.
+#[derive(Clone, Debug)]
+pub(crate) struct EdgeSettings {
+    /// Who may hand mail in; never empty.
+    pub(crate) permit: Vec<Network>,
+    /// Largest message in bytes.
+    pub(crate) message_bytes_max: usize,
+    /// Most recipients of one message.
+    pub(crate) recipients_max: usize,
+    /// Most connections at the same time.
+    pub(crate) connections_max: usize,
+}
+
+impl Settings {
+    /// From the flags, and from the file that they name, if they name one:
+    /// flags win.
+    pub(crate) fn read(flags: Options) -> Result<Self, Failure> {
+        let options = match &flags.config {
+            Some(path) => {
+                let file = file::read(path)?;
+                flags.or(file)
+            }
+            None => flags,
+        };
+        options.settle()
+    }
+}
+
+/// Which storage is meant, and where its server can be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The URL of the storage.
+    pub(crate) storage: String,
+    /// The admin socket, if it is not in the directory of the storage.
+    pub(crate) admin_socket: Option<PathBuf>,
+    /// The name of this host in notices.
+    pub(crate) hostname: String,
+}
+
+/// What commands beside the server need of its settings.
+pub(crate) fn place(flags: Options) -> Result<Place, Failure> {
+    let settings = Settings::read(flags)?;
+    Ok(Place {
+        storage: settings.storage,
+        admin_socket: settings.admin_socket,
+        hostname: settings.hostname,
+    })
+}

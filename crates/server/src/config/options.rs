@@ -1,0 +1,276 @@
+//! The list of options: each a flag of `slimta serve` and a key of its file.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use serde::de::{Deserialize, Deserializer, Error};
+use slimta_core::queue::{Limits, Schedule};
+
+use super::machine::{is_host_name, machine_name};
+use super::network::{Network, loopback};
+use super::span::Span;
+use super::{
+    CONNECTIONS_MAX_DEFAULT, EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT,
+    MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT,
+    Settings,
+};
+use crate::failure::Failure;
+use crate::values;
+
+/// What was said; what was not is absent.
+#[derive(Args, serde::Deserialize, Clone, Debug, Default)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Read options from this TOML file too; keys are the long names of flags,
+    /// and flags win
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Take mail by SMTP here; may be given several times; port 0 takes a free
+    /// one [default: 127.0.0.1:2525]
+    #[arg(long, value_name = "ADDR", value_parser = values::listen)]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Hand mail on: mx, smtp://HOST:PORT, maildir:DIR, blackhole:, or none to
+    /// store only [default: mx]
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// Keep mail here: embedded:DIR or memory: [default: embedded:./slimta-data]
+    #[arg(long, value_name = "URL")]
+    pub(crate) storage: Option<String>,
+    /// The name of this host in greetings, trace headers and bounces [default:
+    /// the machine's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
+    /// When to try again what failed for now; none bounces it at once [default:
+    /// 1m,5m,15m,30m,1h,2h,4h..;until=5d;jitter=20%]
+    #[arg(long, value_name = "SPEC")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) retry: Option<Schedule>,
+    /// Let operators in by this Unix socket [default: admin.sock in the
+    /// directory of the storage]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) admin_socket: Option<PathBuf>,
+
+    /// Take mail from clients in this network, such as 192.0.2.0/24; may be
+    /// given several times [default: loopback]
+    #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
+    #[serde(deserialize_with = "all_written")]
+    pub(crate) permit: Vec<Network>,
+    /// Largest message that is taken, in bytes, or such as 50m [default: 50m]
+    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Clients")]
+    #[serde(deserialize_with = "size_or_text")]
+    pub(crate) message_bytes_max: Option<NonZeroUsize>,
+    /// Most recipients of one message [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub(crate) recipients_max: Option<NonZeroUsize>,
+    /// Most clients connected at the same time [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub(crate) connections_max: Option<NonZeroUsize>,
+
+    /// How long a lock on a message lasts unless it is renewed, which happens
+    /// while an attempt works [default: 120s]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) lock_duration: Option<Span>,
+    /// Most attempts at the same time [default: 500]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) attempts_max: Option<NonZeroUsize>,
+    /// Most attempts at the same time to one destination [default: 20]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
+    /// Longest time that one attempt may take [default: 30m]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) attempt_time_max: Option<Span>,
+    /// Most messages that are being stored at the same time [default: 2000]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) intakes_max: Option<NonZeroUsize>,
+    /// How long a shutdown waits for attempts that still work [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) drain_time_max: Option<Span>,
+
+    /// How the log on stderr is written [default: human]
+    #[arg(long, value_name = "FORMAT", help_heading = "Log")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// What is worth a line of log [default: info]
+    #[arg(long, value_name = "LEVEL", help_heading = "Log")]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+/// How the log is written.
+#[derive(ValueEnum, serde::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Human,
+    /// One object a line.
+    Json,
+}
+
+/// What is worth a line of log.
+#[derive(ValueEnum, serde::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    /// Only what somebody must look at.
+    Error,
+    /// Also what somebody should know.
+    Warn,
+    /// Also what becomes of each message.
+    Info,
+    /// Also each attempt and connection.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Options {
+    /// What is absent here comes from `other`.
+    pub(super) fn or(self, other: Options) -> Options {
+        let first = |own: Vec<SocketAddr>, other| if own.is_empty() { other } else { own };
+        let first_network = |own: Vec<Network>, other| if own.is_empty() { other } else { own };
+        Options {
+            config: self.config.or(other.config),
+            listen: first(self.listen, other.listen),
+            relay: self.relay.or(other.relay),
+            storage: self.storage.or(other.storage),
+            hostname: self.hostname.or(other.hostname),
+            retry: self.retry.or(other.retry),
+            admin_socket: self.admin_socket.or(other.admin_socket),
+            permit: first_network(self.permit, other.permit),
+            message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
+            recipients_max: self.recipients_max.or(other.recipients_max),
+            connections_max: self.connections_max.or(other.connections_max),
+            lock_duration: self.lock_duration.or(other.lock_duration),
+            attempts_max: self.attempts_max.or(other.attempts_max),
+            attempts_per_destination_max: self
+                .attempts_per_destination_max
+                .or(other.attempts_per_destination_max),
+            attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
+            intakes_max: self.intakes_max.or(other.intakes_max),
+            drain_time_max: self.drain_time_max.or(other.drain_time_max),
+            log_format: self.log_format.or(other.log_format),
+            log_level: self.log_level.or(other.log_level),
+        }
+    }
+
+    /// Fills in the defaults.
+    pub(super) fn settle(self) -> Result<Settings, Failure> {
+        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
+        if !is_host_name(&hostname) {
+            let why =
+                format!("hostname {hostname:?} is not the name of a host, such as mx.example");
+            return Err(Failure::Usage(why));
+        }
+        let relay = self
+            .relay
+            .clone()
+            .unwrap_or_else(|| RELAY_DEFAULT.to_owned());
+        let storage = self
+            .storage
+            .clone()
+            .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
+        Ok(Settings {
+            edge: self.edge(),
+            limits: self.limits(),
+            listen: if self.listen.is_empty() {
+                vec![LISTEN_DEFAULT]
+            } else {
+                self.listen
+            },
+            relay: (relay != RELAY_NONE).then_some(relay),
+            storage,
+            admin_socket: self.admin_socket,
+            hostname,
+            retry: self.retry.unwrap_or_else(Schedule::server_default),
+            lock_duration: self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get),
+            log_format: self.log_format.unwrap_or(LogFormat::Human),
+            log_level: self.log_level.unwrap_or(LogLevel::Info),
+        })
+    }
+
+    fn edge(&self) -> EdgeSettings {
+        let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
+        EdgeSettings {
+            permit: if self.permit.is_empty() {
+                loopback()
+            } else {
+                self.permit.clone()
+            },
+            message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
+            recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
+            connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
+        }
+    }
+
+    /// The queue's own defaults hold where nothing was said.
+    fn limits(&self) -> Limits {
+        let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
+        let defaults = Limits::default();
+        let per_destination_max = or(
+            self.attempts_per_destination_max,
+            defaults.attempts_per_destination_max,
+        );
+        Limits {
+            attempts_max: or(self.attempts_max, defaults.attempts_max),
+            attempts_per_destination_initial: defaults
+                .attempts_per_destination_initial
+                .min(per_destination_max),
+            attempts_per_destination_max: per_destination_max,
+            attempt_time_max: self
+                .attempt_time_max
+                .map_or(defaults.attempt_time_max, Span::get),
+            intakes_max: or(self.intakes_max, defaults.intakes_max),
+            drain_time_max: self
+                .drain_time_max
+                .map_or(defaults.drain_time_max, Span::get),
+            ..defaults
+        }
+    }
+}
+
+fn size(text: &str) -> Result<NonZeroUsize, String> {
+    NonZeroUsize::new(values::size(text)?).ok_or_else(|| "it must be more than zero".to_owned())
+}
+
+/// A value that the file writes as its flag does.
+fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: std::fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+fn all_written<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: std::fmt::Display>,
+{
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parsed = texts
+        .iter()
+        .map(|text| text.parse().map_err(D::Error::custom));
+    parsed.collect()
+}
+
+/// A number of bytes, or a text such as "50m".
+fn size_or_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroUsize>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(NonZeroUsize),
+        Text(String),
+    }
+    match Written::deserialize(deserializer)? {
+        Written::Number(bytes) => Ok(Some(bytes)),
+        Written::Text(text) => size(&text).map(Some).map_err(D::Error::custom),
+    }
+}

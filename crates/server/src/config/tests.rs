@@ -1,0 +1,125 @@
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::*;
+
+fn from_file(text: &str) -> Result<Settings, Failure> {
+    let options = file::parse(text).map_err(Failure::Config)?;
+    Options::default().or(options).settle()
+}
+
+#[test]
+fn nothing_said_gives_the_documented_defaults() {
+    let settings = from_file("").unwrap();
+    assert_eq!(settings.listen, [LISTEN_DEFAULT]);
+    assert_eq!(settings.relay.as_deref(), Some("mx"));
+    assert_eq!(settings.storage, "embedded:./slimta-data");
+    assert_eq!(settings.hostname, machine_name());
+    assert_eq!(settings.retry, Schedule::server_default());
+    assert_eq!(settings.lock_duration, Duration::from_secs(120));
+    assert_eq!(settings.limits, Limits::default());
+    let permits = |ip: &str| {
+        settings
+            .edge
+            .permit
+            .iter()
+            .any(|n| n.contains(ip.parse().unwrap()))
+    };
+    assert!(permits("127.0.0.1") && permits("127.9.9.9") && permits("::1"));
+    assert!(permits("::ffff:127.0.0.1"));
+    assert!(!permits("192.0.2.1") && !permits("::2"));
+}
+
+#[test]
+fn the_file_says_what_flags_say() {
+    let settings = from_file(
+        r#"
+        listen = ["127.0.0.1:0", "[::1]:25"]
+        relay = "none"
+        hostname = "mx.example"
+        retry = "1s..;until=1m"
+        permit = ["192.0.2.0/24", "2001:db8::/32"]
+        message-bytes-max = "10m"
+        connections-max = 7
+        lock-duration = "5m"
+        attempts-per-destination-max = 2
+        drain-time-max = "500ms"
+        log-format = "json"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(settings.listen.len(), 2);
+    assert_eq!(settings.relay, None);
+    assert_eq!(settings.edge.message_bytes_max, 10 << 20);
+    assert_eq!(settings.edge.connections_max, 7);
+    assert_eq!(settings.lock_duration, Duration::from_secs(300));
+    assert_eq!(settings.limits.attempts_per_destination_max, 2);
+    assert_eq!(settings.limits.attempts_per_destination_initial, 2);
+    assert_eq!(settings.limits.drain_time_max, Duration::from_millis(500));
+    assert_eq!(settings.log_format, LogFormat::Json);
+    let permits = |ip: &str| {
+        settings
+            .edge
+            .permit
+            .iter()
+            .any(|n| n.contains(ip.parse().unwrap()))
+    };
+    assert!(permits("192.0.2.255") && permits("2001:db8:ffff::1"));
+    assert!(!permits("192.0.3.0") && !permits("2001:db9::1") && !permits("127.0.0.1"));
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let flags = Options {
+        relay: Some("blackhole:".to_owned()),
+        recipients_max: NonZeroUsize::new(5),
+        ..Options::default()
+    };
+    let file = file::parse("relay = 'mx'\nhostname = 'a.example'\nrecipients-max = 9").unwrap();
+    let settings = flags.or(file).settle().unwrap();
+    assert_eq!(settings.relay.as_deref(), Some("blackhole:"));
+    assert_eq!(settings.hostname, "a.example");
+    assert_eq!(settings.edge.recipients_max, 5);
+}
+
+#[test]
+fn a_mistake_in_the_file_is_named() {
+    for (text, named) in [
+        ("recipient-max = 5", "recipient-max"),
+        ("config = 'other'", "config"),
+        ("recipients-max = 0", "recipients-max"),
+        ("listen = '127.0.0.1:25'", "listen"),
+        ("listen = ['localhost']", "listen"),
+        ("retry = 'often'", "often"),
+        ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
+        ("lock-duration = '0s'", "lock-duration"),
+        ("lock-duration = '5'", "lock-duration"),
+        ("message-bytes-max = 'big'", "message-bytes-max"),
+        ("log-format = 'xml'", "xml"),
+        ("hostname = 'a b'", "a b"),
+        ("hostname = ''", "hostname"),
+    ] {
+        let failure = from_file(text).unwrap_err().to_string();
+        assert!(failure.contains(named), "{text}: {failure}");
+    }
+}
+
+#[test]
+fn host_names_are_names() {
+    for name in ["localhost", "mx1.example.org", "a-b.c", "127"] {
+        assert!(machine::is_host_name(name), "{name}");
+    }
+    for name in [
+        "",
+        ".",
+        "a..b",
+        "-a",
+        "a-",
+        "a_b",
+        "ä.example",
+        "a\r\nb",
+        &"a".repeat(64),
+    ] {
+        assert!(!machine::is_host_name(name), "{name}");
+    }
+}

@@ -75,7 +75,7 @@ impl std::fmt::Debug for Content {
 
 /// How many bytes at the front are header block: lines of `name: value` and
 /// their continuations, up to and with the first empty line.
-fn header_len(bytes: &[u8]) -> usize {
+pub(super) fn header_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     while at < bytes.len() {
         let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |i| at + i + 1);
@@ -96,7 +96,7 @@ fn header_len(bytes: &[u8]) -> usize {
 
 /// Whether a line begins `name:` (RFC 5322 section 2.2; blanks before the colon
 /// are obsolete syntax that is still met).
-fn begins_field(line: &[u8]) -> bool {
+pub(super) fn begins_field(line: &[u8]) -> bool {
     let Some(colon) = memchr::memchr(b':', line) else {
         return false;
     };

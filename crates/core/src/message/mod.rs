@@ -6,19 +6,25 @@
 
 mod address;
 mod bounce;
+mod clean;
 mod client;
 mod content;
+mod dsn;
 mod envelope;
+mod header;
 mod id;
 mod report;
 mod response;
+mod returned;
 mod stored;
+mod template;
 
 pub use address::{Address, AddressError, ReversePath};
 pub use bounce::{Bounce, BounceBuilder, Failure};
 pub use client::Client;
 pub use content::Content;
 pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recipient, Ret};
+pub use header::{Field, FieldError, NewField};
 pub use id::{IdError, MessageId};
 pub use report::Report;
 pub use response::{Class, Code, EnhancedCode, Response};

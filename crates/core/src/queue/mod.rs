@@ -113,7 +113,7 @@ impl Queue {
         let settings = Settings {
             world: World::system(),
             retry: Arc::new(Schedule::none()),
-            bounce: Arc::new(Bounce),
+            bounce: Arc::new(Bounce::default()),
             router: Arc::new(ByDomain {
                 local_domain: hostname.clone(),
             }),

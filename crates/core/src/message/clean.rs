@@ -1,0 +1,80 @@
+//! Text of strangers, made fit for a line of a notice.
+
+use std::fmt::Write as _;
+
+/// A word longer than this gets a blank, so that its line can be folded.
+const WORD_BYTES_MAX: usize = 200;
+
+/// Which characters a text may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Charset {
+    /// ASCII; others are written `\x{E9}`, as RFC 6533 section 3 does.
+    Ascii,
+    /// All of Unicode.
+    Utf8,
+}
+
+/// A text without control characters: nothing in it can end its line, and so
+/// forge a header field, a MIME part or a line of a log. Words are parted so
+/// that it can be folded; what is longer than `bytes_max` ends with `...`.
+pub(super) fn clean(text: &str, charset: Charset, bytes_max: usize) -> String {
+    let mut cleaned = String::with_capacity(text.len().min(bytes_max));
+    let mut word_bytes = 0;
+    for c in text.trim().chars() {
+        if cleaned.len() >= bytes_max {
+            cleaned.push_str("...");
+            break;
+        }
+        let before = cleaned.len();
+        match c {
+            // The separators are line ends to some readers of UTF-8.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => cleaned.push(' '),
+            c if c.is_ascii() || charset == Charset::Utf8 => cleaned.push(c),
+            c => {
+                // Writing to a String does not fail.
+                let _ = write!(cleaned, "\\x{{{:X}}}", u32::from(c));
+            }
+        }
+        word_bytes += cleaned.len() - before;
+        if cleaned.ends_with(' ') {
+            word_bytes = 0;
+        } else if word_bytes >= WORD_BYTES_MAX {
+            cleaned.push(' ');
+            word_bytes = 0;
+        }
+    }
+    cleaned.truncate(cleaned.trim_end().len());
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_ends_a_line() {
+        let evil = "550 x\r\nBcc: y\0\u{85}\u{2028}z\u{7f}";
+        assert_eq!(clean(evil, Charset::Utf8, 99), "550 x  Bcc: y   z");
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_escaped_where_it_may_not_be() {
+        assert_eq!(clean("é", Charset::Ascii, 99), "\\x{E9}");
+        assert_eq!(clean("é", Charset::Utf8, 99), "é");
+    }
+
+    #[test]
+    fn endless_words_and_texts_are_parted() {
+        let cleaned = clean(&"a".repeat(5000), Charset::Ascii, 1000);
+        assert!(
+            cleaned.len() <= 1010 && cleaned.ends_with("..."),
+            "{}",
+            cleaned.len()
+        );
+        assert!(
+            cleaned
+                .split(' ')
+                .all(|word| word.len() <= WORD_BYTES_MAX + 3)
+        );
+    }
+}

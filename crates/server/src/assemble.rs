@@ -1,5 +1,6 @@
 //! The one place where concrete edges, storages and relays meet.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,24 @@ pub(crate) struct Server {
     pub(crate) queue: Queue,
     pub(crate) desk: Arc<Desk>,
     pub(crate) admin: Option<AdminSocket>,
+    pub(crate) edges: Vec<Edge>,
+}
+
+/// An edge that listens.
+pub(crate) struct Edge {
+    address: SocketAddr,
+}
+
+impl Edge {
+    /// Where it listens, with the real port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes mail until `stopped` completes and its clients are gone.
+    pub(crate) async fn run(self, stopped: impl Future<Output = ()>) {
+        stopped.await;
+    }
 }
 
 /// How long a command waits for a server that is just starting or ending: it
@@ -57,7 +76,13 @@ impl Server {
             queue,
             desk,
             admin,
+            edges: Vec::new(),
         })
+    }
+
+    /// Where it takes mail.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.edges.iter().map(Edge::address).collect()
     }
 }
 

@@ -3,13 +3,14 @@
 use clap::Args;
 use slimta_core::queue::Log;
 use slimta_core::world::World;
+use tokio::sync::oneshot;
 
 use crate::assemble::Server;
 use crate::commands::block_on;
 use crate::config::{Options, Settings};
 use crate::failure::Failure;
 use crate::log;
-use crate::signals::Signals;
+use crate::signals::{Signals, Wish};
 use crate::supervise;
 
 /// Run the server: take mail, keep it safe, hand it on.
@@ -32,7 +33,29 @@ impl Serve {
         block_on(async {
             let signals = Signals::new()?;
             let server = Server::open(&settings, World::system(), Log).await?;
-            supervise::run(server, signals).await
+            let (stop, stopped) = oneshot::channel();
+            tokio::select! {
+                ended = supervise::run(server, async { drop(stopped.await) }) => ended,
+                () = listen(signals, stop) => {
+                    Err(Failure::Failed("cut short by a second signal".to_owned()))
+                }
+            }
         })?
+    }
+}
+
+/// Passes the wish for an end on; completes at the second one.
+async fn listen(mut signals: Signals, stop: oneshot::Sender<()>) {
+    let mut stop = Some(stop);
+    loop {
+        match (signals.next().await, stop.take()) {
+            // Whoever was told may have ended by itself.
+            (Wish::Stop, Some(stop)) => drop(stop.send(())),
+            (Wish::Stop, None) => return,
+            (Wish::Reload, unused) => {
+                tracing::info!("SIGHUP: nothing is reloaded yet, settings are as at the start");
+                stop = unused;
+            }
+        }
     }
 }

@@ -20,6 +20,8 @@ use crate::config::{self, Options};
 use crate::failure::Failure;
 use crate::output::{self, Lines};
 
+pub(crate) use table::harmless;
+
 use act::Target;
 use walk::Walk;
 

@@ -88,7 +88,7 @@ pub(super) fn stats(stats: &StatsView) -> String {
 }
 
 /// What peers said must not steer the terminal of who reads it.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let keep = |c: char| !c.is_control() || c == '\n' || c == '\t';
     text.chars()
         .map(|c| if keep(c) { c } else { '?' })

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 /// A word longer than this gets a blank, so that its line can be folded.
 const WORD_BYTES_MAX: usize = 200;
+/// Most blanks between two words, so that no line is all blanks.
+const BLANKS_MAX: usize = 8;
 
 /// Which characters a text may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,29 +21,32 @@ pub(super) enum Charset {
 /// that it can be folded; what is longer than `bytes_max` ends with `...`.
 pub(super) fn clean(text: &str, charset: Charset, bytes_max: usize) -> String {
     let mut cleaned = String::with_capacity(text.len().min(bytes_max));
-    let mut word_bytes = 0;
+    let (mut word_bytes, mut blanks) = (0, 0);
     for c in text.trim().chars() {
         if cleaned.len() >= bytes_max {
             cleaned.push_str("...");
             break;
         }
-        let before = cleaned.len();
-        match c {
-            // The separators are line ends to some readers of UTF-8.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => cleaned.push(' '),
-            c if c.is_ascii() || charset == Charset::Utf8 => cleaned.push(c),
-            c => {
-                // Writing to a String does not fail.
-                let _ = write!(cleaned, "\\x{{{:X}}}", u32::from(c));
+        // The separators are line ends to some readers of UTF-8.
+        if c == ' ' || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            if blanks < BLANKS_MAX {
+                cleaned.push(' ');
             }
+            (word_bytes, blanks) = (0, blanks + 1);
+            continue;
         }
-        word_bytes += cleaned.len() - before;
-        if cleaned.ends_with(' ') {
-            word_bytes = 0;
-        } else if word_bytes >= WORD_BYTES_MAX {
+        if word_bytes >= WORD_BYTES_MAX {
             cleaned.push(' ');
             word_bytes = 0;
         }
+        let before = cleaned.len();
+        if c.is_ascii() || charset == Charset::Utf8 {
+            cleaned.push(c);
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(cleaned, "\\x{{{:X}}}", u32::from(c));
+        }
+        (word_bytes, blanks) = (word_bytes + cleaned.len() - before, 0);
     }
     cleaned.truncate(cleaned.trim_end().len());
     cleaned
@@ -65,6 +70,8 @@ mod tests {
 
     #[test]
     fn endless_words_and_texts_are_parted() {
+        let wide = format!("a{}b", " ".repeat(99));
+        assert_eq!(clean(&wide, Charset::Ascii, 999).len(), 10);
         let cleaned = clean(&"a".repeat(5000), Charset::Ascii, 1000);
         assert!(
             cleaned.len() <= 1010 && cleaned.ends_with("..."),
@@ -74,7 +81,7 @@ mod tests {
         assert!(
             cleaned
                 .split(' ')
-                .all(|word| word.len() <= WORD_BYTES_MAX + 3)
+                .all(|word| word.len() <= WORD_BYTES_MAX + 10)
         );
     }
 }

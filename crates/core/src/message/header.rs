@@ -258,6 +258,11 @@ fn begins_with_empty_line(bytes: &[u8]) -> bool {
 /// Folds a line at 78 columns by putting line ends before blanks that it
 /// already has, but never right behind its first word.
 pub(super) fn fold(line: &str) -> String {
+    fold_at(line, LINE_BYTES_PREFERRED)
+}
+
+/// The same at another column.
+pub(super) fn fold_at(line: &str, bytes_preferred: usize) -> String {
     const BLANKS: [char; 2] = [' ', '\t'];
     let mut folded = String::with_capacity(line.len() + 16);
     let (mut column, mut words, mut rest) = (0, 0, line);
@@ -266,7 +271,7 @@ pub(super) fn fold(line: &str) -> String {
         let word_len = rest[blanks..].find(BLANKS).unwrap_or(rest.len() - blanks);
         let (piece, tail) = rest.split_at(blanks + word_len);
         let may_break = words > 1 && blanks > 0 && word_len > 0;
-        if may_break && column + piece.len() > LINE_BYTES_PREFERRED {
+        if may_break && column + piece.len() > bytes_preferred {
             folded.push_str("\r\n");
             column = 0;
         }

@@ -4,6 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::clean::{Charset, clean};
+use super::header::fold_at;
+
+/// Longest line of a reply, without its line end (RFC 5321 section 4.5.3.1.5).
+const REPLY_LINE_BYTES_MAX: usize = 510;
+/// Longest line of text that is told at all; it is spread over several lines.
+const TEXT_LINE_BYTES_MAX: usize = 2000;
+/// Most lines of text that are told.
+const TEXT_LINES_MAX: usize = 50;
+
 /// A reply code, 200 to 599.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
@@ -178,6 +188,51 @@ impl Response {
             None => self.text.clone(),
         }
     }
+
+    /// As an SMTP server sends it: the code on every line, the enhanced code
+    /// behind it (RFC 2034 section 4), lines of at most 512 octets.
+    ///
+    /// Whatever the text holds, it cannot end a line early; characters that a
+    /// reply may not hold are replaced. An enhanced code of another class than
+    /// the code says nothing and is left out.
+    pub fn to_smtp(&self) -> String {
+        let enhanced = self
+            .enhanced
+            .filter(|e| u16::from(e.class) == self.code.get() / 100)
+            .map(|e| format!("{e} "))
+            .unwrap_or_default();
+        // Room for code, sign and enhanced code.
+        let room = REPLY_LINE_BYTES_MAX - 4 - enhanced.len();
+        let lines: Vec<String> = self
+            .text
+            .lines()
+            .take(TEXT_LINES_MAX)
+            .map(|line| fold_at(&clean(line, Charset::Ascii, TEXT_LINE_BYTES_MAX), room))
+            .collect();
+        let text = lines.join("\r\n");
+        let mut reply = String::with_capacity(text.len() + 32);
+        let mut lines = text.split("\r\n").peekable();
+        while let Some(line) = lines.next() {
+            let sign = if lines.peek().is_some() { '-' } else { ' ' };
+            let line = format!("{}{sign}{enhanced}{}", self.code, line.trim_start());
+            reply.push_str(line.trim_end());
+            reply.push_str("\r\n");
+        }
+        reply
+    }
+
+    /// As an HTTP server says it, by the original's table: a success is `200`;
+    /// `421` and `450` say "try again" with `503`, other failures for now are
+    /// `500`; failed authentication (`535`) is `403`, all else `400`.
+    pub fn http_status(&self) -> u16 {
+        match (self.class(), self.code.get()) {
+            (Class::Success, _) => 200,
+            (_, 421 | 450) => 503,
+            (Class::Transient, _) => 500,
+            (_, 535) => 403,
+            _ => 400,
+        }
+    }
 }
 
 /// As one line: `450 4.2.0 Greylisted`.
@@ -216,5 +271,56 @@ mod tests {
         for text in ["", "4.2", "4.2.0.1 x", "3.1.1 x", "4.+2.0 x", "4.1000.0 x"] {
             assert_eq!(EnhancedCode::split_from(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn every_line_of_a_reply_has_its_codes() {
+        let smtp = |code, enhanced, text: &str| Response::new(code, enhanced, text).to_smtp();
+        let no_user = Some(EnhancedCode::new(5, 1, 1));
+        assert_eq!(
+            smtp(550, no_user, "No such user"),
+            "550 5.1.1 No such user\r\n"
+        );
+        let two = "550-5.1.1 No\r\n550 5.1.1 such user\r\n";
+        assert_eq!(smtp(550, no_user, "No\nsuch user\n"), two);
+        assert_eq!(smtp(354, None, "Go on"), "354 Go on\r\n");
+        assert_eq!(
+            smtp(450, no_user, "classes differ"),
+            "450 classes differ\r\n"
+        );
+        assert_eq!(smtp(250, None, ""), "250\r\n");
+    }
+
+    #[test]
+    fn no_text_forges_or_overflows_a_line() {
+        let evil = format!(
+            "a\r250 ok\0\u{e9} {}\n{}",
+            "b c ".repeat(900),
+            "d".repeat(9000)
+        );
+        let reply = Response::transient(3, 0, evil).to_smtp();
+        let lines: Vec<_> = reply.strip_suffix("\r\n").unwrap().split("\r\n").collect();
+        for (i, line) in lines.iter().enumerate() {
+            let start = if i + 1 < lines.len() {
+                "451-4.3.0 "
+            } else {
+                "451 4.3.0 "
+            };
+            assert!(line.starts_with(start) && line.len() <= 510, "{line}");
+            assert!(
+                line.is_ascii() && !line.contains(char::is_control),
+                "{line}"
+            );
+        }
+        assert!(lines.len() > 8);
+        let many = Response::permanent(0, 0, "x\n".repeat(5000)).to_smtp();
+        assert_eq!(many.matches("\r\n").count(), 50);
+    }
+
+    #[test]
+    fn replies_have_an_http_status() {
+        let codes = [250, 251, 421, 450, 451, 452, 535, 550, 554, 354];
+        let status = codes.map(|code| Response::new(code, None, "").http_status());
+        assert_eq!(status, [200, 200, 503, 503, 500, 500, 403, 400, 400, 400]);
     }
 }

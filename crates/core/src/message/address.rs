@@ -241,7 +241,9 @@ impl From<Address> for ReversePath {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -289,5 +291,41 @@ mod tests {
         }
         let long = format!("{}@example.com", "a".repeat(257));
         assert_eq!(Address::parse(&long), Err(AddressError::TooLong));
+    }
+
+    /// Mailboxes as the grammar makes them.
+    pub(in crate::message) fn any_mailbox() -> impl Strategy<Value = String> {
+        let local = prop_oneof![
+            "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~\u{e6}-]{1,20}(\\.[a-z0-9]{1,9}){0,3}",
+            r#""([ !#-\[\]-~\u{e6}]|\\[ -~]){0,20}""#,
+        ];
+        let domain = prop_oneof![
+            "[a-z0-9\u{e6}]{1,9}(\\.[a-zA-Z0-9]([a-z_-]{0,9}[a-z0-9])?){0,3}",
+            any::<std::net::Ipv4Addr>().prop_map(|ip| format!("[{ip}]")),
+            any::<std::net::Ipv6Addr>().prop_map(|ip| format!("[IPv6:{ip}]")),
+        ];
+        (local, domain).prop_map(|(local, domain)| format!("{local}@{domain}"))
+    }
+
+    proptest! {
+        #[test]
+        fn every_mailbox_of_the_grammar_is_read_and_written_alike(text in any_mailbox()) {
+            let address = Address::parse(&text).unwrap();
+            prop_assert_eq!(address.to_string(), text.as_str());
+            let parts = (address.local_part(), address.domain().unwrap());
+            prop_assert_eq!(format!("{}@{}", parts.0, parts.1), text);
+        }
+
+        #[test]
+        fn what_is_taken_ends_no_line_and_closes_no_bracket(
+            text in prop_oneof![any::<String>(), "[a\"\\\\@.<>\\[\r\n\0 \u{85}\u{2028}-]{0,12}"],
+        ) {
+            if let Ok(address) = Address::parse(&text) {
+                prop_assert_eq!(address.as_str(), text);
+                prop_assert!(!address.as_str().contains(|c: char| c.is_control()));
+                let is_quoted = address.local_part().starts_with('"');
+                prop_assert!(is_quoted || !address.as_str().contains(['<', '>', ' ']));
+            }
+        }
     }
 }

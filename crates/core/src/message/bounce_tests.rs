@@ -1,6 +1,7 @@
 //! Reports and template bounces, as a stranger's parser reads them.
 
 use mail_parser::{MessageParser, MimeHeaders};
+use proptest::prelude::*;
 
 use super::*;
 use crate::message::{NextHop, Notify, OriginalRecipient, Ret};
@@ -358,4 +359,46 @@ fn templates_stand_around_the_original() {
         bounce.content.field("Auto-Submitted").unwrap().value(),
         "auto-replied"
     );
+}
+
+/// Text as a hostile peer would send it.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        any::<String>(),
+        Just("\r\n".to_owned()),
+        Just("\r\n\r\nX-Evil: 1\r\n".to_owned()),
+        Just("\n--=_\n".to_owned()),
+        Just(" ".repeat(700)),
+        Just("x".repeat(700)),
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_peers_say_a_report_has_three_parts_of_short_lines(
+        reply in hostile(),
+        name in hostile(),
+        content in hostile(),
+        smtputf8: bool,
+    ) {
+        let mut case = case(&[("a@example.org", 550, &reply), ("b@example.org", 451, &reply)]);
+        case.envelope.smtputf8 = smtputf8;
+        case.envelope.envid = Some(name.clone());
+        case.failed[0].0.original = Some(OriginalRecipient { kind: name.clone(), address: name });
+        // The message has no part of its own, so that parts can be counted.
+        case.content = Content::new(format!("Subject: x\r\n\r\n{content}"));
+        let bounce = case.report();
+        let text = bounce.content.to_vec();
+        for line in text.split(|b| *b == b'\n') {
+            prop_assert!(line.len() <= 999, "{}", String::from_utf8_lossy(line));
+        }
+        let parts = parts(&bounce);
+        prop_assert!(parts.len() >= 3);
+        prop_assert!(!parts[0].1.contains("\nX-Evil") && !parts[1].1.contains("\nX-Evil"));
+        prop_assert_eq!(parts[1].1.matches("\r\nFinal-Recipient: ").count(), 2);
+        prop_assert_eq!(parts[1].1.matches("\r\n\r\n").count(), 2);
+        let body = bounce.content.body_bytes();
+        prop_assert_eq!(body.is_ascii(), bounce.envelope.body == BodyType::SevenBit);
+    }
 }

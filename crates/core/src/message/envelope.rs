@@ -123,3 +123,77 @@ pub struct NextHop {
     /// The port there.
     pub port: Option<u16>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::super::address::tests::any_mailbox;
+    use super::*;
+
+    fn any_address() -> impl Strategy<Value = Address> {
+        any_mailbox().prop_map(|text| text.parse().unwrap())
+    }
+
+    fn any_recipient() -> impl Strategy<Value = Recipient> {
+        let notify = any::<(bool, bool, bool)>().prop_map(|(success, failure, delay)| Notify {
+            success,
+            failure,
+            delay,
+        });
+        let original = any::<(String, String)>()
+            .prop_map(|(kind, address)| OriginalRecipient { kind, address });
+        (any_address(), of(notify), of(original)).prop_map(|(address, notify, original)| {
+            Recipient {
+                address,
+                notify,
+                original,
+            }
+        })
+    }
+
+    fn any_envelope() -> impl Strategy<Value = Envelope> {
+        let body = prop::sample::select(vec![
+            BodyType::SevenBit,
+            BodyType::EightBitMime,
+            BodyType::BinaryMime,
+        ]);
+        let next_hop = any::<(Option<String>, Option<String>, Option<u16>)>().prop_map(
+            |(relayer, host, port)| NextHop {
+                relayer,
+                host,
+                port,
+            },
+        );
+        let recipients = prop::collection::vec(any_recipient(), 0..5);
+        let ret = of(prop::sample::select(vec![Ret::Full, Ret::Headers]));
+        let parameters = (body, any::<bool>(), ret, of(any::<String>()), of(next_hop));
+        (of(any_address()), recipients, parameters).prop_map(|(sender, recipients, rest)| {
+            Envelope {
+                sender: sender.map_or(ReversePath::Null, ReversePath::Mailbox),
+                recipients,
+                body: rest.0,
+                smtputf8: rest.1,
+                ret: rest.2,
+                envid: rest.3,
+                next_hop: rest.4,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_envelope_survives_its_record(envelope in any_envelope()) {
+            let record = postcard::to_allocvec(&envelope).unwrap();
+            let read: Envelope = postcard::from_bytes(&record).unwrap();
+            prop_assert_eq!(read, envelope);
+        }
+    }
+
+    #[test]
+    fn an_address_is_checked_again_when_a_record_is_read() {
+        let record = postcard::to_allocvec("a@b\r\nRCPT TO:<c@d>").unwrap();
+        assert!(postcard::from_bytes::<Address>(&record).is_err());
+    }
+}

@@ -119,7 +119,9 @@ impl BounceBuilder for Bounce {
             .filter(|(recipient, _)| recipient.wants_failure_notice())
             .collect();
         let (_, first_response) = reported.first()?;
-        if is_notice(failure.content) {
+        // A bounce that came back to the reverse-path it was sent from, too,
+        // must not start again.
+        if is_notice(failure.content) || self.sender.as_str() == to.as_str() {
             return None;
         }
         let returned = Returned::of(failure, self.returned_bytes_max);

@@ -1,1 +1,3 @@
 //! Storage engines for the slimta mail queue.
+
+pub use slimta_core::storage::Memory;

@@ -10,6 +10,7 @@
 
 mod error;
 mod lease;
+mod memory;
 mod select;
 mod settle;
 
@@ -24,10 +25,11 @@ use crate::world::Timestamp;
 
 pub use error::StorageError;
 pub use lease::{Lease, Leased, Owner, Ticket};
+pub use memory::Memory;
 pub use select::{
     Acted, Action, Due, Filter, LeaseView, Listed, Listing, Page, State, Stats, Unreadable,
 };
-pub use settle::{Change, Deferral, Settled, Settlement};
+pub use settle::{Change, Deferral, Settled, Settlement, check_submission};
 
 /// A storage engine.
 #[async_trait]

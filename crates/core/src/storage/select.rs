@@ -185,6 +185,19 @@ pub enum Action {
     Delete,
 }
 
+impl Action {
+    /// Writes it into a message and says whether that changed anything; for
+    /// engines. Deleting is not written into a message.
+    pub fn apply(&self, message: &mut StoredMessage) -> bool {
+        match self {
+            Action::Hold(why) => message.held.replace(why.clone()).as_ref() != Some(why),
+            Action::Release => message.held.take().is_some(),
+            Action::SetDue(due) => std::mem::replace(&mut message.due, *due) != *due,
+            Action::Delete => false,
+        }
+    }
+}
+
 /// What was done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Acted {

@@ -1,9 +1,11 @@
 //! What becomes of a leased message: one commit that ends the lease.
 
-use crate::message::{Recipient, Response, Submission};
+use std::collections::BTreeSet;
+
+use crate::message::{Recipient, Response, StoredMessage, Submission};
 use crate::world::Timestamp;
 
-use super::Lease;
+use super::{Lease, StorageError};
 
 /// The end of one attempt: the lease it was made under, what changes, and the
 /// notices that are stored in the same commit.
@@ -41,6 +43,34 @@ pub struct Deferral {
     pub due: Timestamp,
     /// Why it waits.
     pub response: Response,
+}
+
+impl Deferral {
+    /// Writes it into the message; for engines.
+    pub fn apply(&self, message: &mut StoredMessage) {
+        message.envelope.recipients.clone_from(&self.recipients);
+        message.attempts = self.attempts;
+        message.due = self.due;
+        message.last_response = Some(self.response.clone());
+    }
+}
+
+/// Refuses a submission that breaks the contract; for engines. It has at least
+/// one message, no id twice, and all its messages name its first as their
+/// submission.
+pub fn check_submission(submission: &Submission) -> Result<(), StorageError> {
+    let invalid = |why: &str| Err(StorageError::Invalid(why.to_owned()));
+    let Some(first) = submission.messages.first() else {
+        return invalid("a submission without messages");
+    };
+    if submission.messages.iter().any(|m| m.submission != first.id) {
+        return invalid("a message that does not name the first of its submission");
+    }
+    let ids: BTreeSet<_> = submission.messages.iter().map(|m| m.id).collect();
+    if ids.len() != submission.messages.len() {
+        return invalid("two messages of one id");
+    }
+    Ok(())
 }
 
 /// What an engine did under a lease.

@@ -8,6 +8,8 @@
 //! leased one when the lease ends. There is no second list to fall out of step
 //! with, so a crash leaves nothing that would have to be found again.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod lease;
 mod memory;

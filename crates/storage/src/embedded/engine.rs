@@ -1,0 +1,174 @@
+//! What the writer and the readers share: the tables, the leases, and whether
+//! writing still works.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use slimta_core::storage::StorageError;
+use slimta_core::world::World;
+use tokio::sync::watch;
+
+use super::file::{Backing, Disk};
+use super::leases::Leases;
+use super::snapshot::Snapshot;
+use super::tables::{
+    CONTENTS, COUNTS, DESTINATIONS, DUE, FORMAT, HEADS, MESSAGES, META, META_EPOCH, META_FORMAT,
+    QUARANTINE, SHARERS,
+};
+
+/// How many pages of the file are kept in memory, in bytes.
+const CACHE_BYTES_MAX: usize = 32 << 20;
+/// From this size of the file on, each commit also writes down what a repair
+/// after a crash would have to find out by reading all of it. That costs a
+/// second sync a commit; below it, the repair takes a fraction of a second.
+const QUICK_REPAIR_FILE_BYTES_MIN: u64 = 64 << 20;
+
+pub(super) struct Engine {
+    // Fields are dropped in this order: the file is let go before its lock.
+    db: Database,
+    backing: Backing,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) free_bytes_min: u64,
+    pub(super) world: World,
+    leases: Mutex<Leases>,
+    poison: OnceLock<String>,
+    pub(super) generation: watch::Sender<u64>,
+    _lock: Option<File>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("disk", &self.disk)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens what is on a disk, or begins it. `place` is its name in errors.
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        place: &str,
+        world: World,
+        free_bytes_min: u64,
+        lock: Option<File>,
+    ) -> Result<Self, StorageError> {
+        let backing = Backing::new(disk.clone());
+        let db = redb::Builder::new()
+            .set_cache_size(CACHE_BYTES_MAX)
+            .create_with_backend(backing.clone())
+            .map_err(|error| not_opened(place, &error.into()))?;
+        let epoch = begin(&db, place)?;
+        Ok(Engine {
+            db,
+            backing,
+            disk,
+            free_bytes_min,
+            world,
+            leases: Mutex::new(Leases::new(epoch)),
+            poison: OnceLock::new(),
+            generation: watch::Sender::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// The leases. Held for lines, never while something is written.
+    pub(super) fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
+        let mut txn = self.db.begin_write()?;
+        txn.set_quick_repair(self.backing.last_len() >= QUICK_REPAIR_FILE_BYTES_MIN);
+        Ok(txn)
+    }
+
+    /// What was committed last, as it stays whatever is written meanwhile.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        let txn = self
+            .db
+            .begin_read()
+            .map_err(|error| unavailable(&error.into()))?;
+        Ok(Snapshot::new(txn))
+    }
+
+    pub(super) fn writable(&self) -> Result<(), StorageError> {
+        match self.poison.get() {
+            Some(reason) => Err(StorageError::Poisoned(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// A write failed, and nobody knows what of it is on the disk: trying again
+    /// could make it look as if it were. Only opening it anew tells.
+    pub(super) fn poison(&self, error: &redb::Error) -> StorageError {
+        let reason = self.poison.get_or_init(|| error.to_string());
+        tracing::error!(%error, "the storage failed to write and refuses all further writes");
+        StorageError::Poisoned(reason.clone())
+    }
+
+    pub(super) fn changed(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+}
+
+/// Checks the format, or writes it down in a new store, and counts the opening.
+fn begin(db: &Database, place: &str) -> Result<u64, StorageError> {
+    let opened = || -> Result<Result<u64, u64>, redb::Error> {
+        let mut txn = db.begin_write()?;
+        txn.set_quick_repair(true);
+        let epoch = {
+            let mut meta = txn.open_table(META)?;
+            let format = meta.get(META_FORMAT)?.map(|format| format.value());
+            match format {
+                Some(FORMAT) => {}
+                Some(other) => return Ok(Err(other)),
+                None => {
+                    meta.insert(META_FORMAT, FORMAT)?;
+                }
+            }
+            let epoch = meta.get(META_EPOCH)?.map_or(0, |epoch| epoch.value()) + 1;
+            meta.insert(META_EPOCH, epoch)?;
+            epoch
+        };
+        // Readers find every table, also before the first message.
+        txn.open_table(COUNTS)?;
+        txn.open_table(MESSAGES)?;
+        txn.open_table(DUE)?;
+        txn.open_table(DESTINATIONS)?;
+        txn.open_table(HEADS)?;
+        txn.open_table(CONTENTS)?;
+        txn.open_table(SHARERS)?;
+        txn.open_table(QUARANTINE)?;
+        txn.commit()?;
+        Ok(Ok(epoch))
+    };
+    match opened() {
+        Ok(Ok(epoch)) => Ok(epoch),
+        Ok(Err(found)) => Err(version(place, found.to_string())),
+        Err(error) => Err(not_opened(place, &error)),
+    }
+}
+
+fn not_opened(place: &str, error: &redb::Error) -> StorageError {
+    match error {
+        redb::Error::UpgradeRequired(found) => version(place, format!("redb {found}")),
+        error => StorageError::Open {
+            place: place.to_owned(),
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn version(place: &str, found: String) -> StorageError {
+    StorageError::Version {
+        place: place.to_owned(),
+        found,
+        known: FORMAT.to_string(),
+    }
+}
+
+pub(super) fn unavailable(error: &redb::Error) -> StorageError {
+    StorageError::Unavailable(error.to_string())
+}

@@ -1,0 +1,179 @@
+//! The embedded engine: mail in one file of this machine, opened by one process
+//! at a time. What is stored is on the disk when `store` returns.
+//!
+//! The format is law: docs/design/embedded-format.md.
+
+mod chunks;
+mod engine;
+mod file;
+mod leases;
+mod ledger;
+mod prepare;
+mod select;
+mod session;
+mod snapshot;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use slimta_core::storage::{Owner, Session, Storage, StorageError};
+use slimta_core::world::World;
+use tokio::sync::mpsc;
+
+use engine::Engine;
+#[cfg(test)]
+use file::Disk;
+use file::{FileDisk, private_file};
+use session::EmbeddedSession;
+use writer::{Call, WAITING_MAX};
+
+/// Room that is kept aside for settling mail on a full disk.
+const RESERVE_BYTES: u64 = 16 << 20;
+/// With less free on the disk no new mail is taken.
+const FREE_BYTES_MIN: u64 = 64 << 20;
+
+/// Mail in a directory of this machine.
+///
+/// Dropping it and all of its sessions finishes what is being written and lets
+/// the directory go.
+#[derive(Debug)]
+pub struct Embedded(Arc<Open>);
+
+/// An open store. The last to let go of it ends the writer.
+#[derive(Debug)]
+struct Open {
+    engine: Arc<Engine>,
+    /// Both are there until it is dropped.
+    calls: Option<mpsc::Sender<Call>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Embedded {
+    /// Opens the store in a directory, which is created if it is not there. Only
+    /// one process can have it open.
+    pub fn open(directory: impl AsRef<Path>, world: World) -> Result<Self, StorageError> {
+        Embedded::open_with_limits(directory.as_ref(), world, RESERVE_BYTES, FREE_BYTES_MIN)
+    }
+
+    fn open_with_limits(
+        directory: &Path,
+        world: World,
+        reserve_bytes: u64,
+        free_bytes_min: u64,
+    ) -> Result<Self, StorageError> {
+        let place = directory.display().to_string();
+        let failed = |error: io::Error| StorageError::Open {
+            place: place.clone(),
+            reason: error.to_string(),
+        };
+        create_directory(directory).map_err(failed)?;
+        let lock = lock(directory, &place)?;
+        let path = directory.join("mail.redb");
+        let fresh = directory.join("mail.redb.new");
+        let is_new = !path.try_exists().map_err(failed)?;
+        if is_new {
+            // Left by a process that died before anything was stored.
+            let _ = fs::remove_file(&fresh);
+        }
+        let file = private_file(if is_new { &fresh } else { &path }).map_err(failed)?;
+        let disk = Arc::new(FileDisk::new(file, directory, reserve_bytes));
+        let engine = Engine::open(disk, &place, world, free_bytes_min, Some(lock))?;
+        if is_new {
+            // The name appears only once there is a whole store behind it.
+            fs::rename(&fresh, &path).map_err(failed)?;
+            sync_directory(directory).map_err(failed)?;
+        }
+        Embedded::over(engine).map_err(failed)
+    }
+
+    /// A store on any disk, such as a faulty one.
+    #[cfg(test)]
+    fn on(disk: Arc<dyn Disk>, world: World, free_bytes_min: u64) -> Result<Self, StorageError> {
+        let engine = Engine::open(disk, "test", world, free_bytes_min, None)?;
+        Ok(Embedded::over(engine).unwrap())
+    }
+
+    fn over(engine: Engine) -> io::Result<Self> {
+        let engine = Arc::new(engine);
+        let (calls, waiting) = mpsc::channel(WAITING_MAX);
+        let writer = std::thread::Builder::new()
+            .name("slimta-storage".to_owned())
+            .spawn({
+                let engine = engine.clone();
+                move || writer::run(&engine, waiting)
+            })?;
+        Ok(Embedded(Arc::new(Open {
+            engine,
+            calls: Some(calls),
+            writer: Some(writer),
+        })))
+    }
+}
+
+#[async_trait]
+impl Storage for Embedded {
+    async fn connect(&self) -> Result<Arc<dyn Session>, StorageError> {
+        let owner = Owner::new(format!(
+            "embedded-{:016x}",
+            self.0.engine.world.random_u64()
+        ));
+        Ok(Arc::new(EmbeddedSession::new(self.0.clone(), owner)))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Without callers the writer ends, after what it has begun.
+        self.calls = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the storage writer has panicked");
+        }
+    }
+}
+
+/// Creates it for its owner only, and makes its name durable.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let parent = match directory.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    sync_directory(&parent)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn lock(directory: &Path, place: &str) -> Result<File, StorageError> {
+    let open = |error: io::Error| StorageError::Open {
+        place: place.to_owned(),
+        reason: error.to_string(),
+    };
+    let lock = private_file(&directory.join("lock")).map_err(open)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StorageError::InUse {
+            place: place.to_owned(),
+            hint: "stop that process, or ask it through its admin socket".to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(open(error)),
+    }
+}

@@ -1,0 +1,428 @@
+//! The calls of the contract on the embedded engine. What writes goes to the
+//! writer and waits for its commit; what reads does so on a thread that may
+//! wait for the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use slimta_core::message::{Content, Destination, MessageId, StoredMessage, Submission};
+use slimta_core::storage::{
+    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
+    Settled, Settlement, Stats, StorageError, Ticket,
+};
+use slimta_core::world::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use super::Open;
+use super::engine::{Engine, unavailable};
+use super::leases::Now;
+use super::prepare::Prepared;
+use super::snapshot::{Found, Snapshot};
+use super::tables::DuePlace;
+use super::writer::{Answer, Call, Settling};
+
+#[derive(Debug)]
+pub(super) struct EmbeddedSession {
+    store: Arc<Open>,
+    owner: Owner,
+    closed: watch::Sender<bool>,
+}
+
+/// Something that was read and cannot be used.
+struct Spoiled {
+    id: MessageId,
+    reason: String,
+    place: Option<DuePlace>,
+}
+
+impl EmbeddedSession {
+    pub(super) fn new(store: Arc<Open>, owner: Owner) -> Self {
+        EmbeddedSession {
+            store,
+            owner,
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    fn open(&self) -> Result<&Arc<Engine>, StorageError> {
+        match *self.closed.borrow() {
+            true => Err(StorageError::Closed),
+            false => Ok(&self.store.engine),
+        }
+    }
+
+    /// Has something written, and waits until it is on the disk.
+    async fn write<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, StorageError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || StorageError::Poisoned("the writer has stopped".to_owned());
+        let calls = self.store.calls.as_ref().ok_or_else(stopped)?;
+        calls.send(call(answer)).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Reads on a thread that may wait for the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Engine) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let engine = self.open()?.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&engine)).await;
+        reading.map_err(|error| StorageError::Unavailable(format!("a read failed: {error}")))?
+    }
+
+    async fn set_aside(&self, spoiled: Spoiled) -> Result<(), StorageError> {
+        let Spoiled { id, reason, place } = spoiled;
+        tracing::error!(%id, reason, "a message cannot be read and is put into quarantine");
+        self.write(|answer| Call::SetAside {
+            id,
+            reason,
+            place,
+            answer,
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Session for EmbeddedSession {
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    async fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    async fn store(
+        &self,
+        submission: Submission,
+        lease: Option<FirstLeases>,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.open()?;
+        let prepared = Prepared::new(&submission)?;
+        let leases = self
+            .write(|answer| Call::Store {
+                submission: prepared,
+                lease,
+                owner: self.owner.clone(),
+                answer,
+            })
+            .await?;
+        let leased = leases.into_iter().zip(submission.messages);
+        Ok(leased
+            .map(|(lease, message)| Leased { lease, message })
+            .collect())
+    }
+
+    async fn due_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let after = after.cloned();
+        self.read(move |engine| {
+            let (now, overlay, snapshot) = look(engine)?;
+            let heads = snapshot.heads(after.as_ref(), limit, now.wall, &overlay);
+            heads.map_err(|error| unavailable(&error))
+        })
+        .await
+    }
+
+    async fn claim(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let (destination, owner) = (destination.clone(), self.owner.clone());
+        let (leased, spoiled) = self
+            .read(move |engine| claim(engine, &destination, limit, &owner, lease))
+            .await?;
+        for spoiled in spoiled {
+            self.set_aside(spoiled).await?;
+        }
+        Ok(leased)
+    }
+
+    async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {
+        let owner = self.owner.clone();
+        let found = self
+            .read(move |engine| lock(engine, id, &owner, lease))
+            .await?;
+        match found {
+            Ok(leased) => Ok(leased),
+            Err(spoiled) => self.set_aside(spoiled).await.map(|()| None),
+        }
+    }
+
+    async fn unlock(&self, lease: &Lease) -> Result<Settled, StorageError> {
+        let engine = self.open()?;
+        if !engine.leases().end(lease.ticket()) {
+            return Ok(Settled::LeaseLost);
+        }
+        engine.changed();
+        Ok(Settled::Done)
+    }
+
+    async fn renew(
+        &self,
+        tickets: &[Ticket],
+        lease: Duration,
+    ) -> Result<Vec<Settled>, StorageError> {
+        let engine = self.open()?;
+        let now = Now::of(&engine.world);
+        let mut leases = engine.leases();
+        let renewed = tickets
+            .iter()
+            .map(|ticket| leases.renew(*ticket, lease, now));
+        Ok(renewed
+            .map(|done| match done {
+                true => Settled::Done,
+                false => Settled::LeaseLost,
+            })
+            .collect())
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+        self.open()?;
+        let batch = batch.iter().map(|settlement| {
+            let notices = settlement.notices.iter().map(Prepared::new);
+            Ok(Settling {
+                ticket: settlement.lease.ticket(),
+                change: settlement.change.clone(),
+                notices: notices.collect::<Result<_, StorageError>>()?,
+            })
+        });
+        let batch = batch.collect::<Result<Vec<_>, StorageError>>()?;
+        self.write(|answer| Call::Settle { batch, answer }).await
+    }
+
+    async fn load(&self, id: MessageId) -> Result<Option<Listed>, StorageError> {
+        let found = self
+            .read(move |engine| {
+                let (now, _, snapshot) = look(engine)?;
+                let found = snapshot.message(id).map_err(|error| unavailable(&error))?;
+                Ok((found, engine.leases().view(id, now)))
+            })
+            .await?;
+        match found {
+            (Found::Message(message, _), lease) => Ok(Some(Listed {
+                message: *message,
+                lease,
+            })),
+            (Found::Nothing, _) => Ok(None),
+            (Found::Unreadable(reason), _) => {
+                let place = None;
+                self.set_aside(Spoiled { id, reason, place }).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn contents(&self, id: MessageId) -> Result<Option<Content>, StorageError> {
+        let contents = self
+            .read(move |engine| {
+                let snapshot = engine.snapshot()?;
+                let failed = |error| unavailable(&error);
+                Ok(match snapshot.message(id).map_err(failed)? {
+                    Found::Nothing => Ok(None),
+                    Found::Unreadable(reason) => Err(reason),
+                    Found::Message(message, _) => {
+                        let contents = snapshot.contents(message.submission);
+                        contents.map_err(failed)?.map(Some)
+                    }
+                })
+            })
+            .await?;
+        match contents {
+            Ok(contents) => Ok(contents),
+            Err(reason) => {
+                let place = None;
+                self.set_aside(Spoiled { id, reason, place }).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError> {
+        let filter = filter.clone();
+        let (listing, found) = self.read(move |engine| list(engine, &filter, page)).await?;
+        for unreadable in found {
+            let (id, reason, place) = (unreadable.id, unreadable.reason, None);
+            self.set_aside(Spoiled { id, reason, place }).await?;
+        }
+        Ok(listing)
+    }
+
+    async fn stats(&self) -> Result<Stats, StorageError> {
+        self.read(|engine| {
+            let (_, overlay, snapshot) = look(engine)?;
+            let failed = |error| unavailable(&error);
+            let counts = snapshot.counts().map_err(failed)?;
+            let deferred = counts.deferred.saturating_sub(overlay.deferred);
+            let held = counts.held.saturating_sub(overlay.held);
+            Ok(Stats {
+                messages: counts.messages,
+                active: counts.messages.saturating_sub(deferred + held),
+                deferred,
+                held,
+                quarantined: counts.quarantined,
+                bytes: counts.bytes,
+                oldest: snapshot.oldest().map_err(failed)?,
+            })
+        })
+        .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
+        self.read(|engine| {
+            let (_, overlay, snapshot) = look(engine)?;
+            let heads = snapshot.heads(None, 1, Timestamp::MAX, &overlay);
+            let first = heads.map_err(|error| unavailable(&error))?;
+            let first = first.first().map(|head| head.since);
+            Ok(first.into_iter().chain(overlay.next_end).min())
+        })
+        .await
+    }
+
+    async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
+        let mut generation = self.store.engine.generation.subscribe();
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(StorageError::Closed),
+            generation = generation.wait_for(|generation| *generation > seen) => {
+                generation.map(|generation| *generation).map_err(|_| StorageError::Closed)
+            }
+        }
+    }
+
+    async fn act(
+        &self,
+        filter: &Filter,
+        page: Page,
+        action: &Action,
+    ) -> Result<Acted, StorageError> {
+        self.open()?;
+        let (filter, action) = (filter.clone(), action.clone());
+        self.write(|answer| Call::Act {
+            filter,
+            page,
+            action,
+            answer,
+        })
+        .await
+    }
+}
+
+/// The leases and what was committed last, as of one moment.
+fn look(engine: &Engine) -> Result<(Now, super::leases::Overlay, Snapshot), StorageError> {
+    let now = Now::of(&engine.world);
+    let leases = engine.leases();
+    Ok((now, leases.overlay(now), engine.snapshot()?))
+}
+
+type Claimed = (Vec<Leased>, Vec<Spoiled>);
+
+/// Under the lock only the due order is read. The messages are read after it:
+/// once they are leased nobody changes them.
+fn claim(
+    engine: &Engine,
+    destination: &Destination,
+    limit: usize,
+    owner: &Owner,
+    lease: Duration,
+) -> Result<Claimed, StorageError> {
+    let failed = |error| unavailable(&error);
+    let now = Now::of(&engine.world);
+    let (snapshot, granted) = {
+        let mut leases = engine.leases();
+        let snapshot = engine.snapshot()?;
+        let is_free = |id| leases.is_free(id, now);
+        let due = snapshot.due(destination, limit, now.wall, is_free);
+        let grant = |(place, mark): (DuePlace, _)| {
+            let what = (place.id, place.destination.clone(), mark);
+            (leases.grant(what, owner, lease, now), place)
+        };
+        let granted: Vec<_> = due.map_err(failed)?.into_iter().map(grant).collect();
+        (snapshot, granted)
+    };
+    let (mut leased, mut spoiled) = (Vec::new(), Vec::new());
+    for (lease, place) in granted {
+        let id = place.id;
+        let reason = match snapshot.message(id).map_err(failed)? {
+            Found::Message(message, _) => {
+                let message = *message;
+                leased.push(Leased { lease, message });
+                continue;
+            }
+            Found::Unreadable(reason) => reason,
+            Found::Nothing => "its place in the due order has no message".to_owned(),
+        };
+        engine.leases().end(lease.ticket());
+        let place = Some(place);
+        spoiled.push(Spoiled { id, reason, place });
+    }
+    Ok((leased, spoiled))
+}
+
+fn lock(
+    engine: &Engine,
+    id: MessageId,
+    owner: &Owner,
+    lease: Duration,
+) -> Result<Result<Option<Leased>, Spoiled>, StorageError> {
+    let now = Now::of(&engine.world);
+    let mut leases = engine.leases();
+    if !leases.is_free(id, now) {
+        return Ok(Ok(None));
+    }
+    let found = engine.snapshot()?.message(id);
+    Ok(match found.map_err(|error| unavailable(&error))? {
+        Found::Nothing => Ok(None),
+        Found::Unreadable(reason) => {
+            let place = None;
+            Err(Spoiled { id, reason, place })
+        }
+        Found::Message(message, mark) => {
+            let what = (id, message.destination.clone(), mark);
+            let lease = leases.grant(what, owner, lease, now);
+            let message: StoredMessage = *message;
+            Ok(Some(Leased { lease, message }))
+        }
+    })
+}
+
+/// A page, and what of it has to be put aside.
+fn list(
+    engine: &Engine,
+    filter: &Filter,
+    page: Page,
+) -> Result<(Listing, Vec<slimta_core::storage::Unreadable>), StorageError> {
+    let failed = |error| unavailable(&error);
+    let (now, _, snapshot) = look(engine)?;
+    let view = |id| engine.leases().view(id, now);
+    let selection = snapshot.select(filter, page, view).map_err(failed)?;
+    // What cannot be read fits no filter but the one for everything, and its id.
+    let by_id_only = *filter
+        == Filter {
+            id: filter.id,
+            ..Filter::default()
+        };
+    let mut unreadable = selection.unreadable.clone();
+    if by_id_only {
+        let limit = page.limit.max(1);
+        let aside = snapshot.quarantined(page.after, selection.next, limit);
+        let mut aside = aside.map_err(failed)?;
+        aside.retain(|aside| filter.id.is_none_or(|id| aside.id == id));
+        unreadable.extend(aside);
+        unreadable.sort_by_key(|unreadable| unreadable.id);
+    }
+    let listing = Listing {
+        messages: selection.messages,
+        unreadable,
+        next: selection.next,
+    };
+    Ok((listing, selection.unreadable))
+}

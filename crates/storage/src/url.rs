@@ -1,0 +1,97 @@
+//! Storage by URL, as flags and configuration name it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use slimta_core::storage::{Memory, Storage, StorageError};
+use slimta_core::world::World;
+
+/// Why a storage URL could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// No engine has that name. The error lists what exists.
+    #[error("unknown storage \"{0}\": there are \"memory:\" and \"embedded:DIRECTORY\"")]
+    Unknown(String),
+    /// The URL of an embedded store names no directory.
+    #[error("the storage \"{0}\" lacks its directory, as in \"embedded:./slimta-data\"")]
+    NoDirectory(String),
+    /// The engine says why; it names the place.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Opens the storage that a URL names: `memory:` or `embedded:DIRECTORY`.
+///
+/// It reads and writes the disk before it returns. Dropping what it gives, and
+/// all sessions of it, closes it in good order.
+pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
+    match url.split_once(':') {
+        Some(("memory", "")) => Ok(Arc::new(Memory::new(world))),
+        #[cfg(feature = "embedded")]
+        Some(("embedded", "")) => Err(OpenError::NoDirectory(url.to_owned())),
+        #[cfg(feature = "embedded")]
+        Some(("embedded", directory)) => Ok(Arc::new(crate::Embedded::open(directory, world)?)),
+        _ => Err(OpenError::Unknown(url.to_owned())),
+    }
+}
+
+/// The directory of an embedded storage URL, in which the server puts its
+/// admin socket; none for other URLs.
+pub fn embedded_directory(url: &str) -> Option<&Path> {
+    url.strip_prefix("embedded:")
+        .filter(|directory| !directory.is_empty())
+        .map(Path::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(url: &str) -> String {
+        open(url, World::system()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_storage_is_told_what_exists() {
+        for url in ["", "memory", "memory:x", "redis://localhost", "/var/spool"] {
+            let error = error(url);
+            assert!(
+                error.contains("memory:") && error.contains("embedded:"),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_opens() {
+        let storage = open("memory:", World::system()).unwrap();
+        assert!(storage.connect().await.is_ok());
+        assert_eq!(embedded_directory("memory:"), None);
+    }
+
+    #[cfg(feature = "embedded")]
+    #[tokio::test]
+    async fn a_directory_opens_once_and_again_after_it_was_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/store");
+        let url = format!("embedded:{}", path.display());
+        assert_eq!(embedded_directory(&url), Some(path.as_path()));
+        let storage = open(&url, World::system()).unwrap();
+        let in_use = error(&url);
+        assert!(in_use.contains("open in another process"), "{in_use}");
+        assert!(in_use.contains("deep/store"), "{in_use}");
+        drop(storage);
+        assert!(open(&url, World::system()).is_ok());
+    }
+
+    #[cfg(feature = "embedded")]
+    #[test]
+    fn a_directory_that_cannot_be_used_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let url = format!("embedded:{}", file.path().display());
+        let error = error(&url);
+        assert!(error.contains(&*file.path().to_string_lossy()), "{error}");
+        assert!(self::error("embedded:").contains("directory"));
+    }
+}

@@ -9,6 +9,7 @@ use slimta_core::storage::StorageError;
 use slimta_core::world::World;
 use tokio::sync::watch;
 
+use super::Limits;
 use super::file::{Backing, Disk};
 use super::leases::Leases;
 use super::snapshot::Snapshot;
@@ -19,17 +20,12 @@ use super::tables::{
 
 /// How many pages of the file are kept in memory, in bytes.
 const CACHE_BYTES_MAX: usize = 32 << 20;
-/// From this size of the file on, each commit also writes down what a repair
-/// after a crash would have to find out by reading all of it. That costs a
-/// second sync a commit; below it, the repair takes a fraction of a second.
-const QUICK_REPAIR_FILE_BYTES_MIN: u64 = 64 << 20;
-
 pub(super) struct Engine {
     // Fields are dropped in this order: the file is let go before its lock.
     db: Database,
     backing: Backing,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) free_bytes_min: u64,
+    pub(super) limits: Limits,
     pub(super) world: World,
     leases: Mutex<Leases>,
     poison: OnceLock<String>,
@@ -51,7 +47,7 @@ impl Engine {
         disk: Arc<dyn Disk>,
         place: &str,
         world: World,
-        free_bytes_min: u64,
+        limits: Limits,
         lock: Option<File>,
     ) -> Result<Self, StorageError> {
         let backing = Backing::new(disk.clone());
@@ -64,7 +60,7 @@ impl Engine {
             db,
             backing,
             disk,
-            free_bytes_min,
+            limits,
             world,
             leases: Mutex::new(Leases::new(epoch)),
             poison: OnceLock::new(),
@@ -80,7 +76,7 @@ impl Engine {
 
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
         let mut txn = self.db.begin_write()?;
-        txn.set_quick_repair(self.backing.last_len() >= QUICK_REPAIR_FILE_BYTES_MIN);
+        txn.set_quick_repair(self.backing.last_len() >= self.limits.quick_repair_bytes_min);
         Ok(txn)
     }
 

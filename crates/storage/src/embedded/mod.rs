@@ -36,10 +36,25 @@ use file::{FileDisk, private_file};
 use session::EmbeddedSession;
 use writer::{Call, WAITING_MAX};
 
-/// Room that is kept aside for settling mail on a full disk.
-const RESERVE_BYTES: u64 = 16 << 20;
-/// With less free on the disk no new mail is taken.
-const FREE_BYTES_MIN: u64 = 64 << 20;
+/// Where the engine changes its ways; tests make it do so sooner.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Room that is kept aside for settling mail on a full disk.
+    reserve_bytes: u64,
+    /// With less free on the disk no new mail is taken.
+    free_bytes_min: u64,
+    /// From this size of the file on, each commit also writes down what a
+    /// repair after a crash would have to find out by reading all of it. That
+    /// costs a second sync a commit; below it, the repair takes a fraction of a
+    /// second.
+    quick_repair_bytes_min: u64,
+}
+
+const LIMITS: Limits = Limits {
+    reserve_bytes: 16 << 20,
+    free_bytes_min: 64 << 20,
+    quick_repair_bytes_min: 64 << 20,
+};
 
 /// Mail in a directory of this machine.
 ///
@@ -61,15 +76,10 @@ impl Embedded {
     /// Opens the store in a directory, which is created if it is not there. Only
     /// one process can have it open.
     pub fn open(directory: impl AsRef<Path>, world: World) -> Result<Self, StorageError> {
-        Embedded::open_with_limits(directory.as_ref(), world, RESERVE_BYTES, FREE_BYTES_MIN)
+        Embedded::open_with(directory.as_ref(), world, LIMITS)
     }
 
-    fn open_with_limits(
-        directory: &Path,
-        world: World,
-        reserve_bytes: u64,
-        free_bytes_min: u64,
-    ) -> Result<Self, StorageError> {
+    fn open_with(directory: &Path, world: World, limits: Limits) -> Result<Self, StorageError> {
         let place = directory.display().to_string();
         let failed = |error: io::Error| StorageError::Open {
             place: place.clone(),
@@ -85,8 +95,8 @@ impl Embedded {
             let _ = fs::remove_file(&fresh);
         }
         let file = private_file(if is_new { &fresh } else { &path }).map_err(failed)?;
-        let disk = Arc::new(FileDisk::new(file, directory, reserve_bytes));
-        let engine = Engine::open(disk, &place, world, free_bytes_min, Some(lock))?;
+        let disk = Arc::new(FileDisk::new(file, directory, limits.reserve_bytes));
+        let engine = Engine::open(disk, &place, world, limits, Some(lock))?;
         if is_new {
             // The name appears only once there is a whole store behind it.
             fs::rename(&fresh, &path).map_err(failed)?;
@@ -97,8 +107,8 @@ impl Embedded {
 
     /// A store on any disk, such as a faulty one.
     #[cfg(test)]
-    fn on(disk: Arc<dyn Disk>, world: World, free_bytes_min: u64) -> Result<Self, StorageError> {
-        let engine = Engine::open(disk, "test", world, free_bytes_min, None)?;
+    fn on(disk: Arc<dyn Disk>, world: World, limits: Limits) -> Result<Self, StorageError> {
+        let engine = Engine::open(disk, "test", world, limits, None)?;
         Ok(Embedded::over(engine).unwrap())
     }
 

@@ -99,13 +99,14 @@ impl Session for EmbeddedSession {
         submission: Submission,
         lease: Option<FirstLeases>,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.open()?;
+        let now = Now::of(&self.open()?.world);
         let prepared = Prepared::new(&submission)?;
         let leases = self
             .write(|answer| Call::Store {
                 submission: prepared,
                 lease,
                 owner: self.owner.clone(),
+                now,
                 answer,
             })
             .await?;
@@ -304,12 +305,13 @@ impl Session for EmbeddedSession {
         page: Page,
         action: &Action,
     ) -> Result<Acted, StorageError> {
-        self.open()?;
+        let now = Now::of(&self.open()?.world);
         let (filter, action) = (filter.clone(), action.clone());
         self.write(|answer| Call::Act {
             filter,
             page,
             action,
+            now,
             answer,
         })
         .await

@@ -30,13 +30,15 @@ const RESTORE_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StorageError>>;
 
-/// A call that changes what is on the disk.
+/// A call that changes what is on the disk. The time is the caller's: leases
+/// count from when they were asked for.
 #[derive(Debug)]
 pub(super) enum Call {
     Store {
         submission: Prepared,
         lease: Option<FirstLeases>,
         owner: Owner,
+        now: Now,
         answer: Answer<Vec<Lease>>,
     },
     Settle {
@@ -47,6 +49,7 @@ pub(super) enum Call {
         filter: Filter,
         page: Page,
         action: Action,
+        now: Now,
         answer: Answer<Acted>,
     },
     /// Something was read that cannot be used.
@@ -128,10 +131,11 @@ impl Writer<'_> {
             }
             return;
         }
-        let full = match bytes {
-            0 => None,
-            bytes => self.is_full(bytes),
-        };
+        let asked = batch.iter().find_map(|call| match call {
+            Call::Store { now, .. } => Some(now.monotonic),
+            _ => None,
+        });
+        let full = asked.and_then(|now| self.is_full(bytes, now));
         match self.commit(&batch, full.as_deref()) {
             Ok(outcomes) => self.answer(batch, outcomes),
             Err(error) => {
@@ -189,8 +193,9 @@ impl Writer<'_> {
                 filter,
                 page,
                 action,
+                now,
                 ..
-            } => Outcome::Acted(self.act(filter, *page, action, ledger)?),
+            } => Outcome::Acted(self.act(filter, *page, action, *now, ledger)?),
             Call::SetAside {
                 id, reason, place, ..
             } => {
@@ -222,9 +227,9 @@ impl Writer<'_> {
         filter: &Filter,
         page: Page,
         action: &Action,
+        now: Now,
         ledger: &mut Ledger<'_>,
     ) -> Result<Acted, redb::Error> {
-        let now = Now::of(&self.engine.world);
         let view = |id| self.engine.leases().view(id, now);
         let selection = ledger.select(filter, page, view)?;
         let mut acted = Acted {
@@ -257,7 +262,6 @@ impl Writer<'_> {
 
     /// Leases first, so that nobody hears of a commit whose leases do not stand.
     fn answer(&self, batch: Vec<Call>, outcomes: Vec<Outcome>) {
-        let now = Now::of(&self.engine.world);
         let mut leases = self.engine.leases();
         let mut granted = Vec::new();
         for (call, outcome) in batch.iter().zip(&outcomes) {
@@ -267,6 +271,7 @@ impl Writer<'_> {
                         submission,
                         lease: Some(lease),
                         owner,
+                        now,
                         ..
                     },
                     Outcome::Stored { is_new: true },
@@ -275,7 +280,7 @@ impl Writer<'_> {
                     let grants = first.map(|message| {
                         let place = &message.place;
                         let what = (place.id, place.destination.clone(), message.mark);
-                        leases.grant(what, owner, lease.lease, now)
+                        leases.grant(what, owner, lease.lease, *now)
                     });
                     granted.push(grants.collect::<Vec<Lease>>());
                 }
@@ -335,10 +340,10 @@ impl Writer<'_> {
 
     /// Why no new mail is taken, if so. What settles needs room too, so new mail
     /// stops before the disk is full.
-    fn is_full(&mut self, bytes: u64) -> Option<String> {
-        let now = self.engine.world.monotonic();
+    fn is_full(&mut self, bytes: u64, now: Duration) -> Option<String> {
         let disk = &self.engine.disk;
-        let needed = self.engine.free_bytes_min + bytes.saturating_mul(DISK_BYTES_PER_BYTE);
+        let least = self.engine.limits.free_bytes_min;
+        let needed = least.saturating_add(bytes.saturating_mul(DISK_BYTES_PER_BYTE));
         match disk.free() {
             Ok(free) if free < needed => {
                 return Some(format!("{free} bytes are free, {needed} are needed"));

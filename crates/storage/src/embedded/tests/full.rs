@@ -1,0 +1,80 @@
+//! A full disk: no new mail is taken, but what is there can be settled.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use slimta_core::storage::{
+    Change, FirstLeases, Leased, Session, Settled, Settlement, Storage, StorageError,
+};
+
+use super::disk::SimDisk;
+use super::{LEASE, LIMITS, Limits, mail, messages, world};
+use crate::embedded::Embedded;
+
+const LEASES: FirstLeases = FirstLeases {
+    count: 1,
+    lease: LEASE,
+};
+
+async fn remove(session: &dyn Session, leased: Leased) -> Settled {
+    let settlement = Settlement {
+        lease: leased.lease,
+        change: Change::Remove,
+        notices: Vec::new(),
+    };
+    session.settle(&[settlement]).await.unwrap().remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn scarce_room_is_left_to_what_settles() {
+    let world = world();
+    let disk = Arc::new(SimDisk::default());
+    let limits = Limits {
+        free_bytes_min: 1 << 20,
+        ..LIMITS
+    };
+    let store = Embedded::on(disk.clone(), world.clone(), limits).unwrap();
+    let session = store.connect().await.unwrap();
+    let new = || mail(&world, &["a.example"], vec![b'x'; 1000]);
+    let mut leased = session.store(new(), Some(LEASES)).await.unwrap();
+    disk.scarce.store(true, Ordering::Relaxed);
+    let refused = session.store(new(), None).await;
+    assert!(matches!(refused, Err(StorageError::Full(_))), "{refused:?}");
+    assert_eq!(remove(&*session, leased.remove(0)).await, Settled::Done);
+    assert!(messages(&*session).await.is_empty());
+    disk.scarce.store(false, Ordering::Relaxed);
+    session.store(new(), None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fills_up_during_a_write_costs_the_reserve_only() {
+    let world = world();
+    let disk = Arc::new(SimDisk::default());
+    let store = Embedded::on(disk.clone(), world.clone(), LIMITS).unwrap();
+    let session = store.connect().await.unwrap();
+    let new = || mail(&world, &["a.example"], vec![b'x'; 1000]);
+    let mut leased = session.store(new(), Some(LEASES)).await.unwrap();
+    disk.full.store(true, Ordering::Relaxed);
+    assert_eq!(remove(&*session, leased.remove(0)).await, Settled::Done);
+    // The next mail would eat what is left for settling.
+    let refused = session.store(new(), None).await;
+    assert!(matches!(refused, Err(StorageError::Full(_))), "{refused:?}");
+    disk.full.store(false, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    session.store(new(), None).await.unwrap();
+    assert_eq!(messages(&*session).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_reserve_is_a_file_that_takes_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Embedded::open_with(directory.path(), world(), LIMITS).unwrap();
+    let reserve = directory.path().join("reserve");
+    assert_eq!(reserve.metadata().unwrap().len(), LIMITS.reserve_bytes);
+    assert!(store.0.engine.disk.give_up_reserve());
+    assert!(!reserve.exists());
+    assert!(!store.0.engine.disk.give_up_reserve());
+    assert!(store.0.engine.disk.restore_reserve());
+    assert_eq!(reserve.metadata().unwrap().len(), LIMITS.reserve_bytes);
+}

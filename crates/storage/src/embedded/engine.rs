@@ -2,6 +2,7 @@
 //! writing still works.
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
@@ -51,11 +52,12 @@ impl Engine {
         lock: Option<File>,
     ) -> Result<Self, StorageError> {
         let backing = Backing::new(disk.clone());
-        let db = redb::Builder::new()
-            .set_cache_size(CACHE_BYTES_MAX)
-            .create_with_backend(backing.clone())
-            .map_err(|error| not_opened(place, &error.into()))?;
-        let epoch = begin(&db, place)?;
+        // A file that was changed behind its back can make redb panic.
+        let opening = AssertUnwindSafe(|| open_database(backing.clone(), place));
+        let (db, epoch) = catch_unwind(opening).unwrap_or_else(|_| {
+            let damaged = "the file is damaged".to_owned();
+            Err(not_opened(place, &redb::Error::Corrupted(damaged)))
+        })?;
         Ok(Engine {
             db,
             backing,
@@ -107,6 +109,15 @@ impl Engine {
     pub(super) fn changed(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }
+}
+
+fn open_database(backing: Backing, place: &str) -> Result<(Database, u64), StorageError> {
+    let db = redb::Builder::new()
+        .set_cache_size(CACHE_BYTES_MAX)
+        .create_with_backend(backing)
+        .map_err(|error| not_opened(place, &error.into()))?;
+    let epoch = begin(&db, place)?;
+    Ok((db, epoch))
 }
 
 /// Checks the format, or writes it down in a new store, and counts the opening.

@@ -49,6 +49,48 @@ pub async fn racing_sessions_never_get_the_same_message(bench: &Bench) {
     assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), MESSAGES);
 }
 
+/// Claims, settlements and an operator's actions at the same time: each message
+/// is settled once, and nothing is left over.
+pub async fn racing_sessions_settle_each_message_once(bench: &Bench) {
+    const MESSAGES: usize = 60;
+    let session = bench.session().await;
+    for _ in 0..MESSAGES {
+        bench.stored(&*session, "a.example").await;
+    }
+    let mut racers = Vec::new();
+    for _ in 0..4 {
+        let session = bench.session().await;
+        racers.push(tokio::spawn(async move {
+            let destination = Destination::new("a.example");
+            let mut mine = Vec::new();
+            while session.stats().await.unwrap().messages > 0 {
+                for leased in session.claim(&destination, 3, LEASE).await.unwrap() {
+                    mine.push(leased.lease.id());
+                    let settled = settle(&*session, removal(leased)).await;
+                    assert_eq!(settled, Settled::Done);
+                }
+                tokio::task::yield_now().await;
+            }
+            mine
+        }));
+    }
+    let actions = [Action::Hold("wait".to_owned()), Action::Release];
+    while session.stats().await.unwrap().messages > 0 {
+        for action in &actions {
+            let (filter, page) = (Filter::default(), Page::first(MESSAGES));
+            session.act(&filter, page, action).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut all = Vec::new();
+    for racer in racers {
+        all.extend(racer.await.unwrap());
+    }
+    assert_eq!(all.len(), MESSAGES);
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), MESSAGES);
+    assert_eq!(session.stats().await.unwrap(), Default::default());
+}
+
 /// A lease taken at t for n is free at t + n, and not before.
 pub async fn a_lease_ends_exactly_at_its_end(bench: &Bench) {
     let (a, b) = (bench.session().await, bench.session().await);

@@ -51,6 +51,7 @@ macro_rules! storage_conformance {
             storing::sessions_have_names_of_their_own
             leasing::no_message_is_claimed_twice
             leasing::racing_sessions_never_get_the_same_message
+            leasing::racing_sessions_settle_each_message_once
             leasing::a_lease_ends_exactly_at_its_end
             leasing::a_renewed_lease_lasts
             leasing::only_the_last_lease_renews_unlocks_and_settles
@@ -110,7 +111,5 @@ mod tests {
 
     use crate::storage::{Memory, Storage};
 
-    super::suite!(async |world| {
-        (Arc::new(Memory::new(world)) as Arc<dyn Storage>, ())
-    });
+    super::suite!(async |world| { (Arc::new(Memory::new(world)) as Arc<dyn Storage>, ()) });
 }

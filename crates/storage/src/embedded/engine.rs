@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::Limits;
 use super::file::{Backing, Disk};
-use super::leases::Leases;
+use super::leases::{Leases, Now, Overlay};
 use super::snapshot::Snapshot;
 use super::tables::{
     CONTENTS, COUNTS, DESTINATIONS, DUE, FORMAT, HEADS, MESSAGES, META, META_EPOCH, META_FORMAT,
@@ -21,6 +21,10 @@ use super::tables::{
 
 /// How many pages of the file are kept in memory, in bytes.
 const CACHE_BYTES_MAX: usize = 32 << 20;
+/// With more than this in it a store is not compacted when it is opened.
+const GIVE_BACK_MESSAGES_MAX: u64 = 1_000;
+const GIVE_BACK_BYTES_MAX: u64 = 16 << 20;
+
 pub(super) struct Engine {
     // Fields are dropped in this order: the file is let go before its lock.
     db: Database,
@@ -53,7 +57,7 @@ impl Engine {
     ) -> Result<Self, StorageError> {
         let backing = Backing::new(disk.clone());
         // A file that was changed behind its back can make redb panic.
-        let opening = AssertUnwindSafe(|| open_database(backing.clone(), place));
+        let opening = AssertUnwindSafe(|| open_database(&backing, place, &limits));
         let (db, epoch) = catch_unwind(opening).unwrap_or_else(|_| {
             let damaged = "the file is damaged".to_owned();
             Err(not_opened(place, &redb::Error::Corrupted(damaged)))
@@ -91,6 +95,13 @@ impl Engine {
         Ok(Snapshot::new(txn))
     }
 
+    /// The leases and what was committed last, as of one moment.
+    pub(super) fn look(&self) -> Result<(Now, Overlay, Snapshot), StorageError> {
+        let now = Now::of(&self.world);
+        let leases = self.leases();
+        Ok((now, leases.overlay(now), self.snapshot()?))
+    }
+
     pub(super) fn writable(&self) -> Result<(), StorageError> {
         match self.poison.get() {
             Some(reason) => Err(StorageError::Poisoned(reason.clone())),
@@ -111,13 +122,33 @@ impl Engine {
     }
 }
 
-fn open_database(backing: Backing, place: &str) -> Result<(Database, u64), StorageError> {
-    let db = redb::Builder::new()
+fn open_database(
+    backing: &Backing,
+    place: &str,
+    limits: &Limits,
+) -> Result<(Database, u64), StorageError> {
+    let mut db = redb::Builder::new()
         .set_cache_size(CACHE_BYTES_MAX)
-        .create_with_backend(backing)
+        .create_with_backend(backing.clone())
         .map_err(|error| not_opened(place, &error.into()))?;
     let epoch = begin(&db, place)?;
+    give_back(&mut db, backing, limits).map_err(|error| not_opened(place, &error))?;
     Ok((db, epoch))
+}
+
+/// Gives room back that a drained queue has left in the file. Only when little
+/// has to be moved for it, so that opening stays fast; what is not given back
+/// is used again.
+fn give_back(db: &mut Database, backing: &Backing, limits: &Limits) -> Result<(), redb::Error> {
+    let counts = Snapshot::new(db.begin_read()?).counts()?;
+    let left = counts.messages.saturating_add(counts.quarantined);
+    if left <= GIVE_BACK_MESSAGES_MAX
+        && counts.bytes <= GIVE_BACK_BYTES_MAX
+        && backing.last_len() >= limits.give_back_file_bytes_min
+    {
+        db.compact()?;
+    }
+    Ok(())
 }
 
 /// Checks the format, or writes it down in a new store, and counts the opening.

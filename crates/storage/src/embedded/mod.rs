@@ -4,10 +4,12 @@
 //! The format is law: docs/design/embedded-format.md.
 
 mod chunks;
+mod claim;
 mod engine;
 mod file;
 mod leases;
 mod ledger;
+mod listing;
 mod prepare;
 mod select;
 mod session;
@@ -48,12 +50,16 @@ struct Limits {
     /// costs a second sync a commit; below it, the repair takes a fraction of a
     /// second.
     quick_repair_bytes_min: u64,
+    /// From this size of the file on, a store that is almost empty when it is
+    /// opened gives the room back.
+    give_back_file_bytes_min: u64,
 }
 
 const LIMITS: Limits = Limits {
     reserve_bytes: 16 << 20,
     free_bytes_min: 64 << 20,
     quick_repair_bytes_min: 64 << 20,
+    give_back_file_bytes_min: 64 << 20,
 };
 
 /// Mail in a directory of this machine.

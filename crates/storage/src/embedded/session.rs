@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use slimta_core::message::{Content, Destination, MessageId, StoredMessage, Submission};
+use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
     Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
     Settled, Settlement, Stats, StorageError, Ticket,
@@ -15,11 +15,12 @@ use slimta_core::world::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use super::Open;
+use super::claim::{Spoiled, claim, lock};
 use super::engine::{Engine, unavailable};
 use super::leases::Now;
+use super::listing::list;
 use super::prepare::Prepared;
-use super::snapshot::{Found, Snapshot};
-use super::tables::DuePlace;
+use super::snapshot::Found;
 use super::writer::{Answer, Call, Settling};
 
 #[derive(Debug)]
@@ -27,13 +28,6 @@ pub(super) struct EmbeddedSession {
     store: Arc<Open>,
     owner: Owner,
     closed: watch::Sender<bool>,
-}
-
-/// Something that was read and cannot be used.
-struct Spoiled {
-    id: MessageId,
-    reason: String,
-    place: Option<DuePlace>,
 }
 
 impl EmbeddedSession {
@@ -123,7 +117,7 @@ impl Session for EmbeddedSession {
     ) -> Result<Vec<Due>, StorageError> {
         let after = after.cloned();
         self.read(move |engine| {
-            let (now, overlay, snapshot) = look(engine)?;
+            let (now, overlay, snapshot) = engine.look()?;
             let heads = snapshot.heads(after.as_ref(), limit, now.wall, &overlay);
             heads.map_err(|error| unavailable(&error))
         })
@@ -202,7 +196,7 @@ impl Session for EmbeddedSession {
     async fn load(&self, id: MessageId) -> Result<Option<Listed>, StorageError> {
         let found = self
             .read(move |engine| {
-                let (now, _, snapshot) = look(engine)?;
+                let (now, _, snapshot) = engine.look()?;
                 let found = snapshot.message(id).map_err(|error| unavailable(&error))?;
                 Ok((found, engine.leases().view(id, now)))
             })
@@ -258,7 +252,7 @@ impl Session for EmbeddedSession {
 
     async fn stats(&self) -> Result<Stats, StorageError> {
         self.read(|engine| {
-            let (_, overlay, snapshot) = look(engine)?;
+            let (_, overlay, snapshot) = engine.look()?;
             let failed = |error| unavailable(&error);
             let counts = snapshot.counts().map_err(failed)?;
             let deferred = counts.deferred.saturating_sub(overlay.deferred);
@@ -278,7 +272,7 @@ impl Session for EmbeddedSession {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
         self.read(|engine| {
-            let (_, overlay, snapshot) = look(engine)?;
+            let (_, overlay, snapshot) = engine.look()?;
             let heads = snapshot.heads(None, 1, Timestamp::MAX, &overlay);
             let first = heads.map_err(|error| unavailable(&error))?;
             let first = first.first().map(|head| head.since);
@@ -316,115 +310,4 @@ impl Session for EmbeddedSession {
         })
         .await
     }
-}
-
-/// The leases and what was committed last, as of one moment.
-fn look(engine: &Engine) -> Result<(Now, super::leases::Overlay, Snapshot), StorageError> {
-    let now = Now::of(&engine.world);
-    let leases = engine.leases();
-    Ok((now, leases.overlay(now), engine.snapshot()?))
-}
-
-type Claimed = (Vec<Leased>, Vec<Spoiled>);
-
-/// Under the lock only the due order is read. The messages are read after it:
-/// once they are leased nobody changes them.
-fn claim(
-    engine: &Engine,
-    destination: &Destination,
-    limit: usize,
-    owner: &Owner,
-    lease: Duration,
-) -> Result<Claimed, StorageError> {
-    let failed = |error| unavailable(&error);
-    let now = Now::of(&engine.world);
-    let (snapshot, granted) = {
-        let mut leases = engine.leases();
-        let snapshot = engine.snapshot()?;
-        let is_free = |id| leases.is_free(id, now);
-        let due = snapshot.due(destination, limit, now.wall, is_free);
-        let grant = |(place, mark): (DuePlace, _)| {
-            let what = (place.id, place.destination.clone(), mark);
-            (leases.grant(what, owner, lease, now), place)
-        };
-        let granted: Vec<_> = due.map_err(failed)?.into_iter().map(grant).collect();
-        (snapshot, granted)
-    };
-    let (mut leased, mut spoiled) = (Vec::new(), Vec::new());
-    for (lease, place) in granted {
-        let id = place.id;
-        let reason = match snapshot.message(id).map_err(failed)? {
-            Found::Message(message, _) => {
-                let message = *message;
-                leased.push(Leased { lease, message });
-                continue;
-            }
-            Found::Unreadable(reason) => reason,
-            Found::Nothing => "its place in the due order has no message".to_owned(),
-        };
-        engine.leases().end(lease.ticket());
-        let place = Some(place);
-        spoiled.push(Spoiled { id, reason, place });
-    }
-    Ok((leased, spoiled))
-}
-
-fn lock(
-    engine: &Engine,
-    id: MessageId,
-    owner: &Owner,
-    lease: Duration,
-) -> Result<Result<Option<Leased>, Spoiled>, StorageError> {
-    let now = Now::of(&engine.world);
-    let mut leases = engine.leases();
-    if !leases.is_free(id, now) {
-        return Ok(Ok(None));
-    }
-    let found = engine.snapshot()?.message(id);
-    Ok(match found.map_err(|error| unavailable(&error))? {
-        Found::Nothing => Ok(None),
-        Found::Unreadable(reason) => {
-            let place = None;
-            Err(Spoiled { id, reason, place })
-        }
-        Found::Message(message, mark) => {
-            let what = (id, message.destination.clone(), mark);
-            let lease = leases.grant(what, owner, lease, now);
-            let message: StoredMessage = *message;
-            Ok(Some(Leased { lease, message }))
-        }
-    })
-}
-
-/// A page, and what of it has to be put aside.
-fn list(
-    engine: &Engine,
-    filter: &Filter,
-    page: Page,
-) -> Result<(Listing, Vec<slimta_core::storage::Unreadable>), StorageError> {
-    let failed = |error| unavailable(&error);
-    let (now, _, snapshot) = look(engine)?;
-    let view = |id| engine.leases().view(id, now);
-    let selection = snapshot.select(filter, page, view).map_err(failed)?;
-    // What cannot be read fits no filter but the one for everything, and its id.
-    let by_id_only = *filter
-        == Filter {
-            id: filter.id,
-            ..Filter::default()
-        };
-    let mut unreadable = selection.unreadable.clone();
-    if by_id_only {
-        let limit = page.limit.max(1);
-        let aside = snapshot.quarantined(page.after, selection.next, limit);
-        let mut aside = aside.map_err(failed)?;
-        aside.retain(|aside| filter.id.is_none_or(|id| aside.id == id));
-        unreadable.extend(aside);
-        unreadable.sort_by_key(|unreadable| unreadable.id);
-    }
-    let listing = Listing {
-        messages: selection.messages,
-        unreadable,
-        next: selection.next,
-    };
-    Ok((listing, selection.unreadable))
 }

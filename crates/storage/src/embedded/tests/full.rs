@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slimta_core::storage::{
-    Change, FirstLeases, Leased, Session, Settled, Settlement, Storage, StorageError,
+    Action, Change, Filter, FirstLeases, Leased, Page, Session, Settled, Settlement, Storage,
+    StorageError,
 };
 
 use super::disk::SimDisk;
@@ -77,4 +78,28 @@ async fn the_reserve_is_a_file_that_takes_room() {
     assert!(!store.0.engine.disk.give_up_reserve());
     assert!(store.0.engine.disk.restore_reserve());
     assert_eq!(reserve.metadata().unwrap().len(), LIMITS.reserve_bytes);
+}
+
+#[tokio::test]
+async fn a_drained_store_gives_its_room_back_when_it_is_opened() {
+    let (world, directory) = (world(), tempfile::tempdir().unwrap());
+    let file = || directory.path().join("mail.redb").metadata().unwrap().len();
+    let open = || Embedded::open_with(directory.path(), world.clone(), LIMITS).unwrap();
+    let session = open().connect().await.unwrap();
+    for _ in 0..40 {
+        let mail = mail(&world, &["a.example"], vec![b'x'; 200_000]);
+        session.store(mail, None).await.unwrap();
+    }
+    for message in messages(&*session).await.into_iter().skip(1) {
+        let (filter, page) = (Filter::id(message.id), Page::first(1));
+        session.act(&filter, page, &Action::Delete).await.unwrap();
+    }
+    let left = messages(&*session).await;
+    let content = session.contents(left[0].id).await.unwrap();
+    drop(session);
+    let before = file();
+    let session = open().connect().await.unwrap();
+    assert!(file() < before / 4, "{before} bytes, now {}", file());
+    assert_eq!(messages(&*session).await, left);
+    assert_eq!(session.contents(left[0].id).await.unwrap(), content);
 }

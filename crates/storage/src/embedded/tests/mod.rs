@@ -25,6 +25,7 @@ const LIMITS: Limits = Limits {
     reserve_bytes: 1 << 16,
     free_bytes_min: 0,
     quick_repair_bytes_min: 1 << 20,
+    give_back_file_bytes_min: 1 << 20,
 };
 
 async fn fresh(world: World) -> (Arc<dyn Storage>, tempfile::TempDir) {

@@ -19,8 +19,9 @@ const LEASES_BITS: u32 = 40;
 #[derive(Debug)]
 pub(super) struct Leases {
     held: BTreeMap<MessageId, Held>,
-    /// What the writer is about to commit a change of; nobody may have it.
-    pinned: BTreeSet<MessageId>,
+    /// What the writer is about to commit a change of; nobody may have it. With
+    /// the token of the lease that is being settled, if that is the change.
+    pinned: BTreeMap<MessageId, Option<u64>>,
     last_token: u64,
 }
 
@@ -66,14 +67,14 @@ impl Leases {
     pub(super) fn new(epoch: u64) -> Self {
         Leases {
             held: BTreeMap::new(),
-            pinned: BTreeSet::new(),
+            pinned: BTreeMap::new(),
             last_token: epoch << LEASES_BITS,
         }
     }
 
     pub(super) fn is_free(&self, id: MessageId, now: Now) -> bool {
         let held = self.held.get(&id);
-        !self.pinned.contains(&id) && held.is_none_or(|held| held.end <= now.monotonic)
+        !self.pinned.contains_key(&id) && held.is_none_or(|held| held.end <= now.monotonic)
     }
 
     /// Grants a lease on a message that is free, or that the caller has pinned.
@@ -104,7 +105,7 @@ impl Leases {
                 held.end = now.monotonic.saturating_add(lease);
                 true
             }
-            _ => self.pinned.contains(&ticket.id),
+            _ => self.pinned.get(&ticket.id) == Some(&Some(ticket.token)),
         }
     }
 
@@ -123,13 +124,13 @@ impl Leases {
     pub(super) fn settle(&mut self, ticket: Ticket) -> bool {
         let current = self.end(ticket);
         if current {
-            self.pin(ticket.id);
+            self.pinned.insert(ticket.id, Some(ticket.token));
         }
         current
     }
 
     pub(super) fn pin(&mut self, id: MessageId) {
-        self.pinned.insert(id);
+        self.pinned.entry(id).or_default();
     }
 
     /// The writer has committed.
@@ -152,7 +153,7 @@ impl Leases {
 
     pub(super) fn overlay(&self, now: Now) -> Overlay {
         let mut overlay = Overlay {
-            taken: self.pinned.clone(),
+            taken: self.pinned.keys().copied().collect(),
             ..Overlay::default()
         };
         let mut first_end = None;

@@ -22,7 +22,7 @@ mod writer;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -158,20 +158,22 @@ impl Drop for Open {
     }
 }
 
-/// Creates it for its owner only, and makes its name durable.
+/// Creates it for its owner only, with what is above it, and makes the names
+/// durable.
 fn create_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
+    let missing = directory.ancestors().take_while(|path| !path.is_dir());
+    let missing: Vec<&Path> = missing.filter(|path| *path != Path::new("")).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
-    let parent = match directory.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    sync_directory(&parent)
+    for created in missing {
+        match created.parent() {
+            Some(parent) if parent != Path::new("") => sync_directory(parent)?,
+            _ => sync_directory(Path::new("."))?,
+        }
+    }
+    Ok(())
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

@@ -1,0 +1,8 @@
+//! What the queue promises, over the memory engine and in virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod leases;
+mod rig;
+mod running;
+mod seed;

@@ -1,0 +1,136 @@
+//! [`Queue::run`]: what a server relies on.
+
+use std::time::Duration;
+
+use slimta_core::bus::Client as _;
+use slimta_core::message::Response;
+use slimta_core::queue::{Limits, Schedule};
+use tokio::sync::oneshot;
+
+use crate::rig::{Answer, Rig, message};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Starts the queue; drop or send to shut it down.
+fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let queue = rig.queue.clone();
+    let running = tokio::spawn(async move {
+        let shutdown = async { drop(stopped.await) };
+        queue.run(shutdown).await.unwrap();
+    });
+    (stop, running)
+}
+
+async fn send(rig: &Rig, to: &str) -> Response {
+    let messages = vec![message("from@example.com", &[to])];
+    rig.edge.send(messages).await.unwrap().remove(0)
+}
+
+/// Waits, in virtual time, until the store is empty.
+async fn drained(rig: &Rig) {
+    let emptied = async {
+        while !rig.stored().await.is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(24 * HOUR, emptied)
+        .await
+        .expect("the queue never became empty");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mail_is_relayed_retried_and_bounced_on_its_own() {
+    let mut rig = Rig::new().await;
+    let schedule: Schedule = "1m,1h".parse().unwrap();
+    rig.queue.set_retry_algorithm(schedule);
+    for _ in 0..3 {
+        rig.relay.then(Answer::Codes(vec![450]));
+    }
+    let (_stop, _running) = start(&rig);
+    send(&rig, "to@example.org").await;
+    drained(&rig).await;
+    let deliveries = rig.relay.deliveries();
+    // Three failures, and the bounce of what was given up.
+    assert_eq!(deliveries.len(), 4);
+    assert_eq!(deliveries[3].message.destination.as_str(), "example.com");
+    assert!(rig.world.now().since(crate::rig::START) >= HOUR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_destination_keeps_no_other_waiting() {
+    let rig = Rig::new().await;
+    for _ in 0..5 {
+        rig.relay.then(Answer::Hang);
+    }
+    let (_stop, _running) = start(&rig);
+    for _ in 0..100 {
+        send(&rig, "to@hung.example").await;
+    }
+    send(&rig, "to@lively.example").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let deliveries = rig.relay.deliveries();
+    let lively =
+        |d: &slimta_core::relay::Delivery| d.message.destination.as_str() == "lively.example";
+    assert!(deliveries.iter().any(lively));
+    // Five attempts at once is where a new destination begins.
+    assert_eq!(deliveries.iter().filter(|d| !lively(d)).count(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_backlog_flows_through_bounded_memory() {
+    let rig = Rig::new().await;
+    let (_stop, _running) = start(&rig);
+    for n in 0..2000 {
+        send(&rig, &format!("to{n}@d{}.example", n % 7)).await;
+    }
+    drained(&rig).await;
+    assert_eq!(rig.relay.deliveries().len(), 2000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_attempts_finish() {
+    let rig = Rig::new().await;
+    rig.relay
+        .then(Answer::Slow(Duration::from_secs(20), vec![250]));
+    let (stop, running) = start(&rig);
+    send(&rig, "to@example.org").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert!(rig.stored().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_hands_back_what_does_not_finish() {
+    let mut rig = Rig::new().await;
+    rig.queue = rig.queue.clone().with_limits(Limits {
+        drain_time_max: Duration::from_secs(10),
+        ..Limits::default()
+    });
+    rig.relay.then(Answer::Hang);
+    let (stop, running) = start(&rig);
+    send(&rig, "to@example.org").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!(rig.stored().await.len(), 1);
+    assert!(!rig.is_leased().await);
+    assert_eq!(rig.stored().await[0].attempts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_stores_what_is_left_in_the_bus() {
+    let rig = Rig::store_only().await;
+    let edge = rig.edge.clone();
+    let asking = tokio::spawn(async move {
+        edge.send(vec![message("from@example.com", &["to@example.org"])])
+            .await
+    });
+    tokio::task::yield_now().await;
+    let (stop, running) = start(&rig);
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap()[0].code.get(), 250);
+    assert_eq!(rig.stored().await.len(), 1);
+}

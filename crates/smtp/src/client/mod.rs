@@ -1,1 +1,31 @@
-//! The client end.
+//! The client end: hands mail to a next hop (RFC 5321 section 3.3).
+//!
+//! A [`Session`] is told the bytes that came and says in [`Step`]s what to do
+//! next: write what is in its output, read within a time, send the contents
+//! (as [`Stuffing`] writes them), or look at the outcome. It never counts a
+//! recipient as delivered that did not get its 2yz: whatever else happens, a
+//! recipient without an answer has failed for now.
+
+mod commands;
+mod extensions;
+mod outcome;
+mod reply;
+mod session;
+mod stuffing;
+mod timing;
+
+#[cfg(test)]
+mod tests;
+
+pub use commands::Parcel;
+pub use extensions::Extensions;
+pub use outcome::{Outcome, Stage};
+pub use reply::ReplyError;
+pub use session::{Session, Step};
+pub use stuffing::Stuffing;
+pub use timing::Timing;
+
+/// Most recipients that one transaction may have: every server takes so many
+/// (RFC 5321 section 4.5.3.1.8), and as many commands in one batch fit the
+/// buffers between the two ends (RFC 2920 section 3.1).
+pub const RECIPIENTS_MAX: usize = 100;

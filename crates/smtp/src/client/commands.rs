@@ -1,0 +1,141 @@
+//! The commands of a transaction, with the parameters that the next hop
+//! understands.
+
+use std::fmt::Write as _;
+
+use slimta_core::message::{
+    BodyType, Content, EnhancedCode, Envelope, Notify, Recipient, Response, Ret,
+};
+
+use super::Extensions;
+use crate::xtext;
+
+/// Longest ENVID in its written form (RFC 3461 section 4.4).
+const ENVID_BYTES_MAX: usize = 100;
+/// Longest ORCPT in its written form (RFC 3461 section 4.2).
+const ORCPT_BYTES_MAX: usize = 500;
+
+/// What one transaction hands over.
+#[derive(Clone, Debug)]
+pub struct Parcel<'a> {
+    /// Reverse-path and parameters; its recipients are not looked at.
+    pub envelope: &'a Envelope,
+    /// For whom; at most [`RECIPIENTS_MAX`](super::RECIPIENTS_MAX).
+    pub recipients: &'a [Recipient],
+    /// The contents.
+    pub content: &'a Content,
+}
+
+impl Parcel<'_> {
+    /// Why this next hop can take it for nobody, if that is so.
+    pub(super) fn obstacle(&self, peer: &Extensions) -> Option<Response> {
+        let size = self.content.len() as u64;
+        if let Some(size_max) = peer.size_max.filter(|size_max| size > *size_max) {
+            let text = format!("The message has {size} bytes, the next hop takes {size_max}");
+            return Some(Response::new(552, Some(EnhancedCode::new(5, 3, 4)), text));
+        }
+        if !peer.smtputf8 && !self.sender_is_ascii() {
+            return Some(no_smtputf8());
+        }
+        let binary = self.envelope.body == BodyType::BinaryMime;
+        if binary || (!peer.eight_bit_mime && self.is_eight_bit()) {
+            let text = "The next hop does not take contents of this encoding";
+            return Some(Response::new(554, Some(EnhancedCode::new(5, 6, 3)), text));
+        }
+        None
+    }
+
+    /// Why this next hop cannot take it for this recipient, if that is so.
+    pub(super) fn obstacle_for(&self, to: &Recipient, peer: &Extensions) -> Option<Response> {
+        (!peer.smtputf8 && !to.address.is_ascii()).then(no_smtputf8)
+    }
+
+    /// Whether reverse-path and header say nothing that takes SMTPUTF8. A header
+    /// with octets above 127 that was sent without it is sent on as it came.
+    fn sender_is_ascii(&self) -> bool {
+        let header = !self.envelope.smtputf8 || self.content.header_bytes().is_ascii();
+        header && self.envelope.sender.as_str().is_ascii()
+    }
+
+    fn is_eight_bit(&self) -> bool {
+        self.content.chunks().iter().any(|chunk| !chunk.is_ascii())
+    }
+
+    fn needs_smtputf8(&self) -> bool {
+        !self.sender_is_ascii() || self.recipients.iter().any(|r| !r.address.is_ascii())
+    }
+
+    /// MAIL, without its line end. The reverse-path is exactly as it was given.
+    pub(super) fn mail(&self, peer: &Extensions) -> String {
+        let envelope = self.envelope;
+        let mut line = format!("MAIL FROM:<{}>", envelope.sender);
+        // Writing to a String does not fail.
+        if peer.size {
+            let _ = write!(line, " SIZE={}", self.content.len());
+        }
+        let eight_bit = envelope.body == BodyType::EightBitMime || self.is_eight_bit();
+        if peer.eight_bit_mime && eight_bit {
+            line.push_str(" BODY=8BITMIME");
+        }
+        if peer.smtputf8 && self.needs_smtputf8() {
+            line.push_str(" SMTPUTF8");
+        }
+        if peer.dsn {
+            match envelope.ret {
+                Some(Ret::Full) => line.push_str(" RET=FULL"),
+                Some(Ret::Headers) => line.push_str(" RET=HDRS"),
+                None => {}
+            }
+            let envid = envelope.envid.as_deref().map(xtext::encode);
+            if let Some(envid) = envid.filter(|e| (1..=ENVID_BYTES_MAX).contains(&e.len())) {
+                let _ = write!(line, " ENVID={envid}");
+            }
+        }
+        line
+    }
+
+    /// RCPT, without its line end.
+    pub(super) fn rcpt(&self, to: &Recipient, peer: &Extensions) -> String {
+        let mut line = format!("RCPT TO:<{}>", to.address);
+        if peer.dsn {
+            if let Some(notify) = to.notify {
+                let _ = write!(line, " NOTIFY={}", written(notify));
+            }
+            if let Some(orcpt) = orcpt(to) {
+                let _ = write!(line, " ORCPT={orcpt}");
+            }
+        }
+        line
+    }
+}
+
+fn no_smtputf8() -> Response {
+    let text = "The next hop does not take internationalised mail";
+    Response::permanent(6, 7, text)
+}
+
+fn written(notify: Notify) -> String {
+    let words = [
+        (notify.success, "SUCCESS"),
+        (notify.failure, "FAILURE"),
+        (notify.delay, "DELAY"),
+    ];
+    let words: Vec<_> = words.iter().filter(|(on, _)| *on).map(|w| w.1).collect();
+    match words.as_slice() {
+        [] => "NEVER".to_owned(),
+        words => words.join(","),
+    }
+}
+
+/// The original recipient; if nobody named one before, it is this one
+/// (RFC 3461 section 5.2.1).
+fn orcpt(to: &Recipient) -> Option<String> {
+    let (kind, address) = match &to.original {
+        Some(original) => (original.kind.as_str(), original.address.as_str()),
+        None if to.address.is_ascii() => ("rfc822", to.address.as_str()),
+        None => ("utf-8", to.address.as_str()),
+    };
+    let is_atom = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let written = format!("{kind};{}", xtext::encode(address));
+    (is_atom && written.len() <= ORCPT_BYTES_MAX).then_some(written)
+}

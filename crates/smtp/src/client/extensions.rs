@@ -1,0 +1,73 @@
+//! What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1).
+
+use slimta_core::message::Response;
+
+/// The extensions that the client end makes use of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Extensions {
+    /// Commands may be sent in batches (RFC 2920).
+    pub pipelining: bool,
+    /// Octets above 127 in the body (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// UTF-8 in addresses and headers (RFC 6531).
+    pub smtputf8: bool,
+    /// Delivery status notifications (RFC 3461).
+    pub dsn: bool,
+    /// MAIL may name the size of the message (RFC 1870).
+    pub size: bool,
+    /// The largest message in bytes, if the server names one.
+    pub size_max: Option<u64>,
+}
+
+impl Extensions {
+    /// Reads the lines behind the greeting.
+    pub(super) fn read(response: &Response) -> Self {
+        let mut extensions = Extensions::default();
+        for line in response.text.lines().skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            match keyword.as_str() {
+                "PIPELINING" => extensions.pipelining = true,
+                "8BITMIME" => extensions.eight_bit_mime = true,
+                "SMTPUTF8" => extensions.smtputf8 = true,
+                "DSN" => extensions.dsn = true,
+                "SIZE" => {
+                    extensions.size = true;
+                    // Zero says that there is no fixed limit.
+                    let named = words.next().and_then(|word| word.parse().ok());
+                    extensions.size_max = named.filter(|size| *size > 0);
+                }
+                _ => {}
+            }
+        }
+        extensions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_are_read_in_any_case_and_with_any_parameters() {
+        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\n\nSMTPUTF8";
+        let read = Extensions::read(&Response::new(250, None, text));
+        let expected = Extensions {
+            pipelining: true,
+            smtputf8: true,
+            dsn: true,
+            size: true,
+            size_max: Some(1000),
+            ..Extensions::default()
+        };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn the_greeting_offers_nothing_and_no_number_is_no_limit() {
+        let of = |text| Extensions::read(&Response::new(250, None, text));
+        assert_eq!(of("PIPELINING"), Extensions::default());
+        assert_eq!(of("x\nSIZE 0").size_max, None);
+        assert_eq!(of("x\nSIZE 99999999999999999999999").size_max, None);
+    }
+}

@@ -1,0 +1,108 @@
+//! What became of each recipient of a transaction.
+
+use slimta_core::message::{Class, Response};
+
+/// The end of a transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// One response a recipient, in the order of the parcel.
+    pub responses: Vec<Response>,
+    /// How far it came.
+    pub stage: Stage,
+}
+
+/// How far a transaction came: what was answered last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    /// Nothing of it was sent: it was clear that it would fail.
+    Unsent,
+    /// MAIL, or not even that.
+    Sender,
+    /// Reverse-path accepted: recipients were asked.
+    Recipients,
+    /// The next hop asked for the contents.
+    Contents,
+}
+
+/// The recipients of a transaction that is under way.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    recipients: Vec<Fate>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Fate {
+    Open,
+    /// RCPT was answered with 2yz.
+    Accepted,
+    Settled(Response),
+}
+
+impl Transaction {
+    pub(super) fn new(recipients: usize) -> Self {
+        Transaction {
+            recipients: (0..recipients).map(|_| Fate::Open).collect(),
+            stage: Stage::Unsent,
+        }
+    }
+
+    pub(super) fn reach(&mut self, stage: Stage) {
+        self.stage = self.stage.max(stage);
+    }
+
+    /// The answer to RCPT.
+    pub(super) fn answer(&mut self, index: usize, mut reply: Response) {
+        if reply.code.get() == 552 {
+            // What servers of old say for "too many recipients" (RFC 5321
+            // section 4.5.3.1.10).
+            reply = Response {
+                enhanced: None,
+                ..Response::new(452, None, reply.text)
+            };
+        }
+        if let Some(fate @ Fate::Open) = self.recipients.get_mut(index) {
+            *fate = match reply.class() {
+                Class::Success => Fate::Accepted,
+                _ => Fate::Settled(reply),
+            };
+        }
+    }
+
+    /// Settles those that were accepted: the answer to DATA or to the contents.
+    pub(super) fn settle_accepted(&mut self, reply: &Response) {
+        for fate in &mut self.recipients {
+            if matches!(fate, Fate::Accepted) {
+                *fate = Fate::Settled(reply.clone());
+            }
+        }
+    }
+
+    /// Settles all that are not settled: the transaction goes no further.
+    pub(super) fn settle_all(&mut self, reply: &Response) {
+        for fate in &mut self.recipients {
+            if !matches!(fate, Fate::Settled(_)) {
+                *fate = Fate::Settled(reply.clone());
+            }
+        }
+    }
+
+    pub(super) fn has_accepted(&self) -> bool {
+        self.recipients.iter().any(|f| matches!(f, Fate::Accepted))
+    }
+
+    pub(super) fn is_open(&self, index: usize) -> bool {
+        matches!(self.recipients.get(index), Some(Fate::Open))
+    }
+
+    pub(super) fn finish(self) -> Outcome {
+        let response = |fate| match fate {
+            Fate::Settled(response) => response,
+            Fate::Open | Fate::Accepted => Response::transient(5, 0, "The next hop gave no answer"),
+        };
+        Outcome {
+            responses: self.recipients.into_iter().map(response).collect(),
+            stage: self.stage,
+        }
+    }
+}

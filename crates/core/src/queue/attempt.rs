@@ -1,8 +1,11 @@
 //! One attempt: a leased message goes to the relay bus, its report is judged,
 //! and one commit settles it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::message::{Content, Report, Response, StoredMessage};
 use crate::relay::{Delivery, LeaseSignal};
@@ -145,21 +148,29 @@ async fn deliver(
 }
 
 /// Sends one delivery to the relay bus. Whatever goes wrong on the way is a
-/// failure for now: what became of the message is not known.
+/// failure for now: what became of the message is not known. A panic is caught
+/// here, or it would cut the other attempts of the same work between the next
+/// hop's 2yz and our record of it, and its own message would come back for ever
+/// uncounted.
 pub(super) async fn ask_relay(shared: &Shared, delivery: Delivery) -> Report {
     let recipients = delivery.message.envelope.recipients.len();
     let unknown = |text: &str| Report::all(Response::transient(4, 2, text), recipients);
     let Some(relay_bus) = &shared.relay_bus else {
         return unknown("There is no relay");
     };
-    let asking = relay_bus.send(vec![delivery]);
+    // What the relay left half done is its own: nothing of it is used here.
+    let asking = AssertUnwindSafe(relay_bus.send(vec![delivery])).catch_unwind();
     let limit = shared.settings.limits.attempt_time_max;
     match shared.world().timeout(limit, asking).await {
-        Some(Ok(mut reports)) if reports.len() == 1 => reports.swap_remove(0),
-        Some(Ok(_)) => unknown("The relay gave a wrong number of answers"),
-        Some(Err(error)) => {
+        Some(Ok(Ok(mut reports))) if reports.len() == 1 => reports.swap_remove(0),
+        Some(Ok(Ok(_))) => unknown("The relay gave a wrong number of answers"),
+        Some(Ok(Err(error))) => {
             tracing::warn!(%error, "relay bus failed");
             unknown("The relay gave no answer")
+        }
+        Some(Err(_panic)) => {
+            tracing::error!("the relay panicked: this is a bug in it");
+            unknown("The relay failed")
         }
         None => unknown("The attempt took too long"),
     }

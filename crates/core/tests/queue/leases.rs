@@ -65,15 +65,20 @@ async fn a_lost_lease_changes_nothing_and_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_relay_loses_nothing() {
-    let rig = Rig::new().await;
-    rig.relay.then(Answer::Panic);
-    let (work, asking) = rig
-        .request(vec![message("from@example.com", &["to@example.org"])])
-        .await;
-    assert!(tokio::spawn(work.run()).await.unwrap_err().is_panic());
-    assert_eq!(asking.await.unwrap().unwrap()[0].code.get(), 250);
-    tokio::time::advance(LOCK + Duration::from_secs(1)).await;
-    assert!(rig.retry().await);
-    assert!(rig.stored().await.is_empty());
+async fn a_panicking_relay_is_a_failure_for_now_and_cuts_no_other_attempt() {
+    let mut rig = Rig::new().await;
+    rig.queue.set_retry_algorithm(every(LOCK, &rig.world));
+    rig.relay
+        .then(Answer::Slow(LOCK, vec![250]))
+        .then(Answer::Panic);
+    let to = ["a@example.org", "b@example.net"];
+    let response = rig.enqueue(message("from@example.com", &to)).await;
+    assert_eq!(response.code.get(), 250);
+    let stored = rig.stored().await;
+    assert_eq!(stored.len(), 1, "the other was delivered and recorded");
+    assert_eq!(
+        (stored[0].destination.as_str(), stored[0].attempts),
+        ("example.net", 1)
+    );
+    assert_eq!(rig.states().await, [State::Deferred]);
 }

@@ -17,11 +17,24 @@ pub trait Relay: Send + Sync + 'static {
     async fn attempt(&self, delivery: Delivery) -> Report;
 }
 
+#[async_trait]
+impl<R: Relay + ?Sized> Relay for Box<R> {
+    async fn attempt(&self, delivery: Delivery) -> Report {
+        (**self).attempt(delivery).await
+    }
+}
+
 /// Names the destination of a recipient. Messages are split by it when they
 /// are stored.
 pub trait Router: Send + Sync + 'static {
     /// The next hop for `recipient`.
     fn destination(&self, envelope: &Envelope, recipient: &Recipient) -> Destination;
+}
+
+impl<R: Router + ?Sized> Router for Box<R> {
+    fn destination(&self, envelope: &Envelope, recipient: &Recipient) -> Destination {
+        (**self).destination(envelope, recipient)
+    }
 }
 
 /// What a relay is asked to attempt.

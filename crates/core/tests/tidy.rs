@@ -51,6 +51,7 @@ const BANNED_IN_CORE: &[(&str, &str)] = &[
     ("thread_rng", "ask the World for chance"),
     ("rand::", "ask the World for chance"),
     ("RandomState", "its order is chance"),
+    ("watch::", "its waiters wake by chance; use Watched"),
     ("HashMap", "its order is chance; use BTreeMap"),
     ("HashSet", "its order is chance; use BTreeSet"),
     ("std::fs", "the core has no files"),

@@ -37,7 +37,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 
 use crate::bus;
 use crate::message::{
@@ -45,7 +45,7 @@ use crate::message::{
 };
 use crate::relay::{Delivery, LeaseSignal, Router};
 use crate::storage::{Filter, Leased, Session, Settled, Storage};
-use crate::world::{Timestamp, World};
+use crate::world::{Timestamp, Watched, World};
 
 pub use browse::Pages;
 pub use direct::{Direct, serve_relay};
@@ -130,7 +130,7 @@ impl Queue {
                 storage,
                 lanes: lanes::Lanes::new(&limits),
                 session: Arc::new(OnceCell::new()),
-                phase: Arc::new(watch::Sender::new(Phase::Running)),
+                phase: Arc::new(Watched::new(Phase::Running)),
             }),
         }
     }

@@ -35,7 +35,7 @@ pub(super) async fn run(
 ) -> Result<(), QueueError> {
     let stopping = async {
         shutdown.await;
-        shared.phase.send_replace(Phase::Draining);
+        shared.phase.set(Phase::Draining);
     };
     let (intakes, attempts, ()) = tokio::join!(intake(&shared), schedule(&shared), stopping);
     finish(&shared, intakes, attempts).await;
@@ -157,7 +157,7 @@ async fn finish(shared: &Shared, mut intakes: JoinSet<()>, mut attempts: JoinSet
     if world.timeout(drain_time_max, &mut ending).await.is_some() {
         return;
     }
-    shared.phase.send_replace(Phase::Cut);
+    shared.phase.set(Phase::Cut);
     if world
         .timeout(HAND_BACK_TIME_MAX, &mut ending)
         .await

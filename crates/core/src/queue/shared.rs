@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 
 use crate::bus;
 use crate::message::{BounceBuilder, Message, Report, Response, Submission};
 use crate::relay::{Delivery, Router};
 use crate::storage::{Session, Storage, StorageError};
-use crate::world::World;
+use crate::world::{Watched, World};
 
 use super::event::{Event, Observer};
 use super::lanes::Lanes;
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) session: Arc<OnceCell<Arc<dyn Session>>>,
-    pub(super) phase: Arc<watch::Sender<Phase>>,
+    pub(super) phase: Arc<Watched<Phase>>,
 }
 
 impl Shared {
@@ -65,14 +65,12 @@ impl Shared {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        self.phase.get()
     }
 
     /// Completes once the shutdown has come as far as `phase`.
     pub(super) async fn reached(&self, phase: Phase) {
-        let mut phases = self.phase.subscribe();
-        // The sender lives in self, so this cannot fail.
-        let _ = phases.wait_for(|now| *now >= phase).await;
+        self.phase.wait_for(|now| now >= phase).await;
     }
 
     pub(super) fn observe(&self, event: &Event) {

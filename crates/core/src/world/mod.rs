@@ -7,6 +7,7 @@ mod random;
 mod system;
 mod time;
 mod virtual_time;
+mod watched;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +18,7 @@ pub use random::SeededRandom;
 pub use system::{SystemClock, SystemRandom};
 pub use time::Timestamp;
 pub use virtual_time::VirtualClock;
+pub(crate) use watched::Watched;
 
 /// A source of time.
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::message::{
     Address, Client, Content, Destination, Envelope, MessageId, Priority, Recipient, Response,
     ReversePath, StoredMessage, Submission,
@@ -15,7 +13,7 @@ use crate::message::{
 use crate::storage::{
     Change, Deferral, FirstLeases, Leased, Listed, Page, Session, Settled, Settlement, Storage,
 };
-use crate::world::{Clock, SeededRandom, Timestamp, World};
+use crate::world::{Clock, SeededRandom, Timestamp, Watched, World};
 
 /// The lease that rules take unless they are about its length.
 pub(super) const LEASE: Duration = Duration::from_secs(120);
@@ -24,33 +22,33 @@ const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 /// A clock that moves only when it is told to.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<watch::Sender<Duration>>);
+pub struct ManualClock(Arc<Watched<Duration>>);
 
 impl ManualClock {
     fn new() -> Self {
-        ManualClock(Arc::new(watch::Sender::new(Duration::ZERO)))
+        ManualClock(Arc::new(Watched::new(Duration::ZERO)))
     }
 
     /// Lets time pass.
     pub fn pass(&self, time: Duration) {
-        self.0.send_modify(|passed| *passed += time);
+        self.0.update(|passed| *passed += time);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        START.after(*self.0.borrow())
+        START.after(self.0.get())
     }
 
     fn monotonic(&self) -> Duration {
-        *self.0.borrow()
+        self.0.get()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let mut passed = self.0.subscribe();
-        let end = *passed.borrow() + duration;
+        let clock = self.0.clone();
+        let end = clock.get() + duration;
         Box::pin(async move {
-            let _ = passed.wait_for(|passed| *passed >= end).await;
+            clock.wait_for(|passed| passed >= end).await;
         })
     }
 }

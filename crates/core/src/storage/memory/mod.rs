@@ -9,10 +9,9 @@ mod shelf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::{Owner, Session, Storage, StorageError};
-use crate::world::World;
+use crate::world::{Watched, World};
 use session::MemorySession;
 use shelf::Shelf;
 
@@ -29,7 +28,7 @@ struct Shared {
     bytes_max: u64,
     shelf: Mutex<Shelf>,
     /// Grows with every change that a waiting manager may care about.
-    generation: watch::Sender<u64>,
+    generation: Watched<u64>,
 }
 
 impl Memory {
@@ -45,7 +44,7 @@ impl Memory {
             world,
             bytes_max,
             shelf: Mutex::default(),
-            generation: watch::Sender::new(0),
+            generation: Watched::new(0),
         }))
     }
 }
@@ -72,7 +71,7 @@ impl Shared {
     }
 
     fn changed(&self) {
-        self.generation.send_modify(|generation| *generation += 1);
+        self.generation.update(|generation| *generation += 1);
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::shelf::Shelf;
 use super::{Now, Shared};
@@ -13,7 +12,7 @@ use crate::storage::{
     Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
     Session, Settled, Settlement, Stats, StorageError, Ticket, check_submission,
 };
-use crate::world::Timestamp;
+use crate::world::{Timestamp, Watched};
 
 /// How many messages one page of a listing looks at.
 const SCAN_MAX: usize = 10_000;
@@ -22,7 +21,7 @@ const SCAN_MAX: usize = 10_000;
 pub(super) struct MemorySession {
     memory: Arc<Shared>,
     owner: Owner,
-    closed: watch::Sender<bool>,
+    closed: Watched<bool>,
 }
 
 impl MemorySession {
@@ -30,12 +29,12 @@ impl MemorySession {
         MemorySession {
             memory,
             owner,
-            closed: watch::Sender::new(false),
+            closed: Watched::new(false),
         }
     }
 
     fn open(&self) -> Result<&Shared, StorageError> {
-        match *self.closed.borrow() {
+        match self.closed.get() {
             true => Err(StorageError::Closed),
             false => Ok(&self.memory),
         }
@@ -53,7 +52,7 @@ impl Session for MemorySession {
     }
 
     async fn close(&self) {
-        self.closed.send_replace(true);
+        self.closed.set(true);
     }
 
     async fn store(
@@ -186,14 +185,10 @@ impl Session for MemorySession {
     }
 
     async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
-        let mut generation = self.memory.generation.subscribe();
-        let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
-            _ = closed.wait_for(|closed| *closed) => Err(StorageError::Closed),
-            generation = generation.wait_for(|generation| *generation > seen) => {
-                generation.map(|generation| *generation).map_err(|_| StorageError::Closed)
-            }
+            _ = self.closed.wait_for(|closed| closed) => Err(StorageError::Closed),
+            generation = self.memory.generation.wait_for(|now| now > seen) => Ok(generation),
         }
     }
 

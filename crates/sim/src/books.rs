@@ -1,0 +1,233 @@
+//! What the simulated parts write down while a run goes on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slimta_core::message::{Content, Envelope, MessageId, Recipient};
+use slimta_core::relay::LeaseSignal;
+use slimta_core::storage::Ticket;
+
+use crate::ledger::{Key, Ledger, Window};
+
+/// The header field that carries a message's number through the run.
+const NUMBER: &str = "X-Sim: ";
+
+/// The shared books of one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Books(Arc<Mutex<Pages>>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    ledger: Ledger,
+    story: Vec<String>,
+    /// Attempts that are under way, by message.
+    attempts: BTreeMap<MessageId, Vec<(u64, LeaseSignal)>>,
+    attempt_last: u64,
+    /// Taken by a next hop, and not known to be recorded.
+    open: Vec<Taken>,
+    /// Whom a leased message is for.
+    leased: BTreeMap<Ticket, Vec<(Recipient, Vec<Key>)>>,
+    /// What each stored message speaks of.
+    contents: BTreeMap<MessageId, Content>,
+}
+
+/// What a next hop took.
+#[derive(Debug)]
+struct Taken {
+    manager: usize,
+    /// The lease under which it was handed on.
+    ticket: Ticket,
+    key: Key,
+}
+
+impl Books {
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line of the story.
+    pub(crate) fn tell(&self, line: String) {
+        self.pages().story.push(line);
+    }
+
+    /// A rule was seen broken.
+    pub(crate) fn fault(&self, what: String) {
+        self.pages().ledger.fault(what);
+    }
+
+    pub(crate) fn accepted(&self, number: usize, recipients: &[String]) {
+        self.pages().ledger.accepted(number, recipients);
+    }
+
+    /// Contents that are about to be stored under an id.
+    pub(crate) fn stores(&self, id: MessageId, content: &Content) {
+        self.pages().contents.insert(id, content.clone());
+    }
+
+    /// A message was leased.
+    pub(crate) fn leases(&self, ticket: Ticket, envelope: &Envelope) {
+        let mut pages = self.pages();
+        let Some(content) = pages.contents.get(&ticket.id).cloned() else {
+            pages
+                .ledger
+                .fault(format!("{} was leased, but never stored", ticket.id));
+            return;
+        };
+        let of = |r: &Recipient| (r.clone(), keys(&content, envelope, r));
+        let recipients = envelope.recipients.iter().map(of).collect();
+        pages.leased.insert(ticket, recipients);
+    }
+
+    /// A settlement was committed after which `remaining` still wait. It records
+    /// what was handed on under this lease, and nothing else.
+    pub(crate) fn settles(&self, ticket: Ticket, remaining: &[Recipient]) {
+        let mut pages = self.pages();
+        let Some(recipients) = pages.leased.remove(&ticket) else {
+            pages
+                .ledger
+                .fault(format!("{} was settled without a lease", ticket.id));
+            return;
+        };
+        for (recipient, keys) in recipients {
+            if remaining.contains(&recipient) {
+                continue;
+            }
+            pages
+                .open
+                .retain(|taken| taken.ticket != ticket || !keys.contains(&taken.key));
+            for key in keys {
+                pages.ledger.struck(&key);
+            }
+        }
+    }
+
+    /// An attempt begins; it ends when what is given back is dropped.
+    pub(crate) fn attempt(&self, id: MessageId, lease: &LeaseSignal) -> Attempting {
+        let mut pages = self.pages();
+        pages.attempt_last += 1;
+        let number = pages.attempt_last;
+        let attempts = pages.attempts.entry(id).or_default();
+        attempts.push((number, lease.clone()));
+        if attempts
+            .iter()
+            .filter(|(_, lease)| lease.is_alive())
+            .count()
+            > 1
+        {
+            pages
+                .ledger
+                .fault(format!("{id} is attempted under two leases at once"));
+        }
+        Attempting {
+            books: self.clone(),
+            id,
+            number,
+        }
+    }
+
+    /// A next hop took a message for a recipient.
+    pub(crate) fn takes(&self, manager: usize, id: MessageId, keys: Vec<Key>, notice: bool) {
+        let mut pages = self.pages();
+        // The lease is in force, so no later one has been given.
+        let mut leased = pages.leased.keys().rev();
+        let Some(ticket) = leased.find(|ticket| ticket.id == id).copied() else {
+            pages
+                .ledger
+                .fault(format!("{id} is handed on without a lease"));
+            return;
+        };
+        for key in keys {
+            if notice {
+                pages.ledger.bounced(&key);
+            } else {
+                pages.ledger.delivered(&key);
+            }
+            pages.open.push(Taken {
+                manager,
+                ticket,
+                key,
+            });
+        }
+    }
+
+    /// Nothing tells any more whether what `manager` handed on of these
+    /// messages was taken.
+    pub(crate) fn loses_track(&self, manager: usize, message: Option<MessageId>, window: Window) {
+        let mut pages = self.pages();
+        let meant = |taken: &Taken| {
+            taken.manager == manager && message.is_none_or(|id| id == taken.ticket.id)
+        };
+        let (lost, open) = std::mem::take(&mut pages.open).into_iter().partition(meant);
+        pages.open = open;
+        let lost: Vec<_> = lost;
+        for Taken { key, .. } in lost {
+            pages.ledger.window(&key, window);
+        }
+    }
+
+    /// A message is in the store at the end.
+    pub(crate) fn waits(&self, id: MessageId, envelope: &Envelope) {
+        let mut pages = self.pages();
+        let content = pages.contents.get(&id).cloned().unwrap_or_default();
+        for recipient in &envelope.recipients {
+            for key in keys(&content, envelope, recipient) {
+                pages.ledger.waiting(&key);
+            }
+        }
+    }
+
+    /// Ends the books.
+    pub(crate) fn close(&self) -> (Ledger, Vec<String>) {
+        let mut pages = self.pages();
+        (
+            std::mem::take(&mut pages.ledger),
+            std::mem::take(&mut pages.story),
+        )
+    }
+}
+
+/// An attempt that is under way.
+pub(crate) struct Attempting {
+    books: Books,
+    id: MessageId,
+    number: u64,
+}
+
+impl Drop for Attempting {
+    fn drop(&mut self) {
+        let mut pages = self.books.pages();
+        if let Some(attempts) = pages.attempts.get_mut(&self.id) {
+            attempts.retain(|(number, _)| *number != self.number);
+        }
+    }
+}
+
+/// The contents of the message of this number.
+pub(crate) fn content(number: usize) -> Content {
+    let line = format!("This is message {number}, and it must arrive as it is.\r\n");
+    let text = format!(
+        "{NUMBER}{number}\r\nSubject: simulated\r\n\r\n{}",
+        line.repeat(1 + number % 5)
+    );
+    Content::new(text.into_bytes())
+}
+
+/// Whose fate a message for `recipient` tells: of a message of the run that
+/// recipient's, of a notice the failed recipients'.
+pub(crate) fn keys(content: &Content, envelope: &Envelope, recipient: &Recipient) -> Vec<Key> {
+    let bytes = content.to_vec();
+    let text = String::from_utf8_lossy(&bytes);
+    let after = |prefix: &'static str| {
+        text.lines()
+            .filter_map(move |line| line.trim_end().strip_prefix(prefix))
+    };
+    let Some(number) = after(NUMBER).next().and_then(|n| n.parse().ok()) else {
+        return Vec::new();
+    };
+    if !envelope.sender.is_null() {
+        return vec![(number, recipient.address.as_str().to_owned())];
+    }
+    after("Final-Recipient: rfc822;")
+        .map(|address| (number, address.trim().to_owned()))
+        .collect()
+}

@@ -1,0 +1,27 @@
+//! Chance, drawn from the seed alone.
+
+use std::time::Duration;
+
+use slimta_core::world::World;
+
+/// Draws for one run. Clones draw from the same stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Chance(pub(crate) World);
+
+impl Chance {
+    /// A number below `end`.
+    pub(crate) fn below(&self, end: u64) -> u64 {
+        self.0.random_u64() % end.max(1)
+    }
+
+    /// True `share` times in a thousand.
+    pub(crate) fn permille(&self, share: u64) -> bool {
+        self.below(1000) < share
+    }
+
+    /// A time up to `longest`.
+    pub(crate) fn time(&self, longest: Duration) -> Duration {
+        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(self.below(millis.saturating_add(1)))
+    }
+}

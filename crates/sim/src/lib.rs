@@ -1,0 +1,22 @@
+//! Simulated worlds in which the real queue has to keep its promises.
+//!
+//! One seed is one run: several queue managers share one storage, in virtual
+//! time. Managers crash and come back, the storage is slow, fails before or
+//! after a commit, or is out of reach for longer than a lease; next hops take,
+//! defer, refuse, hang, answer nonsense, or take a message and never say so.
+//! In a first phase faults happen, in a second they do not, and then
+//! everything must be settled. The [`ledger`] compares what clients were told
+//! with what arrived.
+//!
+//! The same seed always gives the same [`Story`].
+
+pub mod ledger;
+
+mod books;
+mod chance;
+mod flaky;
+mod hop;
+mod run;
+
+pub use ledger::{Ledger, Tally};
+pub use run::{Story, run};

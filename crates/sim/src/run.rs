@@ -1,0 +1,321 @@
+//! One run: a phase with faults, then one without, then the account.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use slimta_core::bus::{self, Client as _};
+use slimta_core::message::{
+    Address, Class, Client, Envelope, Message, Response, ReversePath, StoredMessage,
+};
+use slimta_core::queue::{Direct, Event, Limits, Queue};
+use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
+use slimta_core::world::{Timestamp, World};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::books::{Books, content};
+use crate::chance::Chance;
+use crate::flaky::{Flaky, Weather};
+use crate::hop::Hop;
+use crate::ledger::{Broken, Tally, Window};
+
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+/// How long everything may take to settle once faults have stopped.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5 * 86_400);
+/// Attempts after which a message is given up.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Story {
+    /// Its seed.
+    pub seed: u64,
+    /// What happened, line by line.
+    pub lines: Vec<String>,
+    /// The account, or the rules that were broken.
+    pub account: Result<Tally, Broken>,
+}
+
+/// Plays the run of `seed`.
+pub fn run(seed: u64) -> Story {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    let (lines, account) = match runtime {
+        Ok(runtime) => runtime.block_on(async { Run::new(seed).play().await }),
+        Err(error) => (Vec::new(), Err(Broken(vec![error.to_string()]))),
+    };
+    Story {
+        seed,
+        lines,
+        account,
+    }
+}
+
+struct Run {
+    world: World,
+    chance: Chance,
+    calm: Arc<AtomicBool>,
+    storage: Arc<Memory>,
+    books: Books,
+    lock: Duration,
+    managers: Vec<Manager>,
+    clients: JoinSet<()>,
+    messages: usize,
+}
+
+/// One queue manager, up or down.
+struct Manager {
+    weather: Arc<Weather>,
+    up: Option<Up>,
+}
+
+struct Up {
+    edge: bus::LocalClient<Message, Response>,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let world = World::simulated(START, seed);
+        // Draws of their own, so that the plan does not move with the ids.
+        let chance = Chance(World::simulated(START, seed.rotate_left(32) ^ 0x5eed));
+        let calm = Arc::new(AtomicBool::new(false));
+        let managers = (0..1 + chance.below(3)).map(|_| Manager {
+            weather: Weather::new(chance.clone(), calm.clone()),
+            up: None,
+        });
+        Run {
+            managers: managers.collect(),
+            lock: Duration::from_secs(20 + chance.below(120)),
+            storage: Arc::new(Memory::new(world.clone())),
+            books: Books::default(),
+            clients: JoinSet::new(),
+            messages: 0,
+            world,
+            chance,
+            calm,
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        let at = self.world.now().since(START).as_secs_f64();
+        self.books.tell(format!("{at:>12.3} {line}"));
+    }
+
+    async fn play(mut self) -> (Vec<String>, Result<Tally, Broken>) {
+        for index in 0..self.managers.len() {
+            self.start(index);
+        }
+        let steps = 20 + self.chance.below(60);
+        for _ in 0..steps {
+            self.step().await;
+            let pause = if self.chance.permille(300) { 600 } else { 5 };
+            self.world
+                .sleep(self.chance.time(Duration::from_secs(pause)))
+                .await;
+        }
+        self.settle().await;
+        let (ledger, lines) = self.books.close();
+        (lines, ledger.close())
+    }
+
+    /// Something happens.
+    async fn step(&mut self) {
+        let index = usize::try_from(self.chance.below(self.managers.len() as u64)).unwrap_or(0);
+        match self.chance.below(100) {
+            0..12 => self.crash(index),
+            12..18 => self.stop(index).await,
+            18..30 => self.cut(index),
+            30..45 => self.start(index),
+            _ => self.send(index),
+        }
+    }
+
+    fn start(&mut self, index: usize) {
+        let weather = self.managers[index].weather.clone();
+        if self.managers[index].up.is_some() {
+            return;
+        }
+        self.tell(&format!("manager {index} starts"));
+        let storage = Flaky {
+            inner: self.storage.clone(),
+            weather: weather.clone(),
+            books: self.books.clone(),
+        };
+        let hop = Hop {
+            manager: index,
+            weather,
+            books: self.books.clone(),
+        };
+        let (server, edge) = bus::local(4);
+        let books = self.books.clone();
+        let clock = self.world.clone();
+        let limits = Limits {
+            attempts_max: 20,
+            drain_time_max: Duration::from_secs(30),
+            ..Limits::default()
+        };
+        let mut queue = Queue::new(
+            Some(Arc::new(server)),
+            Some(Arc::new(Direct(hop))),
+            Arc::new(storage),
+        )
+        .with_world(self.world.clone())
+        .with_limits(limits)
+        .with_retry_algorithm(patience(self.world.clone()))
+        .with_observer(move |event: &Event| observe(&books, &clock, index, event));
+        if let Err(error) = queue.set_lock_duration(self.lock) {
+            self.books.fault(error.to_string());
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let books = self.books.clone();
+        let running = tokio::spawn(async move {
+            let shutdown = async { drop(stopped.await) };
+            if let Err(error) = queue.run(shutdown).await {
+                books.fault(format!("manager {index} ended: {error}"));
+            }
+        });
+        self.managers[index].up = Some(Up {
+            edge,
+            stop,
+            running,
+        });
+    }
+
+    /// The process is gone from one moment to the next.
+    fn crash(&mut self, index: usize) {
+        if let Some(up) = self.managers[index].up.take() {
+            self.tell(&format!("manager {index} crashes"));
+            up.running.abort();
+            self.books.loses_track(index, None, Window::Crash);
+        }
+    }
+
+    /// The process ends in good order.
+    async fn stop(&mut self, index: usize) {
+        if let Some(up) = self.managers[index].up.take() {
+            self.tell(&format!("manager {index} is stopped"));
+            drop(up.edge);
+            drop(up.stop);
+            let ended = tokio::time::timeout(Duration::from_secs(3600), up.running).await;
+            if ended.is_err() {
+                self.books.fault(format!("manager {index} does not stop"));
+            }
+            // What could not be recorded by then is as after a crash.
+            self.books.loses_track(index, None, Window::Crash);
+        }
+    }
+
+    fn cut(&mut self, index: usize) {
+        let time = self.chance.time(4 * self.lock);
+        self.tell(&format!(
+            "manager {index} cannot reach the storage for {time:?}"
+        ));
+        self.managers[index].weather.cut_for(time);
+    }
+
+    /// A client hands a message in.
+    fn send(&mut self, index: usize) {
+        let Some(up) = &self.managers[index].up else {
+            return;
+        };
+        let number = self.messages;
+        self.messages += 1;
+        let recipients: Vec<String> = (0..1 + self.chance.below(4))
+            .map(|n| format!("to{n}@d{}.example", self.chance.below(3)))
+            .collect();
+        let message = message(number, &recipients, self.world.now());
+        let (edge, books, world) = (up.edge.clone(), self.books.clone(), self.world.clone());
+        self.clients.spawn(async move {
+            let answer = edge.send(vec![message]).await;
+            let at = world.now().since(START).as_secs_f64();
+            books.tell(format!(
+                "{at:>12.3} client of message {number} hears {answer:?}"
+            ));
+            let kept = |r: &Response| r.class() == Class::Success;
+            if answer.is_ok_and(|responses| responses.first().is_some_and(kept)) {
+                books.accepted(number, &recipients);
+            }
+        });
+    }
+
+    /// Faults stop, and everything must come to its end.
+    async fn settle(&mut self) {
+        self.tell("faults stop");
+        self.calm.store(true, Ordering::Relaxed);
+        for index in 0..self.managers.len() {
+            self.start(index);
+        }
+        let Ok(session) = self.storage.connect().await else {
+            return self.books.fault("the storage gives no session".to_owned());
+        };
+        let deadline = self.world.monotonic() + SETTLED_WITHIN;
+        while waiting(&*session).await > 0 || !self.clients.is_empty() {
+            if self.world.monotonic() > deadline {
+                self.books
+                    .fault("not everything was settled in time".to_owned());
+                break;
+            }
+            while self.clients.try_join_next().is_some() {}
+            self.world.sleep(Duration::from_secs(20)).await;
+        }
+        // Results whose recording was refused are told by then.
+        self.world.sleep(Duration::from_secs(3600)).await;
+        for index in 0..self.managers.len() {
+            self.stop(index).await;
+        }
+        self.count_leftovers(&*session).await;
+    }
+
+    async fn count_leftovers(&self, session: &dyn Session) {
+        match session.list(&Filter::default(), Page::first(10_000)).await {
+            Ok(listing) => {
+                for listed in listing.messages {
+                    self.books
+                        .waits(listed.message.id, &listed.message.envelope);
+                }
+            }
+            Err(error) => self.books.fault(error.to_string()),
+        }
+    }
+}
+
+async fn waiting(session: &dyn Session) -> u64 {
+    session
+        .stats()
+        .await
+        .map_or(u64::MAX, |stats| stats.messages)
+}
+
+/// Tries again every few minutes, and gives up unless it is a notice.
+fn patience(
+    world: World,
+) -> impl Fn(&StoredMessage, &Response) -> Option<Timestamp> + Send + Sync + 'static {
+    move |message, _| {
+        let gives_up = message.attempts >= ATTEMPTS_MAX && !message.envelope.sender.is_null();
+        let delay = Duration::from_secs(60 * u64::from(message.attempts.min(10)));
+        (!gives_up).then(|| world.now().after(delay))
+    }
+}
+
+fn observe(books: &Books, clock: &World, manager: usize, event: &Event) {
+    let at = clock.now().since(START).as_secs_f64();
+    books.tell(format!("{at:>12.3} manager {manager}: {event:?}"));
+    if let Event::LeaseLost { id, .. } | Event::Unsettled { id, .. } = event {
+        books.loses_track(manager, Some(*id), Window::LeaseLost);
+    }
+}
+
+/// The message of this number.
+fn message(number: usize, recipients: &[String], now: Timestamp) -> Message {
+    let address = |text: &str| text.parse::<Address>().ok();
+    let sender = address(&format!("from{number}@sender.example"));
+    let sender = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
+    let recipients = recipients.iter().filter_map(|r| address(r));
+    let envelope = Envelope::new(sender, recipients);
+    Message::new(Client::default(), envelope, content(number), now)
+}

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use slimta::storage::{OpenError, Storage, StorageError, embedded_directory};
 use slimta_core::queue::{Observer, Queue};
-use slimta_core::storage::{Storage, StorageError};
 use slimta_core::world::World;
 
-use crate::admin::{AdminSocket, Desk, Door, socket_path};
+use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
 use crate::config::{Place, Settings};
 use crate::failure::Failure;
 
@@ -39,8 +39,9 @@ impl Edge {
     }
 }
 
-/// How long a command waits for a server that is just starting or ending: it
-/// has the store open, but its socket does not answer.
+/// How long to wait for another process that has the store open for a moment:
+/// a server that is just starting or ending, whose socket does not answer, or a
+/// command that looks at a closed store.
 const DOOR_WAIT_MAX: Duration = Duration::from_secs(5);
 const DOOR_POLL: Duration = Duration::from_millis(50);
 
@@ -52,9 +53,8 @@ impl Server {
         world: World,
         observer: impl Observer,
     ) -> Result<Self, Failure> {
-        let storage = storage(&settings.storage, &world)
-            .await
-            .map_err(|e| unusable(&e))?;
+        let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
+        let storage = storage(&settings.storage, &world).await?;
         let mut queue = Queue::new(None, None, storage.clone())
             .with_world(world.clone())
             .with_hostname(settings.hostname.clone())
@@ -66,11 +66,7 @@ impl Server {
             .map_err(|error| Failure::Usage(error.to_string()))?;
         let session = storage.connect().await.map_err(|error| unusable(&error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session, world.clone()));
-        let path = settings
-            .admin_socket
-            .clone()
-            .or_else(|| directory(&settings.storage).map(|directory| socket_path(&directory)));
-        let admin = path.map(|path| AdminSocket::bind(&path)).transpose()?;
+        let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
         Ok(Server {
             world,
             queue,
@@ -90,9 +86,7 @@ impl Server {
 /// itself.
 pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
     let world = World::system();
-    let directory = directory(&place.storage);
-    let socket = place.admin_socket.clone();
-    let socket = socket.or_else(|| directory.as_deref().map(socket_path));
+    let socket = socket(place.admin_socket.as_deref(), &place.storage)?;
     let give_up = world.monotonic() + DOOR_WAIT_MAX;
     loop {
         if let Some(socket) = &socket
@@ -100,10 +94,8 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
         {
             return Ok(door);
         }
-        if let Some(directory) = &directory {
-            check_exists(directory)?;
-        }
-        match storage(&place.storage, &world).await {
+        check_there(&place.storage)?;
+        match try_storage(&place.storage, &world).await {
             Ok(storage) => {
                 let queue = Queue::new(None, None, storage.clone())
                     .with_world(world.clone())
@@ -111,7 +103,7 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
                 let session = storage.connect().await.map_err(|error| unusable(&error))?;
                 return Ok(Door::Desk(Desk::new(queue, session, world)));
             }
-            Err(StorageError::InUse { .. }) if world.monotonic() < give_up => {
+            Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
             }
             Err(error) => return Err(unusable(&error)),
@@ -120,28 +112,70 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
 }
 
 /// Looking at a queue must not make one.
-fn check_exists(directory: &Path) -> Result<(), Failure> {
-    match std::fs::read_dir(directory) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::Usage(format!(
+fn check_there(url: &str) -> Result<(), Failure> {
+    if url == "memory:" {
+        return Err(Failure::Usage(
+            "memory: lies in the process that serves it: give both the server and this command \
+             an --admin-socket"
+                .to_owned(),
+        ));
+    }
+    match directory(url).map(|directory| (std::fs::read_dir(&directory), directory)) {
+        Some((Err(error), directory)) => Err(Failure::Usage(format!(
             "there is no storage in {} (--storage): {error}",
             directory.display()
         ))),
+        _ => Ok(()),
     }
+}
+
+/// Where operators reach the server, if they can: where they say, or in the
+/// directory of the storage.
+fn socket(named: Option<&Path>, storage: &str) -> Result<Option<PathBuf>, Failure> {
+    let path = named.map(Path::to_owned);
+    let path = path.or_else(|| directory(storage).map(|directory| socket_path(&directory)));
+    if let Some(path) = &path {
+        check_length(path)?;
+    }
+    Ok(path)
 }
 
 /// The directory of a storage, if it has one.
 fn directory(url: &str) -> Option<PathBuf> {
-    url.strip_prefix("embedded:").map(PathBuf::from)
+    embedded_directory(url).map(Path::to_owned)
 }
 
-async fn storage(url: &str, _world: &World) -> Result<Arc<dyn Storage>, StorageError> {
-    Err(StorageError::Open {
-        place: url.to_owned(),
-        reason: "no engine is built in".to_owned(),
+/// Opens a storage, as soon as no other process has it open.
+async fn storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
+    let give_up = world.monotonic() + DOOR_WAIT_MAX;
+    loop {
+        match try_storage(url, world).await {
+            Ok(storage) => return Ok(storage),
+            Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
+                world.sleep(DOOR_POLL).await;
+            }
+            Err(error) => return Err(unusable(&error)),
+        }
+    }
+}
+
+/// Opens a storage, which may read and write the disk, off the runtime's own
+/// threads.
+async fn try_storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, OpenError> {
+    let (owned, world) = (url.to_owned(), world.clone());
+    let opening = tokio::task::spawn_blocking(move || slimta::storage::open(&owned, world));
+    opening.await.unwrap_or_else(|error| {
+        Err(OpenError::Storage(StorageError::Open {
+            place: url.to_owned(),
+            reason: error.to_string(),
+        }))
     })
 }
 
-fn unusable(error: &StorageError) -> Failure {
+fn is_in_use(error: &OpenError) -> bool {
+    matches!(error, OpenError::Storage(StorageError::InUse { .. }))
+}
+
+fn unusable(error: &impl std::fmt::Display) -> Failure {
     Failure::Usage(format!("{error} (--storage)"))
 }

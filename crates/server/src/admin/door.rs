@@ -9,7 +9,6 @@ use tokio::net::UnixStream;
 
 use super::desk::Desk;
 use super::protocol::{ANSWER_BYTES_MAX, Answer, Asked, Reply, Request, VERSION};
-use super::socket::check_length;
 use crate::failure::Failure;
 
 /// A way to a queue.
@@ -23,7 +22,6 @@ pub(crate) enum Door {
 impl Door {
     /// The door of the server that listens at `path`; none if none does.
     pub(crate) async fn beside(path: &Path) -> Result<Option<Self>, Failure> {
-        check_length(path)?;
         match UnixStream::connect(path).await {
             // The server finds it closed without a request, and thinks nothing of it.
             Ok(_) => Ok(Some(Door::Socket(path.to_owned()))),

@@ -43,11 +43,10 @@ pub(crate) struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Listens at `path`. A socket file that lies there already is replaced:
-    /// the caller has the storage to itself, so the file is what a crashed
-    /// server left behind.
+    /// Listens at `path`, which must not be too long. A socket file that lies
+    /// there already, but that nobody answers on, is what a crashed server left
+    /// behind, and is replaced.
     pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
-        check_length(path)?;
         let failed = |error: io::Error| {
             Failure::Usage(format!(
                 "cannot listen on the admin socket {}: {error}",
@@ -97,7 +96,7 @@ impl Drop for AdminSocket {
 }
 
 /// Says what is wrong with a path that the system would only call invalid.
-pub(super) fn check_length(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check_length(path: &Path) -> Result<(), Failure> {
     let length = path.as_os_str().len();
     if length <= PATH_BYTES_MAX {
         return Ok(());
@@ -113,7 +112,15 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(found) if found.file_type().is_socket() => {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "another server answers there",
+                )),
+                Err(_) => std::fs::remove_file(path),
+            }
+        }
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             "there is a file of that name that is not a socket",

@@ -1,5 +1,18 @@
-use slimta_core::message::MessageId;
-use slimta_core::storage::State;
+//! Operators at the desk, and at the socket before it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use slimta_core::message::{
+    Address, Client, Content, Destination, Envelope, MessageId, Priority, ReversePath,
+    StoredMessage, Submission,
+};
+use slimta_core::queue::Queue;
+use slimta_core::storage::{Memory, State, Storage};
+use slimta_core::world::World;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 use super::protocol::{Answer, Asked, VERSION};
 use super::*;
@@ -58,4 +71,212 @@ fn a_request_that_is_wrong_anywhere_is_refused_whole() {
     ] {
         assert!(request(line).is_err(), "{line}");
     }
+}
+
+/// A queue in memory with messages from `sender@from.example`, and its desk.
+async fn desk(messages: usize) -> Desk {
+    let world = World::system();
+    let storage: Arc<dyn Storage> = Arc::new(Memory::new(world.clone()));
+    let session = storage.connect().await.unwrap();
+    for number in 0..messages {
+        let submission = submission(&world, &format!("to{number}@to.example"));
+        session.store(submission, None).await.unwrap();
+    }
+    let queue = Queue::new(None, None, storage).with_world(world.clone());
+    Desk::new(queue, session, world)
+}
+
+fn submission(world: &World, recipient: &str) -> Submission {
+    let id = MessageId::new(world);
+    let sender = ReversePath::parse("sender@from.example").unwrap();
+    let content = Content::new("Subject: test\r\n\r\nHello.\r\n");
+    let message = StoredMessage {
+        id,
+        submission: id,
+        destination: Destination::new("to.example"),
+        client: Client::default(),
+        envelope: Envelope::new(sender, [Address::parse(recipient).unwrap()]),
+        received: world.now(),
+        size: content.len() as u64,
+        priority: Priority::default(),
+        attempts: 0,
+        due: world.now(),
+        held: None,
+        last_response: None,
+    };
+    Submission {
+        messages: vec![message],
+        content,
+    }
+}
+
+/// A desk behind a socket: the way to it, and the task that serves it.
+async fn behind_socket(desk: Desk) -> (tempfile::TempDir, PathBuf, JoinHandle<()>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = socket_path(directory.path());
+    let socket = AdminSocket::bind(&path).unwrap();
+    let serving = tokio::spawn(async move { socket.serve(Arc::new(desk), World::system()).await });
+    (directory, path, serving)
+}
+
+async fn walk(door: &Door) -> (usize, Vec<MessageView>) {
+    let (mut pages, mut messages, mut after) = (0, Vec::new(), None);
+    loop {
+        let request = Request::List {
+            which: Which::default(),
+            after,
+        };
+        let Reply::Listed(page) = door.ask(request).await.unwrap() else {
+            panic!("no list")
+        };
+        pages += 1;
+        messages.extend(page.messages);
+        after = page.next;
+        if after.is_none() {
+            return (pages, messages);
+        }
+    }
+}
+
+async fn act(door: &Door, which: Which, verb: Verb) -> usize {
+    let request = Request::Act {
+        which,
+        verb,
+        after: None,
+    };
+    let Reply::Acted(acted) = door.ask(request).await.unwrap() else {
+        panic!("not acted")
+    };
+    acted.changed.len()
+}
+
+#[tokio::test]
+async fn a_long_queue_comes_in_pages() {
+    let (_directory, path, _serving) = behind_socket(desk(250).await).await;
+    let door = Door::beside(&path).await.unwrap().unwrap();
+    let (pages, messages) = walk(&door).await;
+    assert!(pages >= 3);
+    assert_eq!(messages.len(), 250);
+    let mut ids: Vec<_> = messages.iter().map(|message| &message.id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 250);
+}
+
+#[tokio::test]
+async fn contents_come_as_they_are_and_nothing_else_does() {
+    let (_directory, path, _serving) = behind_socket(desk(1).await).await;
+    let door = Door::beside(&path).await.unwrap().unwrap();
+    let id: Id = walk(&door).await.1[0].id.clone().try_into().unwrap();
+    let header = door
+        .ask(Request::Contents {
+            id,
+            part: Part::Header,
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        header,
+        Reply::Contents(Some(b"Subject: test\r\n\r\n".to_vec()))
+    );
+    let whole = door
+        .ask(Request::Contents {
+            id,
+            part: Part::Whole,
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        whole,
+        Reply::Contents(Some(b"Subject: test\r\n\r\nHello.\r\n".to_vec()))
+    );
+    let nobody = Request::Contents {
+        id: Id(MessageId::MIN),
+        part: Part::Whole,
+    };
+    assert_eq!(door.ask(nobody).await.unwrap(), Reply::Contents(None));
+}
+
+#[tokio::test]
+async fn a_walk_that_bounces_spares_the_notices_it_causes() {
+    let door = Door::Desk(desk(3).await);
+    let verb = || Verb::Bounce {
+        reason: "No".to_owned(),
+    };
+    assert_eq!(act(&door, Which::default(), verb()).await, 3);
+    assert_eq!(act(&door, Which::default(), verb()).await, 0);
+    let (_, notices) = walk(&door).await;
+    assert_eq!(notices.len(), 3);
+    assert!(notices.iter().all(|notice| notice.sender.is_empty()));
+    let by_name = Which {
+        sender: Some(String::new()),
+        ..Which::default()
+    };
+    assert_eq!(act(&door, by_name, verb()).await, 3);
+    assert_eq!(walk(&door).await.1, []);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_and_changes_nothing() {
+    let (_directory, path, _serving) = behind_socket(desk(1).await).await;
+    let endless = vec![b'{'; 70 << 10];
+    let asked: [(&[u8], &str); 4] = [
+        (b"hello\n", "not a request"),
+        (b"{\"version\":2,\"request\":\"a thing of the future\"}\n", "version"),
+        (b"{\"version\":1,\"request\":{\"act\":{\"which\":{\"ids\":[]},\"verb\":\"delete\",\"after\":null}}}\n", "ids"),
+        (&endless, "one line"),
+    ];
+    for (line, named) in asked {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        // It may answer and close before it has read all.
+        let _ = stream.write_all(line).await;
+        // What is left unread breaks the connection, but after the answer.
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.contains("failed") && answer.contains(named),
+            "{named}: {answer}"
+        );
+    }
+    let door = Door::beside(&path).await.unwrap().unwrap();
+    assert_eq!(walk(&door).await.1.len(), 1);
+}
+
+#[tokio::test]
+async fn a_socket_file_without_a_server_is_replaced_but_no_other_file() {
+    let (directory, path, serving) = behind_socket(desk(0).await).await;
+    assert!(Door::beside(&path).await.unwrap().is_some());
+    serving.abort();
+    let _ = serving.await;
+    assert!(!path.exists());
+
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(Door::beside(&path).await.unwrap().is_none());
+    drop(AdminSocket::bind(&path).unwrap());
+
+    std::fs::write(&path, "precious").unwrap();
+    assert!(AdminSocket::bind(&path).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+
+    let long = directory.path().join("x".repeat(100));
+    assert!(
+        check_length(&long)
+            .unwrap_err()
+            .to_string()
+            .contains("--admin-socket")
+    );
+    assert!(check_length(&path).is_ok());
+}
+
+#[tokio::test]
+async fn the_socket_of_a_living_server_is_not_taken_away() {
+    let (_directory, path, _serving) = behind_socket(desk(0).await).await;
+    assert!(
+        AdminSocket::bind(&path)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("another server")
+    );
+    assert!(Door::beside(&path).await.unwrap().is_some());
 }

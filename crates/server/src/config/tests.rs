@@ -1,3 +1,5 @@
+//! What settings come of which flags and which file.
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

@@ -80,6 +80,7 @@ impl Story {
         }
     }
 
+    /// What happened, in a word, and the rest of its line.
     fn words(&self, event: &Event) -> Option<(&'static str, String)> {
         Some(match event {
             Event::Received {
@@ -91,33 +92,34 @@ impl Story {
             } => {
                 let plural = if *recipients == 1 { "" } else { "s" };
                 let about = format!(
-                    "{}  from <{sender}> for {recipients} recipient{plural}, {size} bytes, safe on disk",
-                    short(*id)
+                    "from <{sender}> for {recipients} recipient{plural}, {size} bytes, safe on disk"
                 );
-                ("stored", about)
+                ("stored", line(*id, &about))
             }
             Event::Attempted {
                 id,
                 destination,
-                attempt: 1,
-            } => ("attempted", format!("{}  at {destination}", short(*id))),
-            Event::Attempted {
-                id,
-                destination,
                 attempt,
-            } => (
-                "retried",
-                format!("{}  at {destination}, attempt {attempt}", short(*id)),
-            ),
+            } => match attempt {
+                1 => ("attempted", line(*id, &format!("at {destination}"))),
+                _ => (
+                    "retried",
+                    line(*id, &format!("at {destination}, attempt {attempt}")),
+                ),
+            },
+            _ => return self.outcome(event),
+        })
+    }
+
+    /// The words for what became of a recipient.
+    fn outcome(&self, event: &Event) -> Option<(&'static str, String)> {
+        let (what, id, recipient, response, then) = match event {
             Event::Delivered {
                 id,
                 recipient,
                 response,
                 ..
-            } => (
-                "delivered",
-                format!("{}  <{recipient}>: {response}", short(*id)),
-            ),
+            } => ("delivered", id, recipient, response, String::new()),
             Event::Deferred {
                 id,
                 recipient,
@@ -126,11 +128,8 @@ impl Story {
                 ..
             } => {
                 let wait = due.since(self.world.now()).as_secs_f64();
-                let about = format!(
-                    "{}  <{recipient}>: {response}; again in {wait:.1} s",
-                    short(*id)
-                );
-                ("deferred", about)
+                let then = format!("; again in {wait:.1} s");
+                ("deferred", id, recipient, response, then)
             }
             Event::Bounced {
                 id,
@@ -138,25 +137,29 @@ impl Story {
                 response,
                 notice,
             } => {
-                let told = notice.map_or("nobody wants a notice".to_owned(), |notice| {
-                    format!("its sender is told in {}", short(notice))
-                });
-                (
-                    "bounced",
-                    format!("{}  <{recipient}>: {response}; {told}", short(*id)),
-                )
+                let then = match notice {
+                    Some(notice) => format!("; its sender is told in {}", short(*notice)),
+                    None => "; nobody wants a notice".to_owned(),
+                };
+                ("bounced", id, recipient, response, then)
             }
             Event::DoubleBounced {
                 id,
                 recipient,
                 response,
-            } => (
-                "bounced",
-                format!("{}  <{recipient}>: {response}; nobody is told", short(*id)),
-            ),
+            } => {
+                let then = "; nobody is told".to_owned();
+                ("bounced", id, recipient, response, then)
+            }
             _ => return None,
-        })
+        };
+        Some((what, line(*id, &format!("<{recipient}>: {response}{then}"))))
     }
+}
+
+/// Something about a message.
+fn line(id: MessageId, about: &str) -> String {
+    format!("{}  {about}", short(id))
 }
 
 /// The end of an id, which is the part by which a few of them differ.

@@ -1,0 +1,58 @@
+//! The command line: one file a command.
+
+mod bench;
+mod demo;
+mod queue;
+mod send;
+mod serve;
+mod sink;
+
+use std::future::Future;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// A durable mail queue: takes mail by SMTP, keeps it safe, hands it on.
+#[derive(Parser, Debug)]
+#[command(name = "slimta", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Serve(serve::Serve),
+    Queue(queue::QueueCommand),
+    Send(send::Send),
+    Sink(sink::SinkCommand),
+    Bench(bench::Bench),
+    Demo(demo::Demo),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Queue(command) => command.run(),
+            Command::Send(command) => command.run(),
+            Command::Sink(command) => command.run(),
+            Command::Bench(command) => command.run(),
+            Command::Demo(command) => command.run(),
+        }
+    }
+}
+
+/// Runs a command's future on a runtime with a thread for each processor.
+fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    let output = runtime.block_on(future);
+    // What still runs was cut on purpose; do not wait for it.
+    runtime.shutdown_background();
+    Ok(output)
+}

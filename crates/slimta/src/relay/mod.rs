@@ -1,1 +1,22 @@
-//! relay.
+//! Relays: what hands messages on to the next hop.
+//!
+//! [`open`] makes the relay that a URL names. [`SmtpRelay`] hands everything to
+//! one server, [`MxRelay`] finds the mail exchangers of each domain; both keep
+//! connections open and use them again. [`Maildir`] and [`Blackhole`] are ends
+//! of the way, for trying out and for tests.
+
+mod blackhole;
+mod maildir;
+#[cfg(feature = "mx")]
+mod mx;
+mod smtp;
+mod url;
+
+pub use blackhole::Blackhole;
+pub use maildir::Maildir;
+#[cfg(feature = "mx")]
+pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
+pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
+pub use slimta_smtp::client::Timing;
+pub use smtp::SmtpRelay;
+pub use url::{NextHop, OpenError, open};

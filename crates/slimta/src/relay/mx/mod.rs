@@ -1,0 +1,105 @@
+//! The relay of a mail server on the internet: each domain's own mail
+//! exchangers (RFC 5321 section 5.1).
+
+mod dns;
+mod exchangers;
+mod resolver;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use dns::Dns;
+pub use resolver::{Exchanger, LookupError, Resolver};
+
+use super::smtp::{Carrier, Target};
+use super::{Delivery, Relay, Timing};
+use crate::message::Report;
+use crate::world::World;
+use exchangers::Exchangers;
+
+/// The port on which mail exchangers listen.
+const SMTP_PORT: u16 = 25;
+
+/// Hands each message to the mail exchangers of its destination, a domain, the
+/// preferred first; or to the host that its envelope names.
+pub struct MxRelay {
+    carrier: Carrier,
+    resolver: Arc<dyn Resolver>,
+    hostname: String,
+    port: u16,
+    world: World,
+}
+
+impl MxRelay {
+    /// Finds mail exchangers with `resolver`. `hostname` is what this host calls
+    /// itself: in EHLO, and in the records by which it knows that it is one of
+    /// the exchangers itself.
+    pub fn new(resolver: impl Resolver, hostname: &str, world: World) -> Self {
+        MxRelay {
+            carrier: Carrier::new(hostname, world.clone()),
+            resolver: Arc::new(resolver),
+            hostname: hostname.to_owned(),
+            port: SMTP_PORT,
+            world,
+        }
+    }
+
+    /// Sets the port on which exchangers listen. Default 25; another is only of
+    /// use in tests.
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Sets how long to wait for exchangers. Default: see [`Timing`].
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.carrier = self.carrier.with_timing(timing);
+        self
+    }
+}
+
+#[async_trait]
+impl Relay for MxRelay {
+    async fn attempt(&self, delivery: Delivery) -> Report {
+        let named = delivery.message.envelope.next_hop.as_ref();
+        if let Some(host) = named.and_then(|hop| hop.host.clone()) {
+            let port = named.and_then(|hop| hop.port).unwrap_or(self.port);
+            let key = format!("{host}:{port}");
+            let target = Target { host, port };
+            return self.carrier.carry(&key, &delivery, &target).await;
+        }
+        let domain = delivery.message.destination.as_str();
+        if let Some(ip) = address_literal(domain) {
+            let host = ip.to_string();
+            let port = self.port;
+            return self
+                .carrier
+                .carry(domain, &delivery, &Target { host, port })
+                .await;
+        }
+        let exchangers = Exchangers {
+            domain,
+            resolver: &*self.resolver,
+            hostname: &self.hostname,
+            port: self.port,
+            world: &self.world,
+        };
+        self.carrier.carry(domain, &delivery, &exchangers).await
+    }
+}
+
+/// `[192.0.2.1]`, `[ipv6:2001:db8::1]` (RFC 5321 section 4.1.3).
+fn address_literal(domain: &str) -> Option<IpAddr> {
+    let inner = domain.strip_prefix('[')?.strip_suffix(']')?;
+    let tag = inner
+        .get(..5)
+        .filter(|tag| tag.eq_ignore_ascii_case("ipv6:"));
+    inner.get(tag.map_or(0, str::len)..)?.parse().ok()
+}

@@ -1,0 +1,133 @@
+//! What a domain's records mean for its mail.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+use super::super::smtp::Hosts;
+use super::*;
+
+/// A DNS of a few names; others do not exist.
+#[derive(Default)]
+struct Zone {
+    exchangers: BTreeMap<&'static str, Result<Vec<Exchanger>, LookupError>>,
+    addresses: BTreeMap<&'static str, Result<Vec<IpAddr>, LookupError>>,
+}
+
+#[async_trait]
+impl Resolver for Zone {
+    async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+        let found = self.exchangers.get(domain).cloned();
+        found.unwrap_or(Err(LookupError::NoSuchName))
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+        let found = self.addresses.get(host).cloned();
+        found.unwrap_or(Err(LookupError::NoSuchName))
+    }
+}
+
+fn mx(hosts: &[&str]) -> Result<Vec<Exchanger>, LookupError> {
+    let record = |(index, host): (usize, &&str)| Exchanger {
+        preference: 10 * index as u16,
+        host: (*host).to_owned(),
+    };
+    Ok(hosts.iter().enumerate().map(record).collect())
+}
+
+fn ip(text: &str) -> Result<Vec<IpAddr>, LookupError> {
+    Ok(vec![text.parse().unwrap()])
+}
+
+fn broken<T>() -> Result<T, LookupError> {
+    Err(LookupError::Failed("SERVFAIL".to_owned()))
+}
+
+/// The hosts of `d.example` as `name address`, or the code that says why none.
+async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
+    let world = World::system();
+    let exchangers = Exchangers {
+        domain: "d.example",
+        resolver: &zone,
+        hostname: "us.example",
+        port: 25,
+        world: &world,
+    };
+    match exchangers.find().await {
+        Ok(hosts) => Ok(hosts
+            .iter()
+            .map(|host| format!("{} {}", host.name, host.address))
+            .collect()),
+        Err(why) => Err(why
+            .to_string()
+            .split(' ')
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")),
+    }
+}
+
+#[tokio::test]
+async fn exchangers_are_tried_in_order_and_those_without_address_left_out() {
+    let zone = Zone {
+        exchangers: [("d.example", mx(&["gone", "a", "b"]))].into(),
+        addresses: [("a", ip("192.0.2.1")), ("b", ip("2001:db8::1"))].into(),
+    };
+    let expected = ["a 192.0.2.1:25", "b [2001:db8::1]:25"];
+    assert_eq!(hosts(zone).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_domain_without_exchangers_takes_its_mail_itself() {
+    let zone = || Zone {
+        exchangers: [("d.example", Err(LookupError::NoRecords))].into(),
+        ..Zone::default()
+    };
+    let mut with_address = zone();
+    with_address.addresses = [("d.example", ip("192.0.2.1"))].into();
+    assert_eq!(
+        hosts(with_address).await.unwrap(),
+        ["d.example 192.0.2.1:25"]
+    );
+    assert_eq!(hosts(zone()).await.unwrap_err(), "550 5.1.2");
+    let mut in_trouble = zone();
+    in_trouble.addresses = [("d.example", broken())].into();
+    assert_eq!(hosts(in_trouble).await.unwrap_err(), "451 4.4.3");
+}
+
+#[tokio::test]
+async fn only_what_the_dns_is_certain_of_bounces() {
+    assert_eq!(hosts(Zone::default()).await.unwrap_err(), "550 5.1.2");
+    let with = |exchangers, addresses: &[(&'static str, Result<Vec<IpAddr>, LookupError>)]| Zone {
+        exchangers: [("d.example", exchangers)].into(),
+        addresses: addresses.iter().cloned().collect(),
+    };
+    assert_eq!(hosts(with(broken(), &[])).await.unwrap_err(), "451 4.4.3");
+    assert_eq!(
+        hosts(with(mx(&["a"]), &[("a", broken())]))
+            .await
+            .unwrap_err(),
+        "451 4.4.3"
+    );
+    assert_eq!(
+        hosts(with(mx(&["gone"]), &[])).await.unwrap_err(),
+        "451 4.4.4"
+    );
+    assert_eq!(hosts(with(mx(&[""]), &[])).await.unwrap_err(), "556 5.1.10");
+    assert_eq!(
+        hosts(with(mx(&["us.example"]), &[])).await.unwrap_err(),
+        "554 5.4.6"
+    );
+}
+
+#[test]
+fn address_literals_need_no_dns() {
+    assert_eq!(address_literal("[192.0.2.1]"), "192.0.2.1".parse().ok());
+    assert_eq!(
+        address_literal("[ipv6:2001:db8::1]"),
+        "2001:db8::1".parse().ok()
+    );
+    assert_eq!(address_literal("192.0.2.1"), None);
+    assert_eq!(address_literal("[x]"), None);
+}

@@ -1,0 +1,190 @@
+//! Carries a message over connections, new or kept, to the first of several
+//! hosts that talks to us.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slimta_smtp::client::{Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing};
+
+use super::Host;
+use super::connection::{Connection, lease_lost};
+use super::pool::Pool;
+use crate::message::{Class, Recipient, Report, Response};
+use crate::relay::Delivery;
+use crate::world::World;
+
+/// Most hosts that are tried in one attempt (RFC 5321 section 5.1 asks for two
+/// at least).
+const HOSTS_MAX: usize = 10;
+
+/// Where a message may go: asked only when no connection is kept.
+#[async_trait]
+pub(in crate::relay) trait Hosts: Send + Sync {
+    /// The hosts to try, best first; or the answer for the message, when it is
+    /// clear without trying.
+    async fn find(&self) -> Result<Vec<Host>, Response>;
+}
+
+/// Hands messages over by SMTP.
+pub(in crate::relay) struct Carrier {
+    hostname: String,
+    timing: Timing,
+    world: World,
+    pool: Arc<Pool>,
+}
+
+/// The recipients of a delivery, as far as they have their answers.
+struct Answers<'a> {
+    recipients: &'a [Recipient],
+    responses: Vec<Option<Response>>,
+    /// Those without an answer, in order.
+    open: Vec<usize>,
+}
+
+impl Carrier {
+    pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
+        Carrier {
+            hostname: hostname.to_owned(),
+            timing: Timing::default(),
+            pool: Pool::new(world.clone()),
+            world,
+        }
+    }
+
+    pub(in crate::relay) fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Attempts a delivery, in as many transactions as its recipients need.
+    /// Connections are kept under `key`.
+    pub(in crate::relay) async fn carry(
+        &self,
+        key: &str,
+        delivery: &Delivery,
+        hosts: &dyn Hosts,
+    ) -> Report {
+        let mut answers = Answers::new(&delivery.message.envelope.recipients);
+        let mut remote = None;
+        while !answers.open.is_empty() {
+            if !delivery.lease.is_alive() {
+                answers.close(&lease_lost());
+                break;
+            }
+            let (mut connection, is_used) = match self.connection(key, hosts).await {
+                Ok(connection) => connection,
+                Err(why) => {
+                    answers.close(&why);
+                    break;
+                }
+            };
+            let recipients = answers.next_batch();
+            let parcel = Parcel {
+                envelope: &delivery.message.envelope,
+                recipients: &recipients,
+                content: &delivery.content,
+            };
+            let outcome = connection.transact(&parcel, &delivery.lease).await;
+            if is_used && is_stale(&outcome) {
+                // It says something of the session, not of the message.
+                continue;
+            }
+            remote = Some(connection.host().to_owned());
+            answers.take(outcome);
+            self.pool.put(key, connection);
+        }
+        Report {
+            responses: answers.finish(),
+            remote,
+        }
+    }
+
+    /// A connection, and whether it was used before.
+    async fn connection(
+        &self,
+        key: &str,
+        hosts: &dyn Hosts,
+    ) -> Result<(Connection, bool), Response> {
+        if let Some(connection) = self.pool.take(key) {
+            return Ok((connection, true));
+        }
+        let mut last = Response::transient(4, 1, "Host not found");
+        for host in hosts.find().await?.iter().take(HOSTS_MAX) {
+            let opening = Connection::open(host, &self.hostname, &self.timing, &self.world);
+            match opening.await {
+                Ok(connection) => return Ok((connection, false)),
+                Err(why) => {
+                    tracing::debug!(host = %host.name, address = %host.address, %why, "no session");
+                    last = why;
+                }
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Whether a used connection failed before the message was looked at: the next
+/// hop had enough of the session, or is gone. Only such a message may be sent
+/// again at once, for nobody can have taken it.
+fn is_stale(outcome: &Outcome) -> bool {
+    let refused_out_of_order = |r: &Response| r.code.get() == 503;
+    outcome.stage == Stage::Sender
+        && outcome
+            .responses
+            .iter()
+            .any(|r| r.class() == Class::Transient || refused_out_of_order(r))
+}
+
+impl<'a> Answers<'a> {
+    fn new(recipients: &'a [Recipient]) -> Self {
+        Answers {
+            recipients,
+            responses: vec![None; recipients.len()],
+            open: (0..recipients.len()).collect(),
+        }
+    }
+
+    /// Who goes into the next transaction.
+    fn next_batch(&self) -> Vec<Recipient> {
+        let batch = self.open.iter().take(RECIPIENTS_MAX);
+        batch
+            .filter_map(|index| self.recipients.get(*index).cloned())
+            .collect()
+    }
+
+    /// The answers of a transaction. Who was one too many goes into the next at
+    /// once, as long as each takes somebody (RFC 5321 section 4.5.3.1.10).
+    fn take(&mut self, outcome: Outcome) {
+        let is_progress = outcome.responses.iter().any(Response::is_success);
+        let asked = self.open.len().min(RECIPIENTS_MAX);
+        let mut again = Vec::new();
+        let answers = outcome.responses.into_iter().map(Some);
+        let answers = answers.chain(std::iter::repeat(None));
+        for (index, response) in self.open.drain(..asked).zip(answers) {
+            let too_many = |r: &Response| r.code.get() == 452;
+            if is_progress && response.as_ref().is_some_and(too_many) {
+                again.push(index);
+            } else if let Some(answer) = self.responses.get_mut(index) {
+                *answer = response;
+            }
+        }
+        self.open.extend(again);
+    }
+
+    /// The same answer for all that have none.
+    fn close(&mut self, response: &Response) {
+        for index in self.open.drain(..) {
+            if let Some(answer) = self.responses.get_mut(index) {
+                *answer = Some(response.clone());
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<Response> {
+        let unanswered = || Response::transient(5, 0, "The next hop gave no answer");
+        let responses = self.responses.into_iter();
+        responses
+            .map(|response| response.unwrap_or_else(unanswered))
+            .collect()
+    }
+}

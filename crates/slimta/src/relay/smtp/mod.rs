@@ -1,0 +1,87 @@
+//! Relays by SMTP to a fixed next hop, and what all SMTP relays share.
+
+mod carrier;
+mod connection;
+mod pool;
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+
+pub(super) use carrier::{Carrier, Hosts};
+
+use super::{Delivery, Relay, Timing};
+use crate::message::{Report, Response};
+use crate::world::World;
+
+/// A host that may take a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Host {
+    /// Its name, for notices.
+    pub(super) name: String,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+}
+
+/// Hands every message to one server, a smarthost.
+pub struct SmtpRelay {
+    carrier: Carrier,
+    target: Target,
+}
+
+impl SmtpRelay {
+    /// Hands mail to `host`, a name or an address. `hostname` is what this host
+    /// calls itself in EHLO.
+    pub fn new(host: impl Into<String>, port: u16, hostname: &str, world: World) -> Self {
+        SmtpRelay {
+            carrier: Carrier::new(hostname, world),
+            target: Target {
+                host: host.into(),
+                port,
+            },
+        }
+    }
+
+    /// Sets how long to wait for the server. Default: see [`Timing`].
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.carrier = self.carrier.with_timing(timing);
+        self
+    }
+}
+
+#[async_trait]
+impl Relay for SmtpRelay {
+    async fn attempt(&self, delivery: Delivery) -> Report {
+        self.carrier
+            .carry(&self.target.host, &delivery, &self.target)
+            .await
+    }
+}
+
+/// A next hop that was named by hand.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+#[async_trait]
+impl Hosts for Target {
+    /// All addresses of the name, as the machine's resolver gives them.
+    async fn find(&self) -> Result<Vec<Host>, Response> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+        let hosts: Vec<_> = found
+            .into_iter()
+            .flatten()
+            .map(|address| Host {
+                name: self.host.clone(),
+                address,
+            })
+            .collect();
+        if hosts.is_empty() {
+            return Err(Response::transient(4, 1, "Host not found"));
+        }
+        Ok(hosts)
+    }
+}

@@ -1,0 +1,134 @@
+//! Connections that are kept for the next message to the same next hop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::connection::Connection;
+use crate::world::World;
+
+/// How long an unused connection is kept.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a connection is used: hosts behind one name change.
+const AGE_MAX: Duration = Duration::from_secs(300);
+/// How many transactions a connection carries. Many servers end a session after
+/// a hundred.
+const TRANSACTIONS_MAX: u32 = 100;
+/// Most connections that are kept, over all next hops.
+const CONNECTIONS_MAX: usize = 500;
+/// Time between two looks for connections that were kept too long.
+const SWEEP_DELAY: Duration = Duration::from_secs(2);
+
+/// Idle connections by next hop.
+#[derive(Debug)]
+pub(super) struct Pool {
+    world: World,
+    /// A std mutex: held to move one connection in or out, or for a sweep.
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// The last put is the first taken, so that those not needed grow old.
+    connections: BTreeMap<String, Vec<Kept>>,
+    count: usize,
+    is_swept: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    connection: Connection,
+    since: Duration,
+}
+
+impl Pool {
+    pub(super) fn new(world: World) -> Arc<Self> {
+        Arc::new(Pool {
+            world,
+            idle: Mutex::default(),
+        })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection that looks usable. It may turn out not to be: the
+    /// next hop may be closing it just now.
+    pub(super) fn take(&self, key: &str) -> Option<Connection> {
+        loop {
+            let kept = self.idle().pop(key)?;
+            let is_fresh = self.age(&kept) < IDLE_TIME_MAX;
+            if is_fresh && kept.connection.is_quiet() {
+                return Some(kept.connection);
+            }
+        }
+    }
+
+    fn age(&self, kept: &Kept) -> Duration {
+        self.world.monotonic().saturating_sub(kept.since)
+    }
+
+    /// Keeps a connection, or ends it if it was used for long.
+    pub(super) fn put(self: &Arc<Self>, key: &str, connection: Connection) {
+        if !connection.is_open() {
+            return;
+        }
+        let used_up = connection.transactions() >= TRANSACTIONS_MAX || connection.age() >= AGE_MAX;
+        let mut idle = self.idle();
+        if used_up || idle.count >= CONNECTIONS_MAX {
+            drop(idle);
+            tokio::spawn(connection.quit());
+            return;
+        }
+        let since = self.world.monotonic();
+        idle.push(key, Kept { connection, since });
+        if !std::mem::replace(&mut idle.is_swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(self), self.world.clone()));
+        }
+    }
+
+    /// Takes out what was kept too long; none when nothing is left to sweep.
+    fn expired(&self) -> Option<Vec<Connection>> {
+        let now = self.world.monotonic();
+        let mut idle = self.idle();
+        let mut expired = Vec::new();
+        idle.connections.retain(|_, kept| {
+            let is_old = |k: &mut Kept| now.saturating_sub(k.since) >= IDLE_TIME_MAX;
+            expired.extend(kept.extract_if(.., is_old).map(|kept| kept.connection));
+            !kept.is_empty()
+        });
+        idle.count -= expired.len();
+        idle.is_swept = idle.count > 0;
+        (idle.is_swept || !expired.is_empty()).then_some(expired)
+    }
+}
+
+impl Idle {
+    fn push(&mut self, key: &str, kept: Kept) {
+        match self.connections.get_mut(key) {
+            Some(connections) => connections.push(kept),
+            None => drop(self.connections.insert(key.to_owned(), vec![kept])),
+        }
+        self.count += 1;
+    }
+
+    fn pop(&mut self, key: &str) -> Option<Kept> {
+        let kept = self.connections.get_mut(key)?.pop()?;
+        self.count -= 1;
+        Some(kept)
+    }
+}
+
+/// Ends connections that nobody needed, until none is left or the pool is gone.
+async fn sweep(pool: Weak<Pool>, world: World) {
+    loop {
+        world.sleep(SWEEP_DELAY).await;
+        let Some(expired) = pool.upgrade().and_then(|pool| pool.expired()) else {
+            return;
+        };
+        for connection in expired {
+            tokio::spawn(connection.quit());
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Relays over real connections: to next hops that follow a script, to
+//! Postfix's smtp-sink, to names that a real DNS server knows, to a Maildir.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod dns;
+mod hop;
+mod mail;
+mod maildir;
+mod smtp;

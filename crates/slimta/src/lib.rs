@@ -15,3 +15,8 @@ pub mod storage {
     pub use slimta_core::storage::*;
     pub use slimta_storage::*;
 }
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

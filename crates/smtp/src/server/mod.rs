@@ -1,1 +1,30 @@
-//! The server end.
+//! The server end of SMTP without I/O: bytes in, steps out.
+//!
+//! A [`Session`] is fed with what a client sent and gives [`Step`]s: read more,
+//! decide on a recipient, store a message, close. Replies gather in its output.
+//! It opens no socket and knows no time; whoever drives it does both.
+//!
+//! What it promises: a message is handed on only if its data came to a proper
+//! end, with nothing in it that another host might take for that end; input of
+//! any size and shape costs a bounded amount of memory; how input is cut into
+//! pieces changes nothing.
+
+mod chunk;
+mod command;
+mod data;
+mod dispatch;
+mod intake;
+mod line;
+mod parameters;
+mod path;
+mod replies;
+mod room;
+mod session;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+pub use room::Room;
+pub use session::{Awaits, Ending, Received, Session, Step};
+pub use settings::Settings;

@@ -1,0 +1,48 @@
+//! What a session grants its client.
+
+use super::Room;
+
+/// Longest host name, RFC 5321 section 4.5.3.1.2.
+const HOSTNAME_BYTES_MAX: usize = 255;
+
+/// What all sessions of a server have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    hostname: Box<str>,
+    /// Largest message, in bytes as it is stored; what SIZE says (RFC 1870).
+    pub message_bytes_max: u64,
+    /// Most recipients that one message may have. RFC 5321 section 4.5.3.1.8
+    /// asks for at least 100.
+    pub recipients_max: usize,
+    /// How many bad commands a client may send before it is sent away. From
+    /// half of them on it has to wait for its replies.
+    pub errors_max: u32,
+    /// Where messages are kept while they are received.
+    pub room: Room,
+}
+
+impl Settings {
+    /// The settings of a server called `hostname`: messages of up to 50 MiB,
+    /// 1,000 recipients, 20 bad commands, and room for 256 MiB.
+    ///
+    /// Characters that a reply may not hold are replaced in the name.
+    pub fn new(hostname: &str) -> Self {
+        let hostname: String = hostname
+            .chars()
+            .take(HOSTNAME_BYTES_MAX)
+            .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+            .collect();
+        Settings {
+            hostname: hostname.into(),
+            message_bytes_max: 50 << 20,
+            recipients_max: 1000,
+            errors_max: 20,
+            room: Room::new(256 << 20),
+        }
+    }
+
+    /// The name that the server gives itself.
+    pub fn hostname(&self) -> &str {
+        &self.hostname
+    }
+}

@@ -1,0 +1,58 @@
+//! What an edge grants its clients.
+
+use std::time::Duration;
+
+/// The limits of an SMTP edge, all listeners that share it together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Largest message, in bytes as it is stored. 50 MiB.
+    pub message_bytes_max: u64,
+    /// Most recipients of one message; RFC 5321 section 4.5.3.1.8 asks for at
+    /// least 100. 1,000.
+    pub recipients_max: usize,
+    /// How many bad commands a client may send before it is sent away; from
+    /// half of them on it waits a second for each reply. 20.
+    pub errors_max: u32,
+    /// Most clients at once; more are told to come again. 10,000.
+    pub connections_max: usize,
+    /// Most memory for the contents of messages that are being received and
+    /// stored, in bytes. Beyond it messages are refused for now. 256 MiB.
+    pub memory_bytes_max: u64,
+    /// How long a client may take for a command, and to read a reply;
+    /// RFC 5321 section 4.5.3.2.7 asks for at least five minutes. 5 minutes.
+    pub command_time_max: Duration,
+    /// How long a client may be silent while it sends a message. 5 minutes.
+    pub data_block_time_max: Duration,
+    /// How slowly a message may come after its first `data_block_time_max`, in
+    /// bytes per second. 100.
+    pub data_bytes_per_second_min: u64,
+    /// How long a message may take to come, at any rate. 1 hour.
+    pub data_time_max: Duration,
+    /// How long policies and the queue may take for a message before the
+    /// client is told that it is not stored. 30 seconds.
+    pub store_time_max: Duration,
+    /// How long a session may last before its next command is refused. 1 hour.
+    pub session_time_max: Duration,
+    /// How long clients may go on after the edge is stopped, to finish the
+    /// message they are sending. 30 seconds.
+    pub grace_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            message_bytes_max: 50 << 20,
+            recipients_max: 1000,
+            errors_max: 20,
+            connections_max: 10_000,
+            memory_bytes_max: 256 << 20,
+            command_time_max: Duration::from_secs(5 * 60),
+            data_block_time_max: Duration::from_secs(5 * 60),
+            data_bytes_per_second_min: 100,
+            data_time_max: Duration::from_secs(60 * 60),
+            store_time_max: Duration::from_secs(30),
+            session_time_max: Duration::from_secs(60 * 60),
+            grace_time_max: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Accepts connections, and stops: first those that are idle, then those that
+//! had their grace.
+
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slimta_smtp::server::Settings;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::{JoinError, JoinSet};
+
+use super::SmtpEdge;
+use super::connection::Connection;
+
+/// How long to wait when no connection can be accepted: the usual reason is
+/// that no file descriptors are left, and that others give some back.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How long the last goodbyes may take.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(2);
+
+const TOO_MANY: &[u8] = b"421 4.7.0 Too many connections\r\n";
+
+/// How far an edge has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Phase {
+    /// It serves.
+    Open,
+    /// Messages that are being sent may be finished; nothing else begins.
+    Stopping,
+    /// All has to end.
+    Over,
+}
+
+/// Serves until `stop` completes and all clients are gone.
+pub(super) async fn serve(
+    edge: Arc<SmtpEdge>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let (phase, phases) = watch::channel(Phase::Open);
+    let mut door = Door {
+        settings: Arc::new(edge.settings()),
+        edge,
+        phases,
+        sessions: JoinSet::new(),
+    };
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(ended) = door.sessions.join_next() => {
+                report(ended);
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => door.admit(stream, peer),
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted");
+                tokio::select! {
+                    biased;
+                    () = &mut stop => break,
+                    () = door.edge.world.sleep(ACCEPT_BACKOFF) => {}
+                }
+            }
+        }
+    }
+    drop(listener);
+    door.close(&phase).await;
+}
+
+/// Where clients come in.
+struct Door {
+    edge: Arc<SmtpEdge>,
+    settings: Arc<Settings>,
+    phases: watch::Receiver<Phase>,
+    sessions: JoinSet<()>,
+}
+
+impl Door {
+    /// Begins a session, if there is a place for it.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let ip = peer.ip().to_canonical();
+        match self.edge.connections.clone().try_acquire_owned() {
+            Ok(place) => {
+                tracing::debug!(%peer, "client connected");
+                self.begin(stream, ip, place);
+            }
+            Err(_) => {
+                tracing::info!(%peer, "client refused: too many connections");
+                // The client is gone, or its buffer is empty and takes a line.
+                let _ = refuse(stream);
+            }
+        }
+    }
+
+    fn begin(&mut self, stream: TcpStream, ip: IpAddr, place: OwnedSemaphorePermit) {
+        // Replies are written whole; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        let (edge, settings) = (self.edge.clone(), self.settings.clone());
+        let phases = self.phases.clone();
+        self.sessions.spawn(async move {
+            Connection::new(edge, settings, stream, ip, phases)
+                .run()
+                .await;
+            drop(place);
+        });
+    }
+
+    /// Ends all sessions, those that are in the middle of a message after
+    /// their grace.
+    async fn close(mut self, phase: &watch::Sender<Phase>) {
+        let world = self.edge.world.clone();
+        phase.send_replace(Phase::Stopping);
+        let grace = self.edge.limits.grace_time_max;
+        if world.timeout(grace, self.drain()).await.is_none() {
+            phase.send_replace(Phase::Over);
+            // Those that do not even read their goodbye are cut off.
+            world.timeout(GOODBYE_TIME_MAX, self.drain()).await;
+        }
+        self.sessions.shutdown().await;
+    }
+
+    async fn drain(&mut self) {
+        while let Some(ended) = self.sessions.join_next().await {
+            report(ended);
+        }
+    }
+}
+
+/// A session that panicked took only itself along; what it had not handed on
+/// its client sends again.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a session failed");
+    }
+}
+
+/// Says that there is no place, without waiting and without a task.
+fn refuse(stream: TcpStream) -> io::Result<()> {
+    let mut stream = stream.into_std()?;
+    stream.write_all(TOO_MANY)
+}

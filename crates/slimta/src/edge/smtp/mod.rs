@@ -1,0 +1,138 @@
+//! The SMTP edge: a listening server whose messages go through the policies
+//! and over the bus to the queue.
+//!
+//! It promises that a client hears success only after the queue has said so,
+//! and that the queue gets only messages that were sent to their end. It never
+//! tells a client what went wrong within.
+
+mod connection;
+mod deliver;
+mod limits;
+mod listen;
+mod pace;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use slimta_core::bus;
+use slimta_core::policy::{Chain, Policy};
+use slimta_core::world::World;
+use slimta_smtp::server::{Room, Settings};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+pub use limits::Limits;
+
+use crate::message::{Message, Response};
+
+type Bus = dyn bus::Client<Message, Response>;
+type Permit = dyn Fn(IpAddr) -> bool + Send + Sync;
+
+/// An SMTP server that hands messages to the queue.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use slimta::{bus, edge::smtp::SmtpEdge, message::{Message, Response}, policy, world::World};
+/// # async fn example() -> std::io::Result<()> {
+/// let (queue_end, edge_end) = bus::local::<Message, Response>(100);
+/// let world = World::system();
+/// let edge = SmtpEdge::new(Arc::new(edge_end), world.clone())
+///     .with_hostname("mail.example.net")
+///     .with_policy(policy::standard("mail.example.net", world));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:2525").await?;
+/// edge.serve(listener, std::future::pending()).await;
+/// # drop(queue_end);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Clones serve further listeners under the same limits: connections and memory
+/// count together.
+#[derive(Clone)]
+pub struct SmtpEdge {
+    bus: Arc<Bus>,
+    world: World,
+    hostname: Arc<str>,
+    policy: Arc<dyn Policy>,
+    permit: Arc<Permit>,
+    limits: Limits,
+    /// One permit a connection.
+    connections: Arc<Semaphore>,
+    room: Room,
+}
+
+impl SmtpEdge {
+    /// An edge called `localhost` that asks the queue over `bus`, has no
+    /// policies, and takes mail from clients on this machine only.
+    pub fn new(bus: Arc<dyn bus::Client<Message, Response>>, world: World) -> Self {
+        let limits = Limits::default();
+        SmtpEdge {
+            bus,
+            world,
+            hostname: "localhost".into(),
+            policy: Arc::new(Chain::new()),
+            permit: Arc::new(|ip: IpAddr| ip.is_loopback()),
+            limits,
+            connections: connections(&limits),
+            room: Room::new(limits.memory_bytes_max),
+        }
+    }
+
+    /// The name that the edge gives itself, fully qualified (RFC 5321
+    /// section 4.2).
+    #[must_use]
+    pub fn with_hostname(mut self, name: impl Into<String>) -> Self {
+        self.hostname = name.into().into();
+        self
+    }
+
+    /// What may edit, split or refuse each message before the queue gets it.
+    #[must_use]
+    pub fn with_policy(mut self, policy: impl Policy) -> Self {
+        self.policy = Arc::new(policy);
+        self
+    }
+
+    /// Whose mail is taken, by address. Other clients may connect, but each of
+    /// their recipients is refused with `550 5.7.1`.
+    #[must_use]
+    pub fn with_permit(mut self, permit: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.permit = Arc::new(permit);
+        self
+    }
+
+    /// What clients are granted. Clones made before do not share these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self.connections = connections(&limits);
+        self.room = Room::new(limits.memory_bytes_max);
+        self
+    }
+
+    /// Serves clients of `listener` until `stop` completes and they are gone:
+    /// idle ones are sent away at once, one that is sending a message may
+    /// finish it within the limit of grace.
+    ///
+    /// Dropping the future closes all connections as they are.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+        listen::serve(Arc::new(self), listener, stop).await;
+    }
+
+    /// What all sessions have in common.
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new(&self.hostname);
+        settings.message_bytes_max = self.limits.message_bytes_max;
+        settings.recipients_max = self.limits.recipients_max;
+        settings.errors_max = self.limits.errors_max;
+        settings.room = self.room.clone();
+        settings
+    }
+}
+
+fn connections(limits: &Limits) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(
+        limits.connections_max.min(Semaphore::MAX_PERMITS),
+    ))
+}

@@ -270,8 +270,8 @@ impl Queue {
         self
     }
 
-    /// Sets the name of this host in notices, and where mail for `postmaster`
-    /// without a domain goes. Default: `localhost`.
+    /// Sets the name of this host in notices. Default: `localhost`. Where mail
+    /// for `postmaster` without a domain goes is the router's to say.
     #[must_use]
     pub fn with_hostname(mut self, hostname: impl Into<String>) -> Self {
         self.settings().hostname = hostname.into();

@@ -188,23 +188,24 @@ fn wrong(part: &str, problem: &'static str) -> ScheduleError {
     }
 }
 
-/// `90s`, `5m`, `4h`, `2d`.
+/// `500ms`, `90s`, `5m`, `4h`, `2d`.
 fn duration(text: &str) -> Result<Duration, ScheduleError> {
     let unit_at = text
         .find(|c: char| !c.is_ascii_digit())
-        .ok_or_else(|| wrong(text, "lacks its unit (s, m, h or d)"))?;
+        .ok_or_else(|| wrong(text, "lacks its unit (ms, s, m, h or d)"))?;
     let (number, unit) = text.split_at(unit_at);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(wrong(text, "is not a time such as 90s, 5m, 4h or 2d")),
     };
     let number: u64 = number
         .parse()
         .map_err(|_| wrong(text, "is not a time such as 90s, 5m, 4h or 2d"))?;
-    let duration = Duration::from_secs(number.saturating_mul(seconds));
+    let duration = Duration::from_millis(number.saturating_mul(unit_ms));
     if duration > DURATION_MAX {
         return Err(wrong(text, "is longer than ten years"));
     }
@@ -246,12 +247,18 @@ struct Written(Duration);
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
-        let fits = |unit: &&(u64, char)| seconds >= unit.0 && seconds.is_multiple_of(unit.0);
+        let millis = self.0.as_millis();
+        let units = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1000, "s"),
+        ];
+        let fits = |unit: &&(u128, &str)| millis >= unit.0 && millis.is_multiple_of(unit.0);
         match units.iter().find(fits) {
-            Some((unit, letter)) => write!(f, "{}{letter}", seconds / unit),
-            None => write!(f, "{seconds}s"),
+            Some((unit, name)) => write!(f, "{}{name}", millis / unit),
+            None if millis == 0 => f.write_str("0s"),
+            None => write!(f, "{millis}ms"),
         }
     }
 }

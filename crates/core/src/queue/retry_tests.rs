@@ -83,6 +83,7 @@ fn a_schedule_is_written_as_it_is_read() {
     for text in [
         "none",
         "90s",
+        "500ms,1s,1500ms..;until=2s",
         "1m,5m,15m,30m,1h,2h,4h..;until=5d;jitter=20%",
         "0s,1d;until=3650d",
     ] {

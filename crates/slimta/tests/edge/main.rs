@@ -1,0 +1,11 @@
+//! The SMTP edge over real connections on the loopback interface.
+//!
+//! Tests of time run under tokio's paused clock: hours pass as soon as nobody
+//! has anything to do.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod limits;
+mod messages;
+mod rig;
+mod stopping;

@@ -5,9 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use slimta::bus;
+use slimta::edge::smtp::{self, SmtpEdge};
+use slimta::message::{Message, Response};
+use slimta::policy;
+use slimta::queue::{Direct, Observer, Queue, RelayBus};
+use slimta::relay::{self, NextHop};
+use slimta::routing::ByDomain;
 use slimta::storage::{OpenError, Storage, StorageError, embedded_directory};
-use slimta_core::queue::{Observer, Queue};
-use slimta_core::world::World;
+use slimta::world::World;
+use tokio::net::TcpListener;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
 use crate::config::{Place, Settings};
@@ -24,6 +31,8 @@ pub(crate) struct Server {
 
 /// An edge that listens.
 pub(crate) struct Edge {
+    smtp: SmtpEdge,
+    listener: TcpListener,
     address: SocketAddr,
 }
 
@@ -34,8 +43,8 @@ impl Edge {
     }
 
     /// Takes mail until `stopped` completes and its clients are gone.
-    pub(crate) async fn run(self, stopped: impl Future<Output = ()>) {
-        stopped.await;
+    pub(crate) async fn run(self, stopped: impl Future<Output = ()> + Send) {
+        self.smtp.serve(self.listener, stopped).await;
     }
 }
 
@@ -44,6 +53,9 @@ impl Edge {
 /// command that looks at a closed store.
 const DOOR_WAIT_MAX: Duration = Duration::from_secs(5);
 const DOOR_POLL: Duration = Duration::from_millis(50);
+/// How many messages may wait between the edges and the queue, which takes them
+/// on as fast as it may. What waits here is counted against the edge's memory.
+const EDGE_BUS_CAPACITY: usize = 100;
 
 impl Server {
     /// Opens all that the settings name: first what may be wrong, then the
@@ -53,26 +65,23 @@ impl Server {
         world: World,
         observer: impl Observer,
     ) -> Result<Self, Failure> {
+        let next_hop = next_hop(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world).await?;
-        let mut queue = Queue::new(None, None, storage.clone())
+        let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
+        let queue = queue(settings, queue_end, next_hop, storage.clone())?
             .with_world(world.clone())
-            .with_hostname(settings.hostname.clone())
-            .with_observer(observer)
-            .with_limits(settings.limits.clone())
-            .with_retry_algorithm(settings.retry.clone());
-        queue
-            .set_lock_duration(settings.lock_duration)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+            .with_observer(observer);
         let session = storage.connect().await.map_err(|error| unusable(&error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session, world.clone()));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
+        let edges = edges(settings, edge(settings, edge_end, &world)).await?;
         Ok(Server {
             world,
             queue,
             desk,
             admin,
-            edges: Vec::new(),
+            edges,
         })
     }
 
@@ -80,6 +89,76 @@ impl Server {
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.edges.iter().map(Edge::address).collect()
     }
+}
+
+/// What hands mail on, unless mail is only stored.
+fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
+    let Some(url) = &settings.relay else {
+        return Ok(None);
+    };
+    relay::open(url, &settings.hostname, world.clone())
+        .map(Some)
+        .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))
+}
+
+fn queue(
+    settings: &Settings,
+    edge_bus: bus::LocalServer<Message, Response>,
+    next_hop: Option<NextHop>,
+    storage: Arc<dyn Storage>,
+) -> Result<Queue, Failure> {
+    let (relay_bus, router) = match next_hop {
+        Some(NextHop { relay, router }) => {
+            (Some(Arc::new(Direct(relay)) as RelayBus), Some(router))
+        }
+        None => (None, None),
+    };
+    let mut queue = Queue::new(Some(Arc::new(edge_bus)), relay_bus, storage)
+        .with_hostname(settings.hostname.clone())
+        .with_limits(settings.limits.clone())
+        .with_retry_algorithm(settings.retry.clone());
+    queue
+        .set_lock_duration(settings.lock_duration)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(match router {
+        Some(router) => queue.with_router(router),
+        None => queue.with_router(ByDomain {
+            local_domain: settings.hostname.clone(),
+        }),
+    })
+}
+
+/// The edge that all listeners share: its limits hold for them together.
+fn edge(settings: &Settings, bus: bus::LocalClient<Message, Response>, world: &World) -> SmtpEdge {
+    let granted = &settings.edge;
+    let permit = granted.permit.clone();
+    let limits = smtp::Limits {
+        message_bytes_max: granted.message_bytes_max as u64,
+        recipients_max: granted.recipients_max,
+        connections_max: granted.connections_max,
+        ..smtp::Limits::default()
+    };
+    SmtpEdge::new(Arc::new(bus), world.clone())
+        .with_hostname(settings.hostname.clone())
+        .with_policy(policy::standard(&settings.hostname, world.clone()))
+        .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
+        .with_limits(limits)
+}
+
+/// Opens all ports, or none.
+async fn edges(settings: &Settings, smtp: SmtpEdge) -> Result<Vec<Edge>, Failure> {
+    let mut edges = Vec::new();
+    for address in &settings.listen {
+        let failed =
+            |error| Failure::Usage(format!("cannot listen on {address} (--listen): {error}"));
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        edges.push(Edge {
+            smtp: smtp.clone(),
+            address: listener.local_addr().map_err(failed)?,
+            listener,
+        });
+    }
+    Ok(edges)
 }
 
 /// A way to the queue at `place`: beside its server if one runs, else the store

@@ -2,7 +2,8 @@
 //!
 //! An engine keeps messages durably, orders them by due time for each
 //! destination, and grants leases. It has no opinion on retries. Every call is
-//! one atomic step. [`conformance`] is the suite that each engine must pass.
+//! one atomic step. The suite that each engine must pass is in the module
+//! `conformance`, behind the feature of that name.
 //!
 //! **One due time.** A fresh message is due now, a deferred one at its retry, a
 //! leased one when the lease ends. There is no second list to fall out of step

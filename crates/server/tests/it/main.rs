@@ -4,5 +4,6 @@
 
 mod commands;
 mod crash;
+mod full;
 mod rig;
 mod scenarios;

@@ -118,6 +118,11 @@ impl Store {
         format!("embedded:{}", self.path().display())
     }
 
+    /// Where operators reach a server whose store they cannot see.
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("admin.sock")
+    }
+
     fn log(&self) -> PathBuf {
         self.directory.path().join("log")
     }
@@ -129,6 +134,29 @@ impl Store {
     /// Starts a server on it.
     #[track_caller]
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slimta"));
+        self.start(&mut command, args)
+    }
+
+    /// The same, with the store on a file system of its own so large, which no
+    /// other process sees and which is gone with the server.
+    #[track_caller]
+    pub(crate) fn serve_on_small_disk(&self, mib: u64, args: &[&str]) -> Server {
+        // So that operators reach the server from outside.
+        let socket = self.socket().display().to_string();
+        let args = [args, &["--admin-socket", &socket]].concat();
+        let mount = format!(
+            "mkdir -m 700 \"$1\" && mount -t tmpfs -o size={mib}m,mode=700 none \"$1\" && shift && exec \"$@\""
+        );
+        let mut command = Command::new("unshare");
+        let owned = if is_root() { "-m" } else { "-rm" };
+        command.args([owned, "sh", "-c", &mount, "sh"]);
+        command.arg(self.path()).arg(env!("CARGO_BIN_EXE_slimta"));
+        self.start(&mut command, &args)
+    }
+
+    #[track_caller]
+    fn start(&self, command: &mut Command, args: &[&str]) -> Server {
         let log = File::options()
             .create(true)
             .append(true)
@@ -140,15 +168,21 @@ impl Store {
             all.extend(["--listen", "127.0.0.1:0"]);
         }
         all.extend(args);
-        let (running, address) = Running::listening(slimta(&all).stderr(log));
+        command.args(&all).stdin(Stdio::null()).stderr(log);
+        let (running, address) = Running::listening(command);
         Server { running, address }
     }
 
     /// `slimta queue` on it.
     pub(crate) fn queue(&self, args: &[&str]) -> Output {
         let url = self.url();
-        let mut all = vec!["queue", "--storage", &url];
+        let socket = self.socket().display().to_string();
+        let mut all = vec!["queue"];
         all.extend(args);
+        all.extend(["--storage", &url]);
+        if self.socket().exists() {
+            all.extend(["--admin-socket", &socket]);
+        }
         run(&all)
     }
 
@@ -249,10 +283,27 @@ impl NextHop {
         }
     }
 
+    /// One that takes all mail, at this address.
+    #[track_caller]
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let listen = address.to_string();
+        let (running, address) = Running::listening(&mut slimta(&["sink", "--listen", &listen]));
+        NextHop {
+            _running: running,
+            address,
+        }
+    }
+
     /// What `--relay` says.
     pub(crate) fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
+}
+
+/// An address where nobody listens yet.
+pub(crate) fn free_address() -> SocketAddr {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap()
 }
 
 /// Postfix's sink, which keeps each message it takes in a file.
@@ -267,9 +318,7 @@ impl KeepingSink {
     pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         // It cannot choose a port itself.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let mut command = Command::new(postfix("smtp-sink"));
         command.current_dir(directory.path());
         if is_root() {

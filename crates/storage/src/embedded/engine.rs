@@ -19,6 +19,10 @@ use super::tables::{
     QUARANTINE, SHARERS,
 };
 
+/// What mail takes in the file at most: rows are rounded up to powers of two,
+/// and the pages of an index are at least half full.
+const FILE_BYTES_PER_BYTE: u64 = 2;
+const FILE_BYTES_PER_RECORD: u64 = 8 << 10;
 /// How many pages of the file are kept in memory, in bytes.
 const CACHE_BYTES_MAX: usize = 32 << 20;
 /// With more than this in it a store is not compacted when it is opened.
@@ -93,6 +97,17 @@ impl Engine {
             .begin_read()
             .map_err(|error| unavailable(&error.into()))?;
         Ok(Snapshot::new(txn))
+    }
+
+    /// How much of the file surely holds no mail. The file does not shrink when
+    /// mail leaves it, but new mail goes there before the file grows.
+    pub(super) fn free_within(&self) -> u64 {
+        let counts = self.snapshot().ok().and_then(|last| last.counts().ok());
+        let Some(counts) = counts else { return 0 };
+        let records = counts.messages.saturating_add(counts.quarantined);
+        let used = (counts.bytes.saturating_mul(FILE_BYTES_PER_BYTE))
+            .saturating_add(records.saturating_mul(FILE_BYTES_PER_RECORD));
+        self.backing.last_len().saturating_sub(used)
     }
 
     /// The leases and what was committed last, as of one moment.

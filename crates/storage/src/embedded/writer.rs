@@ -345,10 +345,13 @@ impl Writer<'_> {
         let least = self.engine.limits.free_bytes_min;
         let needed = least.saturating_add(bytes.saturating_mul(DISK_BYTES_PER_BYTE));
         match disk.free() {
-            Ok(free) if free < needed => {
-                return Some(format!("{free} bytes are free, {needed} are needed"));
+            Ok(free) if free >= needed => {}
+            Ok(free) => {
+                let free = free.saturating_add(self.engine.free_within());
+                if free < needed {
+                    return Some(format!("{free} bytes are free, {needed} are needed"));
+                }
             }
-            Ok(_) => {}
             Err(error) => return Some(format!("how much is free is unknown: {error}")),
         }
         if disk.has_reserve() {

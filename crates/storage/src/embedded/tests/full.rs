@@ -49,6 +49,31 @@ async fn scarce_room_is_left_to_what_settles() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn room_that_mail_has_left_in_the_file_is_room() {
+    let world = world();
+    let disk = Arc::new(SimDisk::default());
+    let limits = Limits {
+        free_bytes_min: 4 << 20,
+        ..LIMITS
+    };
+    let store = Embedded::on(disk.clone(), world.clone(), limits).unwrap();
+    let session = store.connect().await.unwrap();
+    let new = || mail(&world, &["a.example"], vec![b'x'; 1 << 20]);
+    for _ in 0..10 {
+        session.store(new(), None).await.unwrap();
+    }
+    disk.scarce.store(true, Ordering::Relaxed);
+    let refused = session.store(new(), None).await;
+    assert!(matches!(refused, Err(StorageError::Full(_))), "{refused:?}");
+    let all = Page::first(100);
+    session
+        .act(&Filter::default(), all, &Action::Delete)
+        .await
+        .unwrap();
+    session.store(new(), None).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_disk_that_fills_up_during_a_write_costs_the_reserve_only() {
     let world = world();
     let disk = Arc::new(SimDisk::default());

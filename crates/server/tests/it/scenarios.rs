@@ -1,13 +1,18 @@
 //! The queue from outside: the ancestor's six scenarios, and those that mail
 //! needs beside them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::rig::{KeepingSink, NextHop, Store, send, text, until};
+use crate::rig::{KeepingSink, NextHop, Store, postfix, send, text, until, until_after};
 
 const SENDER: &str = "sender@from.example";
 /// Far enough away that no test waits for it.
 const LATER: &str = "1h..;until=1d";
+/// How long thousands of messages may take on a slow machine.
+const LARGE_RUN_PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn store_only() {
@@ -190,26 +195,47 @@ fn nobody_is_told_when_a_bounce_is_refused() {
     );
 }
 
+/// Each recipient of `smtp-source -N` begins with a number of its own, and each
+/// body is the same, so that losses, doubles and damage all show.
 #[test]
 fn a_large_run_arrives_complete() {
-    let (store, sink) = (Store::new(), KeepingSink::start());
-    let server = store.serve(&["--relay", &sink.url()]);
-    let sent = std::process::Command::new(crate::rig::postfix("smtp-source"))
-        .args([
-            "-s",
-            "10",
-            "-m",
-            "300",
-            "-l",
-            "4096",
-            "-f",
-            SENDER,
-            "-t",
-            "rcpt@to.example",
-        ])
+    const MESSAGES: usize = 10_000;
+    const SIZE: usize = 10 * 1024;
+    let store = Store::new();
+    let maildir = store.path().with_file_name("maildir");
+    let server = store.serve(&["--relay", &format!("maildir:{}", maildir.display())]);
+    let sent = std::process::Command::new(postfix("smtp-source"))
+        .args(["-N", "-s", "20", "-m", &MESSAGES.to_string()])
+        .args(["-l", &SIZE.to_string()])
+        .args(["-f", SENDER, "-t", "rcpt@to.example"])
         .arg(server.address.to_string())
         .status();
     assert!(sent.unwrap().success());
-    store.until_empty();
-    assert_eq!(sink.messages().len(), 300);
+    until_after("an empty queue", LARGE_RUN_PATIENCE, || {
+        (store.stats()["messages"] == 0).then_some(())
+    });
+    let mut recipients = BTreeSet::new();
+    let mut bodies = BTreeSet::new();
+    let mut arrived = 0;
+    for entry in std::fs::read_dir(maildir.join("new")).unwrap() {
+        let message = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let (header, body) = message.split_once("\r\n\r\n").unwrap();
+        let recipient = header
+            .lines()
+            .find(|line| line.starts_with("Delivered-To:"));
+        recipients.insert(recipient.unwrap().to_owned());
+        bodies.insert(body.to_owned());
+        arrived += 1;
+    }
+    assert_eq!((arrived, recipients.len()), (MESSAGES, MESSAGES));
+    assert_eq!(bodies.len(), 1, "all bodies are sent alike");
+    let body = bodies.first().unwrap();
+    assert!((SIZE..=SIZE + 2).contains(&body.len()), "{}", body.len());
+    let lines = (1..).zip(body.lines());
+    for (number, line) in lines.filter(|(_, line)| !line.starts_with('X')) {
+        assert!(
+            line.starts_with(&(number % 10).to_string()),
+            "{number}: {line}"
+        );
+    }
 }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod failing;
 mod leases;
 mod rig;
 mod running;
 mod seed;
+mod trouble;

@@ -16,6 +16,8 @@ use slimta_core::storage::{Memory, Session, State, Storage};
 use slimta_core::world::{Timestamp, World};
 use tokio::task::JoinHandle;
 
+use crate::trouble::{Trouble, Troubled};
+
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// What the relay does with the next delivery.
@@ -81,6 +83,8 @@ pub(crate) struct Rig {
     pub(crate) edge: bus::LocalClient<Message, Response>,
     pub(crate) relay: Script,
     pub(crate) queue: Queue,
+    /// What goes wrong between the queue and its storage.
+    pub(crate) trouble: Arc<Trouble>,
     events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -107,7 +111,12 @@ impl Rig {
         let (server, edge) = bus::local(16);
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let seen = events.clone();
-        let queue = Queue::new(Some(Arc::new(server)), relay_bus, storage.clone())
+        let trouble = Arc::new(Trouble::default());
+        let troubled = Troubled {
+            inner: storage.clone(),
+            trouble: trouble.clone(),
+        };
+        let queue = Queue::new(Some(Arc::new(server)), relay_bus, Arc::new(troubled))
             .with_world(world.clone())
             .with_hostname("queue.example.net")
             .with_observer(move |event: &Event| seen.lock().unwrap().push(event.clone()));
@@ -118,6 +127,7 @@ impl Rig {
             edge,
             relay,
             queue,
+            trouble,
             events,
         }
     }

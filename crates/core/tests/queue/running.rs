@@ -58,6 +58,25 @@ async fn mail_is_relayed_retried_and_bounced_on_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hung_destination_fills_its_lane_and_not_the_memory() {
+    let rig = Rig::new().await;
+    for _ in 0..300 {
+        rig.relay.then(Answer::Hang);
+    }
+    let (_stop, _running) = start(&rig);
+    for _ in 0..300 {
+        send(&rig, "to@hung.example").await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let listed = rig.queue.get_all_messages(&rig.session).collect().await;
+    let messages = listed.unwrap().messages;
+    assert_eq!(messages.len(), 300);
+    let leased = messages.iter().filter(|m| m.lease.is_some()).count();
+    // Five attempts at once, and four times as many leased ahead.
+    assert!((5..=25).contains(&leased), "{leased} are leased");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_destination_keeps_no_other_waiting() {
     let rig = Rig::new().await;
     for _ in 0..5 {

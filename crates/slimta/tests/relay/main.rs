@@ -8,3 +8,4 @@ mod hop;
 mod mail;
 mod maildir;
 mod smtp;
+mod smuggling;

@@ -10,7 +10,7 @@ use slimta::world::World;
 use crate::hop::{Do, Hop, Met};
 use crate::mail::{TEXT, codes, delivery, delivery_of};
 
-fn relay(hop: &Hop) -> SmtpRelay {
+pub(crate) fn relay(hop: &Hop) -> SmtpRelay {
     SmtpRelay::new(
         hop.address.ip().to_string(),
         hop.address.port(),

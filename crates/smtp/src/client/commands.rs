@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use bytes::Bytes;
 use slimta_core::message::{
     BodyType, Content, EnhancedCode, Envelope, Notify, Recipient, Response, Ret,
 };
@@ -37,8 +38,7 @@ impl Parcel<'_> {
         if !peer.smtputf8 && !self.sender_is_ascii() {
             return Some(no_smtputf8());
         }
-        let binary = self.envelope.body == BodyType::BinaryMime;
-        if binary || (!peer.eight_bit_mime && self.is_eight_bit()) {
+        if self.is_binary() || (!peer.eight_bit_mime && self.is_eight_bit()) {
             let text = "The next hop does not take contents of this encoding";
             return Some(Response::new(554, Some(EnhancedCode::new(5, 6, 3)), text));
         }
@@ -55,6 +55,13 @@ impl Parcel<'_> {
     fn sender_is_ascii(&self) -> bool {
         let header = !self.envelope.smtputf8 || self.content.header_bytes().is_ascii();
         header && self.envelope.sender.as_str().is_ascii()
+    }
+
+    /// NUL makes it so, whatever was declared (RFC 2045 sections 2.7 to 2.9):
+    /// some hosts drop it, and what stood behind it begins a line.
+    fn is_binary(&self) -> bool {
+        let has_nul = |chunk: &Bytes| memchr::memchr(0, chunk).is_some();
+        self.envelope.body == BodyType::BinaryMime || self.content.chunks().into_iter().any(has_nul)
     }
 
     fn is_eight_bit(&self) -> bool {

@@ -242,6 +242,11 @@ impl Server {
         self.running.signal(name);
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.0.id()
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> ExitStatus {

@@ -1,0 +1,11 @@
+//! Hostile peers: the real server between clients and next hops that mean it
+//! harm. Each file is one kind of harm.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hop;
+#[allow(dead_code, reason = "it is the rig of the other black-box tests, too")]
+#[path = "../it/rig.rs"]
+mod rig;
+mod smuggling;
+mod wire;

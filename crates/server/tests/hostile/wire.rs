@@ -1,0 +1,81 @@
+//! A client that sends octets, not commands, and reads codes.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection to a server.
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Wire {
+    /// Connects, and reads nothing.
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Wire {
+            stream,
+            input: Vec::new(),
+        }
+    }
+
+    /// Connects, and says hello.
+    #[track_caller]
+    pub(crate) fn greeted(address: SocketAddr) -> Self {
+        let mut wire = Wire::connect(address);
+        wire.reply("220 ");
+        wire.ask("EHLO client.test.example", "250");
+        wire
+    }
+
+    pub(crate) fn send(&mut self, octets: impl AsRef<[u8]>) {
+        self.stream.write_all(octets.as_ref()).unwrap();
+    }
+
+    /// Says a line and reads the answer, which must begin as expected.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, line: &str, expected: &str) -> String {
+        self.send(format!("{line}\r\n"));
+        self.reply(expected)
+    }
+
+    /// Reads a whole reply, which must begin as expected.
+    #[track_caller]
+    pub(crate) fn reply(&mut self, expected: &str) -> String {
+        let reply = self.next();
+        assert!(reply.starts_with(expected), "{reply:?} is not {expected:?}");
+        reply
+    }
+
+    /// The next reply; empty at the end.
+    pub(crate) fn next(&mut self) -> String {
+        let mut reply = String::new();
+        while let Some(line) = self.line() {
+            reply.push_str(&line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                break;
+            }
+        }
+        reply
+    }
+
+    fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.input.iter().position(|b| *b == b'\n') {
+                let line = self.input.drain(..=end).collect();
+                return Some(String::from_utf8(line).unwrap());
+            }
+            let mut more = [0; 4096];
+            match self.stream.read(&mut more).unwrap() {
+                0 => return None,
+                len => self.input.extend_from_slice(&more[..len]),
+            }
+        }
+    }
+}

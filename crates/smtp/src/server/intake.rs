@@ -15,6 +15,9 @@ use super::room::Share;
 /// Longest line of a message, without its end. RFC 5321 section 4.5.3.1.6 asks
 /// for 1000; mail with longer ones exists.
 const LINE_BYTES_MAX: usize = 64 << 10;
+/// Largest header. Each of its fields is looked at again and again, here and at
+/// every host behind this one; 1 MiB has room for some ten thousand of them.
+const HEADER_BYTES_MAX: usize = 1 << 20;
 /// How much is set aside at once because a client announced it.
 const FIRST_BYTES_MAX: u64 = 64 << 10;
 
@@ -29,6 +32,8 @@ pub(super) enum Fault {
     Nuls,
     /// A line over the limit.
     LongLine,
+    /// A header over the limit.
+    LargeHeader,
     /// More than the largest message.
     TooLarge,
     /// Too many messages are being received.
@@ -162,10 +167,14 @@ impl Intake {
         if self.after_cr {
             self.fault(Fault::LineEnds);
         }
-        match self.fault {
-            None => Ok((Content::new(Bytes::from(self.content)), self.share)),
-            Some(fault) => Err(fault),
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
+        let content = Content::new(Bytes::from(self.content));
+        if content.header_bytes().len() > HEADER_BYTES_MAX {
+            return Err(Fault::LargeHeader);
+        }
+        Ok((content, self.share))
     }
 
     /// The fault so far.

@@ -63,6 +63,7 @@ replies! {
     LINE_ENDS = "550 5.5.2 Message has bare CR or LF";
     NULS = "550 5.6.0 Message has NUL characters";
     LONG_LINES = "500 5.6.0 Message has a line that is too long";
+    LARGE_HEADER = "552 5.3.4 Message header exceeded size limit";
     TOO_LARGE = "552 5.3.4 Message exceeded size limit.";
     NO_ROOM = "452 4.3.1 No room for the message now";
 }
@@ -73,6 +74,7 @@ impl From<Fault> for Reply {
             Fault::LineEnds => LINE_ENDS,
             Fault::Nuls => NULS,
             Fault::LongLine => LONG_LINES,
+            Fault::LargeHeader => LARGE_HEADER,
             Fault::TooLarge => TOO_LARGE,
             Fault::NoRoom => NO_ROOM,
         }

@@ -93,6 +93,29 @@ fn a_message_over_the_size_limit_is_read_and_refused() {
 }
 
 #[test]
+fn a_header_over_its_limit_is_read_and_refused() {
+    let reply_to = |text: String| {
+        let mut session = Session::new(Arc::new(settings()));
+        let mut played = Played::default();
+        advance(&mut session, &mut BytesMut::from(&*text), &mut played);
+        played.last().to_owned()
+    };
+    let field = format!("A: {}\r\n", "x".repeat(59));
+    let refusal = "552 5.3.4 Message header exceeded size limit";
+    for (fields, expected) in [(16_383, "250 "), (16_384, refusal)] {
+        let data = format!("{UP_TO_DATA}{}\r\n{field}.\r\n", field.repeat(fields));
+        let reply = reply_to(data);
+        assert!(reply.starts_with(expected), "{reply}");
+    }
+    let many = field.repeat(17_000);
+    let chunk = format!("{UP_TO_BDAT}BDAT {} LAST\r\n{many}", many.len());
+    assert_eq!(reply_to(chunk), refusal);
+    // A body may look like a header.
+    let reply = reply_to(format!("{UP_TO_DATA}\r\n{many}.\r\n"));
+    assert!(reply.starts_with("250 "), "{reply}");
+}
+
+#[test]
 fn messages_over_the_room_are_read_and_refused_for_now() {
     let settings = limited(|s| s.room = Room::new(1000));
     let line = format!("{}\r\n", "x".repeat(98));

@@ -108,6 +108,9 @@ impl Session {
             let line = String::from_utf8(self.line()?).unwrap();
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_owned();
             let is_answered = script(&line, &mut self.stream);
+            if verb == "MAIL" {
+                message.envelope.clear();
+            }
             if matches!(&*verb, "MAIL" | "RCPT") {
                 message.envelope.push(line);
             }

@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod hop;
+mod lines;
+mod memory;
+mod replies;
 #[allow(dead_code, reason = "it is the rig of the other black-box tests, too")]
 #[path = "../it/rig.rs"]
 mod rig;
+mod sizes;
 mod smuggling;
 mod wire;

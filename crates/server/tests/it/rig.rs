@@ -243,6 +243,7 @@ impl Server {
     }
 
     /// Its process id.
+    #[allow(dead_code, reason = "for the other test binary that has this rig")]
     pub(crate) fn pid(&self) -> u32 {
         self.running.0.id()
     }

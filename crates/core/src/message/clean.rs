@@ -1,4 +1,5 @@
-//! Text of strangers, made fit for a line of a notice.
+//! Text of strangers, made fit for a line of a notice, and which characters are
+//! fit for no line at all.
 
 use std::fmt::Write as _;
 
@@ -12,8 +13,19 @@ const BLANKS_MAX: usize = 8;
 pub(super) enum Charset {
     /// ASCII; others are written `\x{E9}`, as RFC 6533 section 3 does.
     Ascii,
-    /// All of Unicode.
+    /// All of Unicode but what steers.
     Utf8,
+}
+
+/// Whether a character ends a line, steers a terminal, or turns the direction
+/// in which its neighbours are read: no text of a stranger may be shown with it.
+pub fn steers(c: char) -> bool {
+    let turns = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    // The separators are line ends to some readers of UTF-8.
+    turns || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A text without control characters: nothing in it can end its line, and so
@@ -27,7 +39,6 @@ pub(super) fn clean(text: &str, charset: Charset, bytes_max: usize) -> String {
             cleaned.push_str("...");
             break;
         }
-        // The separators are line ends to some readers of UTF-8.
         if c == ' ' || c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
             if blanks < BLANKS_MAX {
                 cleaned.push(' ');
@@ -40,7 +51,7 @@ pub(super) fn clean(text: &str, charset: Charset, bytes_max: usize) -> String {
             word_bytes = 0;
         }
         let before = cleaned.len();
-        if c.is_ascii() || charset == Charset::Utf8 {
+        if c.is_ascii() || (charset == Charset::Utf8 && !steers(c)) {
             cleaned.push(c);
         } else {
             // Writing to a String does not fail.
@@ -66,6 +77,8 @@ mod tests {
     fn text_beyond_ascii_is_escaped_where_it_may_not_be() {
         assert_eq!(clean("é", Charset::Ascii, 99), "\\x{E9}");
         assert_eq!(clean("é", Charset::Utf8, 99), "é");
+        let turned = clean("a\u{202e}b", Charset::Utf8, 99);
+        assert_eq!(turned, "a\\x{202E}b");
     }
 
     #[test]

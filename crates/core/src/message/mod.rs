@@ -22,6 +22,7 @@ mod template;
 
 pub use address::{Address, AddressError, ReversePath};
 pub use bounce::{Bounce, BounceBuilder, Failure};
+pub use clean::steers;
 pub use client::Client;
 pub use content::Content;
 pub use encode::RecordError;

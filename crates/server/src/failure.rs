@@ -4,6 +4,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::output::harmless_lines;
+
 /// Why a command gave up. The text names the thing that was wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -37,7 +39,7 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Config(_) => 78,
         };
-        eprintln!("slimta: {self}");
+        eprintln!("slimta: {}", harmless_lines(&self.to_string()));
         ExitCode::from(status)
     }
 

@@ -7,7 +7,6 @@ use slimta_core::message::MessageId;
 use slimta_core::queue::Event;
 use slimta_core::world::World;
 
-use crate::commands::queue::harmless;
 use crate::failure::Failure;
 use crate::output;
 
@@ -41,7 +40,7 @@ impl Story {
     /// Says a line.
     pub(super) fn say(&self, what: &str, about: &str) -> Result<(), Failure> {
         let seconds = (self.world.monotonic().saturating_sub(self.begin)).as_secs_f64();
-        output::line(harmless(&format!("{seconds:6.3} s  {what:<9}  {about}")))
+        output::line(format!("{seconds:6.3} s  {what:<9}  {about}"))
     }
 
     /// Tells an event.

@@ -20,8 +20,6 @@ use crate::config::{self, Options};
 use crate::failure::Failure;
 use crate::output::{self, Lines};
 
-pub(crate) use table::harmless;
-
 use act::Target;
 use walk::Walk;
 
@@ -218,7 +216,9 @@ async fn list(mut walk: Walk<'_>, json: bool) -> Result<(), Failure> {
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))
+    let json = serde_json::to_string(value);
+    json.map(|json| output::harmless_json(&json))
+        .map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// An answer to another question than was asked.

@@ -1,6 +1,6 @@
 //! `slimta queue show`.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 use slimta_core::message::MessageId;
@@ -99,12 +99,17 @@ fn show_header(message: &MessageView, header: &[u8], follows: bool) -> Result<()
         .lines()
         .filter(|line| !line.is_empty())
     {
-        output::line(table::harmless(line))?;
+        output::line(line)?;
     }
     Ok(())
 }
 
+/// As it is, unless a terminal would obey it.
 fn write_raw(contents: &[u8]) -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() {
+        let text = String::from_utf8_lossy(contents).replace("\r\n", "\n");
+        return output::line(text.strip_suffix('\n').unwrap_or(&text));
+    }
     let mut out = std::io::stdout().lock();
     out.write_all(contents)
         .and_then(|()| out.flush())

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod canaries;
 mod hop;
 mod lines;
 mod memory;
@@ -10,6 +11,8 @@ mod replies;
 #[allow(dead_code, reason = "it is the rig of the other black-box tests, too")]
 #[path = "../it/rig.rs"]
 mod rig;
+mod shown;
 mod sizes;
 mod smuggling;
+mod terminal;
 mod wire;

@@ -10,6 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
     input: Vec<u8>,
+    errors: usize,
 }
 
 impl Wire {
@@ -22,6 +23,7 @@ impl Wire {
         Wire {
             stream,
             input: Vec::new(),
+            errors: 0,
         }
     }
 
@@ -50,7 +52,13 @@ impl Wire {
     pub(crate) fn reply(&mut self, expected: &str) -> String {
         let reply = self.next();
         assert!(reply.starts_with(expected), "{reply:?} is not {expected:?}");
+        self.errors += usize::from(reply.starts_with("50"));
         reply
+    }
+
+    /// How many commands were bad: a server loses its patience at some number.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The next reply; empty at the end.

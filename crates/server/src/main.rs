@@ -9,6 +9,7 @@ mod assemble;
 mod bench;
 mod commands;
 mod config;
+mod descriptors;
 mod failure;
 mod log;
 mod output;

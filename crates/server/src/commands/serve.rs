@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::assemble::Server;
 use crate::commands::block_on;
 use crate::config::{Options, Settings};
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::log;
 use crate::signals::{Signals, Wish};
@@ -28,8 +29,9 @@ pub(crate) struct Serve {
 impl Serve {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let settings = Settings::read(self.options)?;
+        let mut settings = Settings::read(self.options)?;
         log::begin(settings.log_format, settings.log_level);
+        descriptors::share(&mut settings, descriptors::raise());
         block_on(async {
             let signals = Signals::new()?;
             let server = Server::open(&settings, World::system(), Log).await?;

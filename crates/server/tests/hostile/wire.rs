@@ -1,6 +1,6 @@
 //! A client that sends octets, not commands, and reads codes.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -45,6 +45,30 @@ impl Wire {
     pub(crate) fn ask(&mut self, line: &str, expected: &str) -> String {
         self.send(format!("{line}\r\n"));
         self.reply(expected)
+    }
+
+    /// Hands a message in, which must be taken.
+    #[track_caller]
+    pub(crate) fn deliver(&mut self, sender: &str, recipient: &str) {
+        self.ask(&format!("MAIL FROM:<{sender}>"), "250 ");
+        self.ask(&format!("RCPT TO:<{recipient}>"), "250 ");
+        self.ask("DATA", "354 ");
+        self.ask("Subject: x\r\n\r\nx\r\n.", "250 2.6.0 ");
+    }
+
+    /// Whether the server has not closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        // What it has said and nobody has read does not matter.
+        let mut unread = vec![0; 64 << 10];
+        let mut stream = &self.stream;
+        loop {
+            match stream.read(&mut unread) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
     }
 
     /// Reads a whole reply, which must begin as expected.

@@ -155,6 +155,16 @@ impl Store {
         self.start(&mut command, &args)
     }
 
+    /// The same, where `ulimit -n` has said so much.
+    #[allow(dead_code, reason = "for the other test binary that has this rig")]
+    #[track_caller]
+    pub(crate) fn serve_under(&self, ulimit: &str, args: &[&str]) -> Server {
+        let limited = format!("ulimit {ulimit} && exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_slimta")]);
+        self.start(&mut command, args)
+    }
+
     #[track_caller]
     fn start(&self, command: &mut Command, args: &[&str]) -> Server {
         let log = File::options()

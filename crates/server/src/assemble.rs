@@ -1,5 +1,6 @@
 //! The one place where concrete edges, storages and relays meet.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use slimta::relay::{self, NextHop};
 use slimta::routing::ByDomain;
 use slimta::storage::{OpenError, Storage, StorageError, embedded_directory};
 use slimta::world::World;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
 use crate::config::{Place, Settings};
@@ -57,6 +58,11 @@ const DOOR_POLL: Duration = Duration::from_millis(50);
 /// on as fast as it may. What waits here is counted against the edge's memory.
 const EDGE_BUS_CAPACITY: usize = 100;
 
+/// How many clients may have connected before they are accepted; the system
+/// has a limit of its own. The last word of a client beyond it is dropped: it
+/// thinks that it is connected, and waits for a greeting that may never come.
+const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
+
 impl Server {
     /// Opens all that the settings name: first what may be wrong, then the
     /// ports.
@@ -75,7 +81,7 @@ impl Server {
         let session = storage.connect().await.map_err(|error| unusable(&error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session, world.clone()));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let edges = edges(settings, edge(settings, edge_end, &world)).await?;
+        let edges = edges(settings, &edge(settings, edge_end, &world))?;
         Ok(Server {
             world,
             queue,
@@ -146,12 +152,12 @@ fn edge(settings: &Settings, bus: bus::LocalClient<Message, Response>, world: &W
 }
 
 /// Opens all ports, or none.
-async fn edges(settings: &Settings, smtp: SmtpEdge) -> Result<Vec<Edge>, Failure> {
+fn edges(settings: &Settings, smtp: &SmtpEdge) -> Result<Vec<Edge>, Failure> {
     let mut edges = Vec::new();
     for address in &settings.listen {
         let failed =
             |error| Failure::Usage(format!("cannot listen on {address} (--listen): {error}"));
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listener(*address).map_err(failed)?;
         edges.push(Edge {
             smtp: smtp.clone(),
             address: listener.local_addr().map_err(failed)?,
@@ -159,6 +165,17 @@ async fn edges(settings: &Settings, smtp: SmtpEdge) -> Result<Vec<Edge>, Failure
         });
     }
     Ok(edges)
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that begins anew need not wait for the connections of the last.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG_CONNECTIONS_MAX)
 }
 
 /// A way to the queue at `place`: beside its server if one runs, else the store

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod canaries;
+mod crowds;
 mod descriptors;
 mod hop;
 mod lines;

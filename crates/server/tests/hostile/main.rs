@@ -9,6 +9,7 @@ mod descriptors;
 mod hop;
 mod lines;
 mod memory;
+mod relaying;
 mod replies;
 #[allow(dead_code, reason = "it is the rig of the other black-box tests, too")]
 #[path = "../it/rig.rs"]

@@ -36,6 +36,10 @@ const CRATES: &[(&str, &[&str])] = &[
         &["slimta", "slimta-core", "slimta-smtp", "slimta-storage"],
     ),
     (
+        "fuzz-targets",
+        &["slimta-core", "slimta-smtp", "slimta-server"],
+    ),
+    (
         "sim",
         &["slimta", "slimta-core", "slimta-smtp", "slimta-storage"],
     ),

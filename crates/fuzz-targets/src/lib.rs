@@ -1,0 +1,42 @@
+//! What the parsers of slimta must hold for any bytes at all.
+//!
+//! Each target is a plain function that takes bytes and panics when a promise
+//! is broken. The fuzzer in `fuzz/` looks for such bytes; the ordinary test of
+//! this crate replays what is known and mutates it from a fixed seed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod addresses;
+mod conversation;
+mod header;
+mod mutate;
+mod next_hop;
+mod pieces;
+mod records;
+mod schedules;
+mod server;
+
+pub use mutate::Mutator;
+
+/// A function that panics when its bytes break a promise.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the names of their directories in `fuzz/corpus`.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("addresses", addresses::addresses),
+    ("conversation", conversation::conversation),
+    ("header_edits", header::edits),
+    ("next_hop", next_hop::any_replies),
+    ("records", records::records),
+    ("schedules", schedules::schedules),
+    ("server_bdat", server::bdat),
+    ("server_data", server::data),
+    ("server_session", server::session),
+    ("xtext", addresses::xtext),
+];
+
+/// The target of this name.
+pub fn target(name: &str) -> Option<Target> {
+    let found = TARGETS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, target)| *target)
+}

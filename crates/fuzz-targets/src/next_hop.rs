@@ -1,0 +1,143 @@
+//! The client end against a next hop that says anything at all: a recipient is
+//! delivered only if the contents went out and were taken.
+
+use bytes::BytesMut;
+use slimta_core::message::{Content, Envelope, Recipient, Response, ReversePath};
+use slimta_smtp::client::{Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
+
+use crate::pieces::Pieces;
+
+const CONTENT: &str = "Subject: a\r\n\r\n.b\r\n";
+/// What a reply keeps of its text.
+const TEXT_BYTES_MAX: usize = 3 * ((8 << 10) + 4096);
+/// No transaction needs more turns than this: a command has one reply.
+const TURNS_MAX: usize = 4096;
+
+/// What a next hop heard, and what the client made of what it said.
+#[derive(Debug, PartialEq, Eq)]
+struct Played {
+    heard: Vec<u8>,
+    outcome: Outcome,
+    has_sent: bool,
+    is_open: bool,
+}
+
+/// Replies as one stream, in answer to what was asked or before.
+pub(crate) fn any_replies(bytes: &[u8]) {
+    let mut pieces = Pieces::new(bytes);
+    let recipients = 1 + pieces.pick(4);
+    // A next hop that waits for its turn, or one that does not.
+    let in_turn = pieces.flag();
+    let bytes = pieces.rest();
+    let whole = play(recipients, &turns(bytes, in_turn), usize::MAX);
+    // Cut finer within a turn, nothing changes. A reply that comes too early is
+    // noticed only if it is there when the next command is sent.
+    if in_turn {
+        assert_eq!(play(recipients, &turns(bytes, in_turn), 1), whole);
+        assert_eq!(play(recipients, &turns(bytes, in_turn), 3), whole);
+    }
+    check(recipients, &whole);
+}
+
+/// What is said at each turn.
+fn turns(bytes: &[u8], in_turn: bool) -> Vec<&[u8]> {
+    if !in_turn {
+        return vec![bytes];
+    }
+    let (mut turns, mut from, mut at) = (Vec::new(), 0, 0);
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        at += line.len();
+        if line.get(3) != Some(&b'-') {
+            turns.push(&bytes[from..at]);
+            from = at;
+        }
+    }
+    turns.push(&bytes[from..]);
+    turns
+}
+
+fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
+    let content = Content::new(CONTENT);
+    let envelope = Envelope::new(ReversePath::parse("f@from.example").expect("a path"), []);
+    let names = (0..count).map(|n| format!("r{n}@to.example").parse().expect("an address"));
+    let recipients: Vec<_> = names.map(Recipient::new).collect();
+    let parcel = Parcel {
+        envelope: &envelope,
+        recipients: &recipients,
+        content: &content,
+    };
+    let mut session = Session::new("client.example", Timing::default());
+    let mut said = turns
+        .iter()
+        .flat_map(|turn| turn.chunks(piece.min(turn.len().max(1))));
+    let (mut input, mut heard) = (BytesMut::new(), Vec::new());
+    let (mut has_begun, mut has_sent) = (false, false);
+    for _ in 0..TURNS_MAX * 64 {
+        let step = session.step(&mut input);
+        heard.append(session.output());
+        match step {
+            Step::Ready if !has_begun => {
+                has_begun = true;
+                session.begin(&parcel);
+            }
+            Step::Closed(why) if !has_begun => {
+                has_begun = true;
+                assert!(
+                    why.code.get() / 100 == 4,
+                    "a session that fails, fails for now"
+                );
+                session.begin(&parcel);
+            }
+            Step::Ready | Step::Closed(_) => panic!("no outcome"),
+            Step::Contents => {
+                has_sent = true;
+                let mut stuffing = Stuffing::new(&content);
+                while stuffing.fill(&mut heard, 16) {}
+                heard.extend_from_slice(Stuffing::END);
+                session.contents_sent();
+            }
+            Step::Read(_) => match said.next() {
+                Some(said) => input.extend_from_slice(said),
+                None => session.fail(Response::transient(4, 2, "Connection lost")),
+            },
+            Step::Done(outcome) => {
+                let is_open = session.is_open();
+                return Played {
+                    heard,
+                    outcome,
+                    has_sent,
+                    is_open,
+                };
+            }
+        }
+    }
+    panic!("no end");
+}
+
+fn check(recipients: usize, played: &Played) {
+    let outcome = &played.outcome;
+    assert_eq!(outcome.responses.len(), recipients);
+    for response in &outcome.responses {
+        assert!(
+            response.text.len() <= TEXT_BYTES_MAX,
+            "{}",
+            response.text.len()
+        );
+        let controls = response
+            .text
+            .chars()
+            .filter(|c| c.is_control() && *c != '\n');
+        assert_eq!(controls.count(), 0, "{:?}", response.text);
+        match response.code.get() / 100 {
+            2 => assert!(played.has_sent && outcome.stage == Stage::Contents),
+            4 | 5 => {}
+            _ => panic!("{response} is no outcome"),
+        }
+    }
+    let contents = memchr::memmem::find(&played.heard, b"\r\nSubject: a\r\n");
+    assert_eq!(contents.is_some(), played.has_sent);
+    // Nothing that the next hop says ends up in a command.
+    for line in played.heard.split_inclusive(|b| *b == b'\n') {
+        assert!(line.ends_with(b"\r\n"), "{line:?}");
+    }
+}

@@ -1,0 +1,234 @@
+//! The server end: however its input is cut changes nothing, what it hands on
+//! is whole, and what it keeps in memory is bounded.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use slimta_core::message::Response;
+use slimta_smtp::server::{Received, Session, Settings, Step};
+
+use crate::pieces::Pieces;
+
+/// Longest command line: more than this is never left in the input.
+const LINE_BYTES_MAX: usize = 2048;
+/// Replies are written out before there is more than this and the longest
+/// answers to one command.
+const OUTPUT_BYTES_MAX: usize = (16 << 10) + (8 << 10);
+/// Longest line of a message.
+const DATA_LINE_BYTES_MAX: usize = 64 << 10;
+/// Above this, cutting at every byte takes too long to be of use.
+const CUT_BYTES_MAX: usize = 250;
+
+const UP_TO_BDAT: &str = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+const UP_TO_DATA: &str = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+
+/// What a client's bytes led to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Played {
+    pub(crate) replies: String,
+    pub(crate) messages: Vec<Received>,
+    pauses: usize,
+    is_closed: bool,
+}
+
+/// Plays the pieces of what a client sends. Recipients that begin with `no` are
+/// refused.
+pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
+    let mut settings = Settings::new("mail.example.net");
+    settings.message_bytes_max = 1 << 20;
+    settings.recipients_max = 100;
+    let room = settings.room.clone();
+    let (mut session, mut input) = (Session::new(Arc::new(settings)), BytesMut::new());
+    let mut played = Played::default();
+    session.banner();
+    advance(&mut session, &mut input, &mut played);
+    for piece in pieces {
+        input.extend_from_slice(&piece);
+        advance(&mut session, &mut input, &mut played);
+        assert!(input.len() <= LINE_BYTES_MAX, "input is left over");
+    }
+    drop(session);
+    assert_eq!(room.used(), 0, "room is not given back");
+    played
+}
+
+/// Lets a session do all it can with its input.
+fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
+    loop {
+        let step = session.step(input);
+        let output = session.output().split();
+        assert!(output.len() <= OUTPUT_BYTES_MAX, "{} bytes", output.len());
+        let output = str::from_utf8(&output).expect("replies are text");
+        played.replies.push_str(output);
+        match step {
+            Step::Read(_) => return,
+            Step::Write => {}
+            Step::Pause => played.pauses += 1,
+            Step::Recipient(recipient) if recipient.address.as_str().starts_with("no") => {
+                session.refuse_recipient(&Response::permanent(1, 1, "No such user"));
+            }
+            Step::Recipient(recipient) => session.accept_recipient(recipient),
+            Step::Message(received) => {
+                played.messages.push(*received);
+                session.answer(&Response::success(6, 0, "Message queued"));
+            }
+            Step::Close => {
+                played.is_closed = true;
+                return;
+            }
+        }
+    }
+}
+
+/// Plays text whole and cut at every byte, and checks what came of it.
+fn play_cut(text: &[u8]) -> Played {
+    let whole = play([BytesMut::from(text)]);
+    if text.len() <= CUT_BYTES_MAX {
+        let bytes = text.chunks(1).map(BytesMut::from);
+        assert_eq!(play(bytes), whole, "byte by byte");
+        for at in 1..text.len() {
+            let (front, back) = text.split_at(at);
+            let cut = play([BytesMut::from(front), BytesMut::from(back)]);
+            assert_eq!(cut, whole, "cut at {at}");
+        }
+    } else {
+        for size in [1, 7, 509, 4096] {
+            let cut = play(text.chunks(size).map(BytesMut::from));
+            assert_eq!(cut, whole, "pieces of {size}");
+        }
+    }
+    check_replies(&whole.replies);
+    for message in &whole.messages {
+        check_message(message);
+    }
+    whole
+}
+
+/// Every reply is a line of its own, of a code and a text.
+fn check_replies(replies: &str) {
+    assert!(replies.ends_with("\r\n"), "{replies:?}");
+    for line in replies.trim_end_matches("\r\n").split("\r\n") {
+        assert!(line.len() <= 510, "{line:?}");
+        assert!(!line.contains(char::is_control), "{line:?}");
+        let code: u16 = line[..3].parse().expect("a code");
+        assert!((200..600).contains(&code), "{line:?}");
+        assert!(matches!(line.as_bytes().get(3), None | Some(b' ' | b'-')));
+    }
+}
+
+/// What is handed on holds whole lines, and nothing that the next host could
+/// read as commands.
+fn check_message(message: &Received) {
+    let content = message.content.to_vec();
+    let mut line = 0;
+    for (at, byte) in content.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| content.get(at));
+        match byte {
+            0 => panic!("NUL is handed on"),
+            b'\n' => assert_eq!(before, Some(&b'\r'), "a bare LF"),
+            b'\r' => assert_eq!(content.get(at + 1), Some(&b'\n'), "a bare CR"),
+            _ => {}
+        }
+        line = if *byte == b'\n' { 0 } else { line + 1 };
+        assert!(line <= DATA_LINE_BYTES_MAX, "a line too long");
+    }
+    let envelope = &message.envelope;
+    assert!(!envelope.recipients.is_empty());
+    let clean = |text: &str| assert!(!text.contains(char::is_control), "{text:?}");
+    clean(envelope.sender.as_str());
+    clean(envelope.envid.as_deref().unwrap_or_default());
+    clean(message.client.ehlo.as_deref().unwrap_or_default());
+    for recipient in &envelope.recipients {
+        clean(recipient.address.as_str());
+        if let Some(original) = &recipient.original {
+            clean(&original.kind);
+            clean(&original.address);
+        }
+    }
+}
+
+/// A whole session, whatever it is.
+pub(crate) fn session(bytes: &[u8]) {
+    play_cut(bytes);
+}
+
+/// The data of a message: it ends where a plain reading says, and nowhere else.
+pub(crate) fn data(bytes: &[u8]) {
+    let text = [UP_TO_DATA.as_bytes(), bytes].concat();
+    let played = play_cut(&text);
+    // The line end of the command is one that the first dot may follow.
+    let wire = [b"\r\n", bytes].concat();
+    let end = memchr::memmem::find(&wire, b"\r\n.\r\n");
+    let Some(end) = end else {
+        assert!(played.messages.is_empty(), "handed on before its end");
+        return;
+    };
+    let plain = unstuffed(&wire[2..end + 2]);
+    let is_clean = is_canonical(&plain);
+    let first = played.messages.first().map(|m| m.content.to_vec());
+    if let Some(first) = first.filter(|_| is_clean) {
+        assert_eq!(first, plain);
+    }
+}
+
+/// RFC 5321 section 4.5.2, line by line.
+fn unstuffed(wire: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(wire.len());
+    let mut rest = wire;
+    while !rest.is_empty() {
+        let end = memchr::memmem::find(rest, b"\r\n").map_or(rest.len(), |at| at + 2);
+        let (line, behind) = rest.split_at(end);
+        plain.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+        rest = behind;
+    }
+    plain
+}
+
+/// Whether all CR and LF of a text stand together, and there is no NUL.
+fn is_canonical(text: &[u8]) -> bool {
+    let without = text.split(|b| *b == b'\n');
+    let mut lines: Vec<&[u8]> = without.collect();
+    let last = lines.pop().unwrap_or_default();
+    let whole =
+        |line: &&[u8]| line.last() == Some(&b'\r') && !line[..line.len() - 1].contains(&b'\r');
+    lines.iter().all(whole) && !last.contains(&b'\r') && !text.contains(&0)
+}
+
+/// Chunks: they make the message that DATA would make of the same contents.
+pub(crate) fn bdat(bytes: &[u8]) {
+    let mut pieces = Pieces::new(bytes);
+    let sizes: Vec<usize> = (0..pieces.pick(6)).map(|_| pieces.pick(64)).collect();
+    let lies = pieces.pick(8) == 0;
+    let mut wire = UP_TO_BDAT.as_bytes().to_vec();
+    let mut content = Vec::new();
+    for size in sizes {
+        let chunk = pieces.take(size);
+        let said = if lies { size } else { chunk.len() };
+        wire.extend_from_slice(format!("BDAT {said}\r\n").as_bytes());
+        wire.extend_from_slice(chunk);
+        content.extend_from_slice(chunk);
+    }
+    let last = pieces.rest();
+    let mut line = String::new();
+    let _ = write!(line, "BDAT {} LAST\r\n", last.len());
+    wire.extend_from_slice(line.as_bytes());
+    wire.extend_from_slice(last);
+    content.extend_from_slice(last);
+    let played = play_cut(&wire);
+    if lies || !is_canonical(&content) {
+        return;
+    }
+    let chunked: Vec<_> = played.messages.iter().map(|m| m.content.to_vec()).collect();
+    if content.is_empty() || content.ends_with(b"\r\n") {
+        assert_eq!(chunked, [content.clone()]);
+        let mut dotted = UP_TO_DATA.as_bytes().to_vec();
+        for line in content.split_inclusive(|b| *b == b'\n') {
+            dotted.extend_from_slice(if line.starts_with(b".") { b"." } else { b"" });
+            dotted.extend_from_slice(line);
+        }
+        dotted.extend_from_slice(b".\r\n");
+        let dotted = play([BytesMut::from(&dotted[..])]);
+        assert_eq!(dotted.messages, played.messages);
+    }
+}

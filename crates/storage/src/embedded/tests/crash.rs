@@ -1,41 +1,23 @@
 //! Whatever fails, and whenever: what `store` and `settle` answered is so after
 //! the next opening, and of the rest nothing is there by halves.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use slimta_core::message::{Content, MessageId, Response, StoredMessage, Submission};
+use slimta_core::message::{Response, Submission};
 use slimta_core::storage::{
     Change, Deferral, FirstLeases, Leased, Session, Settled, Settlement, Storage, StorageError,
 };
 use slimta_core::world::{Random, SeededRandom, World};
 
+use super::books::{Books, Seen, reopen};
 use super::disk::{Fault, SimDisk};
-use super::{LEASE, LIMITS, Limits, list, mail, world};
+use super::{LEASE, LIMITS, Limits, mail, world};
 use crate::embedded::Embedded;
 
 const RUNS: u64 = 150;
 const ROUNDS: usize = 12;
 /// About how many steps of the disk a run without fault takes.
 const STEPS: u64 = 300;
-
-/// What is known of a message whose calls were answered.
-#[derive(Clone, PartialEq, Debug)]
-enum Known {
-    /// As it must be found.
-    There(Box<StoredMessage>),
-    Gone,
-    /// A call was under way: it may be found as either.
-    Either(Vec<Option<StoredMessage>>),
-}
-
-#[derive(Default)]
-struct Books {
-    messages: BTreeMap<MessageId, Known>,
-    contents: BTreeMap<MessageId, Content>,
-    /// Each set was stored by one call that was not answered: all or none.
-    unanswered: Vec<BTreeSet<MessageId>>,
-}
 
 struct Run {
     chance: SeededRandom,
@@ -81,28 +63,11 @@ impl Run {
         for (store, mail) in stores.into_iter().zip(mails) {
             let stored = store.await.unwrap();
             works &= stored.is_ok();
-            self.note_store(&mail, stored);
+            let effects = self.books.announce(&mail);
+            self.books.note(effects, stored.is_ok());
+            self.leases.extend(stored.into_iter().flatten());
         }
         works
-    }
-
-    fn note_store(&mut self, mail: &Submission, stored: Result<Vec<Leased>, StorageError>) {
-        for message in &mail.messages {
-            let known = match &stored {
-                Ok(_) => Known::There(Box::new(message.clone())),
-                Err(_) => Known::Either(vec![None, Some(message.clone())]),
-            };
-            self.books.messages.insert(message.id, known);
-        }
-        let submission = mail.messages[0].id;
-        self.books.contents.insert(submission, mail.content.clone());
-        match stored {
-            Ok(leased) => self.leases.extend(leased),
-            Err(_) => {
-                let all = mail.messages.iter().map(|m| m.id).collect();
-                self.books.unanswered.push(all);
-            }
-        }
     }
 
     async fn settle(&mut self, session: &Arc<dyn Session>) -> bool {
@@ -114,114 +79,36 @@ impl Run {
             .swap_remove(self.pick(self.leases.len() as u64) as usize);
         let before = leased.message.clone();
         let notice = mail(&self.world, &["home.example"], vec![b'n'; 100]);
-        let mut after = None;
+        let mut effects = self.books.announce(&notice);
         let change = match self.pick(2) {
-            0 => Change::Remove,
+            0 => {
+                effects.push((before.id, Seen::Gone));
+                Change::Remove
+            }
             _ => {
-                let mut message = before.clone();
+                let mut after = before.clone();
                 let deferral = Deferral {
                     recipients: before.envelope.recipients.clone(),
                     attempts: before.attempts + 1,
                     due: self.world.now().after(LEASE),
                     response: Response::new(450, None, "later"),
                 };
-                deferral.apply(&mut message);
-                after = Some(message);
+                deferral.apply(&mut after);
+                effects.push((after.id, Seen::there(&after)));
                 Change::Defer(deferral)
             }
         };
         let settlement = Settlement {
             lease: leased.lease,
             change,
-            notices: vec![notice.clone()],
+            notices: vec![notice],
         };
         let settled = session.settle(&[settlement]).await;
-        let known = match (&settled, after) {
-            (Ok(settled), after) => {
-                assert_eq!(*settled, [Settled::Done]);
-                after.map_or(Known::Gone, |after| Known::There(Box::new(after)))
-            }
-            (Err(_), after) => Known::Either(vec![Some(before.clone()), after]),
-        };
-        self.books.messages.insert(before.id, known);
-        let stored = settled.map(|_| Vec::new());
-        let works = stored.is_ok();
-        self.note_store(&notice, stored);
-        works
-    }
-
-    /// What the next process finds.
-    async fn check(&self, session: &dyn Session, run: &str) {
-        let found = list(session).await;
-        assert!(found.unreadable.is_empty(), "{run}");
-        assert_eq!(found.next, None, "{run}");
-        let mut found: BTreeMap<MessageId, StoredMessage> = found
-            .messages
-            .into_iter()
-            .map(|listed| (listed.message.id, listed.message))
-            .collect();
-        let stats = session.stats().await.unwrap();
-        assert_eq!(stats.messages, found.len() as u64, "{run}");
-        self.check_contents(session, &found, stats.bytes, run).await;
-        let there: BTreeSet<MessageId> = found.keys().copied().collect();
-        for (id, known) in &self.books.messages {
-            let message = found.remove(id);
-            match known {
-                Known::There(expected) => assert_eq!(message, Some(*expected.clone()), "{run}"),
-                Known::Gone => assert_eq!(message, None, "{run}"),
-                Known::Either(either) => assert!(either.contains(&message), "{run}: {id}"),
-            }
+        self.books.note(effects, settled.is_ok());
+        if let Ok(settled) = &settled {
+            assert_eq!(*settled, [Settled::Done]);
         }
-        assert!(found.is_empty(), "{run}: {found:?}");
-        for call in &self.books.unanswered {
-            let count = call.intersection(&there).count();
-            assert!(
-                count == 0 || count == call.len(),
-                "{run}: half a submission"
-            );
-        }
-        self.check_order(session, there.len(), run).await;
-    }
-
-    async fn check_contents(
-        &self,
-        session: &dyn Session,
-        found: &BTreeMap<MessageId, StoredMessage>,
-        bytes: u64,
-        run: &str,
-    ) {
-        let mut sizes = BTreeMap::new();
-        for message in found.values() {
-            let content = session.contents(message.id).await.unwrap();
-            let expected = self.books.contents.get(&message.submission);
-            assert!(content.as_ref() == expected, "{run}: contents");
-            sizes.insert(message.submission, expected.map_or(0, Content::len) as u64);
-        }
-        assert_eq!(bytes, sizes.values().sum::<u64>(), "{run}: bytes");
-    }
-
-    /// Everything can be claimed: the due order has all of it.
-    async fn check_order(&self, session: &dyn Session, count: usize, run: &str) {
-        tokio::time::advance(2 * LEASE).await;
-        let mut claimed = 0;
-        for due in session.due_destinations(None, 100).await.unwrap() {
-            let destination = &due.destination;
-            let leased = session.claim(destination, 10_000, LEASE).await.unwrap();
-            assert!(
-                !leased.is_empty(),
-                "{run}: {destination} is due for nothing"
-            );
-            claimed += leased.len();
-        }
-        assert_eq!(claimed, count, "{run}: not all is due");
-    }
-}
-
-fn reopen(image: Vec<u8>, world: &World, limits: Limits, run: &str) -> Embedded {
-    let disk = Arc::new(SimDisk::holding(image));
-    match Embedded::on(disk, world.clone(), limits) {
-        Ok(store) => store,
-        Err(error) => panic!("{run}: {error}"),
+        settled.is_ok()
     }
 }
 
@@ -274,7 +161,7 @@ async fn recover_and_check(run: &Run, image: Vec<u8>, limits: Limits, at: &str) 
     let image = disk.after_power_cut(run.pick(u64::MAX));
     let store = reopen(image, &run.world, limits, at);
     let session = store.connect().await.unwrap();
-    run.check(&*session, at).await;
+    run.books.check(&*session, at).await;
     // And it is a store like any other.
     let mail = run.mail();
     session.store(mail.clone(), None).await.unwrap();

@@ -16,7 +16,7 @@ fn open(directory: &Path, world: &World) -> Embedded {
 }
 
 /// Flips a bit in the middle of a record.
-fn damage(store: &Embedded, id: MessageId) {
+pub(super) fn flip_record(store: &Embedded, id: MessageId) {
     let txn = store.0.engine.begin_write().unwrap();
     {
         let mut table = txn.open_table(MESSAGES).unwrap();
@@ -53,7 +53,7 @@ async fn a_damaged_record_is_listed_kept_and_stops_nobody() {
     let store = open(directory.path(), &world);
     let session = store.connect().await.unwrap();
     let [bad, good] = two(&*session, &world).await;
-    damage(&store, bad);
+    flip_record(&store, bad);
     for _ in 0..2 {
         let listing = list(&*session).await;
         assert_eq!(listing.messages.len(), 1);
@@ -76,7 +76,7 @@ async fn a_claim_passes_by_what_it_cannot_read() {
     let store = open(directory.path(), &world);
     let session = store.connect().await.unwrap();
     let [bad, good] = two(&*session, &world).await;
-    damage(&store, bad);
+    flip_record(&store, bad);
     assert_eq!(claimed(&*session).await, [good]);
     assert_eq!(session.stats().await.unwrap().quarantined, 1);
     assert!(session.due_destinations(None, 10).await.unwrap().is_empty());

@@ -31,6 +31,15 @@ struct State {
     unsynced: Vec<Write>,
     steps: u64,
     fault: Option<Fault>,
+    /// How the disk stood before each sync, once somebody watches.
+    cuts: Option<Vec<Cut>>,
+}
+
+/// The disk at one moment: what is on it for certain, and what may be.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    synced: Vec<u8>,
+    unsynced: Vec<Write>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,33 +74,34 @@ impl SimDisk {
         });
     }
 
-    /// What the power cut leaves: what was synced, and of the rest any part, in
-    /// any order, torn between sectors.
+    /// What the power cut leaves, see [`Cut::image`].
     pub(super) fn after_power_cut(&self, seed: u64) -> Vec<u8> {
+        self.state.lock().unwrap().cut().image(seed)
+    }
+
+    /// Notes from now on how the disk stands before each sync.
+    pub(super) fn watch(&self) {
+        self.state.lock().unwrap().cuts = Some(Vec::new());
+    }
+
+    /// What was noted since the last time.
+    pub(super) fn cuts(&self) -> Vec<Cut> {
+        let mut state = self.state.lock().unwrap();
+        state.cuts.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// How many steps were taken.
+    pub(super) fn steps(&self) -> u64 {
+        self.state.lock().unwrap().steps
+    }
+
+    /// Whether the fault was met.
+    pub(super) fn has_failed(&self) -> bool {
         let state = self.state.lock().unwrap();
-        let chance = SeededRandom::new(seed);
-        let pick = |below: u64| {
-            let mut bytes = [0; 8];
-            chance.fill(&mut bytes);
-            u64::from_le_bytes(bytes) % below
+        let Some(Fault::Once(at) | Fault::From(at)) = state.fault else {
+            return false;
         };
-        let mut image = state.synced.clone();
-        let kept = pick(4);
-        for write in &state.unsynced {
-            match write {
-                Write::Len(len) if pick(4) < kept => image.resize(*len, 0),
-                Write::Len(_) => {}
-                Write::Data(at, data) => {
-                    for (n, sector) in data.chunks(SECTOR_BYTES).enumerate() {
-                        let at = at + n * SECTOR_BYTES;
-                        if pick(4) < kept && at + sector.len() <= image.len() {
-                            image[at..at + sector.len()].copy_from_slice(sector);
-                        }
-                    }
-                }
-            }
-        }
-        image
+        state.steps >= at
     }
 
     /// What is left when only the process dies.
@@ -114,7 +124,44 @@ impl SimDisk {
     }
 }
 
+impl Cut {
+    /// What a power cut leaves: what was synced, and of the rest any part, in
+    /// any order, torn between sectors.
+    pub(super) fn image(&self, seed: u64) -> Vec<u8> {
+        let chance = SeededRandom::new(seed);
+        let pick = |below: u64| {
+            let mut bytes = [0; 8];
+            chance.fill(&mut bytes);
+            u64::from_le_bytes(bytes) % below
+        };
+        let mut image = self.synced.clone();
+        let kept = pick(4);
+        for write in &self.unsynced {
+            match write {
+                Write::Len(len) if pick(4) < kept => image.resize(*len, 0),
+                Write::Len(_) => {}
+                Write::Data(at, data) => {
+                    for (n, sector) in data.chunks(SECTOR_BYTES).enumerate() {
+                        let at = at + n * SECTOR_BYTES;
+                        if pick(4) < kept && at + sector.len() <= image.len() {
+                            image[at..at + sector.len()].copy_from_slice(sector);
+                        }
+                    }
+                }
+            }
+        }
+        image
+    }
+}
+
 impl State {
+    fn cut(&self) -> Cut {
+        Cut {
+            synced: self.synced.clone(),
+            unsynced: self.unsynced.clone(),
+        }
+    }
+
     fn apply(&mut self, write: Write) {
         match &write {
             Write::Len(len) => self.now.resize(*len, 0),
@@ -155,6 +202,10 @@ impl Disk for SimDisk {
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.step()?;
+        if state.cuts.is_some() {
+            let cut = state.cut();
+            state.cuts.get_or_insert_default().push(cut);
+        }
         state.synced = state.now.clone();
         state.unsynced.clear();
         Ok(())

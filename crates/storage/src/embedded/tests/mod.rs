@@ -1,10 +1,13 @@
 //! The conformance suite, and what only this engine promises: what a crash, a
 //! full disk and damaged records leave.
 
+mod books;
 mod crash;
 mod damage;
 mod disk;
 mod full;
+mod script;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;

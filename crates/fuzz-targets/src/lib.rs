@@ -11,6 +11,7 @@ mod conversation;
 mod header;
 mod mutate;
 mod next_hop;
+mod operator;
 mod pieces;
 mod records;
 mod schedules;
@@ -24,6 +25,8 @@ pub type Target = fn(&[u8]);
 /// All targets, by the names of their directories in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("addresses", addresses::addresses),
+    ("admin_request", operator::admin_request),
+    ("configuration", operator::configuration),
     ("conversation", conversation::conversation),
     ("header_edits", header::edits),
     ("next_hop", next_hop::any_replies),

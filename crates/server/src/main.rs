@@ -1,31 +1,7 @@
-//! The slimta server and command line.
-//!
-//! Here things are only put together: [`assemble`] is the one place where
-//! concrete edges, storages and relays meet, [`supervise`] starts and stops
-//! them in order. What they do is in the library.
-
-mod admin;
-mod assemble;
-mod bench;
-mod commands;
-mod config;
-mod descriptors;
-mod failure;
-mod log;
-mod output;
-mod signals;
-mod sink;
-mod smtp_client;
-mod supervise;
-mod values;
+//! The program `slimta`. All that it does is in the library of this crate.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    match commands::Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    slimta_server::main()
 }

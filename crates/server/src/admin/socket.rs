@@ -187,6 +187,14 @@ fn understand(line: &[u8]) -> Result<Asked, String> {
     serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))
 }
 
+/// Reads a line and writes what it asks, for the fuzzer.
+pub(crate) fn understand_and_write(line: &[u8]) -> Result<Vec<u8>, String> {
+    let asked = understand(line)?;
+    let mut line = serde_json::to_vec(&asked).map_err(|error| error.to_string())?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 fn written(answer: &Answer) -> Vec<u8> {
     let line = serde_json::to_vec(answer).unwrap_or_default();
     let fits = !line.is_empty() && line.len() < ANSWER_BYTES_MAX;

@@ -115,3 +115,9 @@ pub(crate) fn place(flags: Options) -> Result<Place, Failure> {
         hostname: settings.hostname,
     })
 }
+
+/// Reads the text of a configuration file, for the fuzzer.
+pub(crate) fn understand(text: &str) -> Result<(), String> {
+    let settings = file::parse(text)?.settle();
+    settings.map(drop).map_err(|failure| format!("{failure:?}"))
+}

@@ -1,0 +1,31 @@
+//! What operators write: the configuration file and requests to the admin
+//! socket. Mistakes are told, in bounded and readable text.
+
+use slimta_server::fuzz;
+
+/// What is told quotes the line that is wrong, and no more.
+const TOLD_BYTES_SPARE: usize = 2048;
+
+/// A configuration file: taken, or refused with a reason.
+pub(crate) fn configuration(bytes: &[u8]) {
+    if let Err(told) = fuzz::configuration(bytes) {
+        check_told(&told, bytes.len());
+    }
+}
+
+/// A request to the admin socket: what is understood is written alike.
+pub(crate) fn admin_request(bytes: &[u8]) {
+    match fuzz::admin_request(bytes) {
+        Ok(written) => assert_eq!(fuzz::admin_request(&written), Ok(written.clone())),
+        Err(told) => check_told(&told, bytes.len()),
+    }
+}
+
+fn check_told(told: &str, input: usize) {
+    assert!(!told.trim().is_empty());
+    assert!(
+        told.len() <= 8 * input + TOLD_BYTES_SPARE,
+        "{} bytes",
+        told.len()
+    );
+}

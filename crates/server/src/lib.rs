@@ -1,0 +1,37 @@
+//! The slimta server and command line.
+//!
+//! Here things are only put together: [`assemble`] is the one place where
+//! concrete edges, storages and relays meet, [`supervise`] starts and stops
+//! them in order. What they do is in the library.
+//!
+//! Nothing of this is for other programs: it is a library only so that the
+//! fuzzer reaches its parsers.
+
+mod admin;
+mod assemble;
+mod bench;
+mod commands;
+mod config;
+mod descriptors;
+mod failure;
+#[doc(hidden)]
+pub mod fuzz;
+mod log;
+mod output;
+mod signals;
+mod sink;
+mod smtp_client;
+mod supervise;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    match commands::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -2,7 +2,7 @@
 //! writing still works.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
@@ -11,7 +11,9 @@ use slimta_core::world::World;
 use tokio::sync::watch;
 
 use super::Limits;
+use super::audit::audit;
 use super::file::{Backing, Disk};
+use super::guard::{self, Guarded, guarded};
 use super::leases::{Leases, Now, Overlay};
 use super::snapshot::Snapshot;
 use super::tables::{
@@ -29,9 +31,13 @@ const CACHE_BYTES_MAX: usize = 32 << 20;
 const GIVE_BACK_MESSAGES_MAX: u64 = 1_000;
 const GIVE_BACK_BYTES_MAX: u64 = 16 << 20;
 
+/// What an operator can do about a file that makes no sense.
+const DAMAGED_ADVICE: &str = "; its file mail.redb is damaged or no store: keep a copy of it, \
+     then restore a backup, or move it away to begin with an empty store";
+
 pub(super) struct Engine {
     // Fields are dropped in this order: the file is let go before its lock.
-    db: Database,
+    db: Guarded,
     backing: Backing,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) limits: Limits,
@@ -60,12 +66,16 @@ impl Engine {
         lock: Option<File>,
     ) -> Result<Self, StorageError> {
         let backing = Backing::new(disk.clone());
-        // A file that was changed behind its back can make redb panic.
-        let opening = AssertUnwindSafe(|| open_database(&backing, place, &limits));
-        let (db, epoch) = catch_unwind(opening).unwrap_or_else(|_| {
-            let damaged = "the file is damaged".to_owned();
-            Err(not_opened(place, &redb::Error::Corrupted(damaged)))
-        })?;
+        let failed = |error| not_opened(place, &error);
+        let db = guarded(|| open_database(&backing)).map_err(failed)?;
+        let mut db = Guarded::new(db);
+        let begun = db.run(|db| Ok(begin(db, place)));
+        let epoch = begun.map_err(failed)??;
+        if backing.last_len() <= limits.audit_file_bytes_max {
+            db.run(|db| audit(db)).map_err(failed)?;
+        }
+        db.run(|db| give_back(db, &backing, &limits))
+            .map_err(failed)?;
         Ok(Engine {
             db,
             backing,
@@ -85,17 +95,15 @@ impl Engine {
     }
 
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
-        let mut txn = self.db.begin_write()?;
+        let mut txn = self.db.get()?.begin_write()?;
         txn.set_quick_repair(self.backing.last_len() >= self.limits.quick_repair_bytes_min);
         Ok(txn)
     }
 
     /// What was committed last, as it stays whatever is written meanwhile.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StorageError> {
-        let txn = self
-            .db
-            .begin_read()
-            .map_err(|error| unavailable(&error.into()))?;
+        let begun = || Ok(self.db.get()?.begin_read()?);
+        let txn = begun().map_err(|error: redb::Error| unavailable(&error))?;
         Ok(Snapshot::new(txn))
     }
 
@@ -132,23 +140,21 @@ impl Engine {
         StorageError::Poisoned(reason.clone())
     }
 
+    /// Something has panicked in the file: nothing of it can be relied on.
+    pub(super) fn break_off(&self) -> StorageError {
+        self.db.break_off();
+        self.poison(&guard::damaged())
+    }
+
     pub(super) fn changed(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }
 }
 
-fn open_database(
-    backing: &Backing,
-    place: &str,
-    limits: &Limits,
-) -> Result<(Database, u64), StorageError> {
-    let mut db = redb::Builder::new()
-        .set_cache_size(CACHE_BYTES_MAX)
-        .create_with_backend(backing.clone())
-        .map_err(|error| not_opened(place, &error.into()))?;
-    let epoch = begin(&db, place)?;
-    give_back(&mut db, backing, limits).map_err(|error| not_opened(place, &error))?;
-    Ok((db, epoch))
+fn open_database(backing: &Backing) -> Result<Database, redb::Error> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE_BYTES_MAX);
+    Ok(builder.create_with_backend(backing.clone())?)
 }
 
 /// Gives room back that a drained queue has left in the file. Only when little
@@ -205,12 +211,19 @@ fn begin(db: &Database, place: &str) -> Result<u64, StorageError> {
 }
 
 fn not_opened(place: &str, error: &redb::Error) -> StorageError {
-    match error {
-        redb::Error::UpgradeRequired(found) => version(place, format!("redb {found}")),
-        error => StorageError::Open {
-            place: place.to_owned(),
-            reason: error.to_string(),
-        },
+    let is_damage = match error {
+        redb::Error::UpgradeRequired(found) => return version(place, format!("redb {found}")),
+        redb::Error::Corrupted(_) => true,
+        redb::Error::Io(error) => {
+            let kind = error.kind();
+            matches!(kind, ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+        }
+        _ => false,
+    };
+    let advice = if is_damage { DAMAGED_ADVICE } else { "" };
+    StorageError::Open {
+        place: place.to_owned(),
+        reason: format!("{error}{advice}"),
     }
 }
 

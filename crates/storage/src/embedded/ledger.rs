@@ -13,7 +13,7 @@ use super::prepare::Prepared;
 use super::select::{Selection, head, select};
 use super::tables::{
     CONTENTS, COUNTS, Counts, DESTINATIONS, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark,
-    QUARANTINE, SHARERS, key,
+    QUARANTINE, SHARERS, key, read,
 };
 
 type Done<T> = Result<T, redb::Error>;
@@ -151,7 +151,7 @@ impl<'t> Ledger<'t> {
             return Ok(false);
         };
         let (mark, record) = row.value();
-        if let Ok(message) = StoredMessage::from_record(record) {
+        if let Ok(message) = read(key(id), record) {
             self.due.remove(DuePlace::of(&message).key())?;
             self.touched.insert(message.destination);
         }
@@ -185,7 +185,7 @@ impl<'t> Ledger<'t> {
             None => return Ok(None),
             Some(row) => {
                 let (mark, record) = row.value();
-                (mark, StoredMessage::from_record(record))
+                (mark, read(key(id), record))
             }
         };
         match read {
@@ -195,8 +195,8 @@ impl<'t> Ledger<'t> {
                 self.touched.insert(message.destination.clone());
                 Ok(Some(message))
             }
-            (_, Err(error)) => {
-                self.quarantine(id, &error.to_string())?;
+            (_, Err(reason)) => {
+                self.quarantine(id, &reason)?;
                 Ok(None)
             }
         }

@@ -3,10 +3,12 @@
 //!
 //! The format is law: docs/design/embedded-format.md.
 
+mod audit;
 mod chunks;
 mod claim;
 mod engine;
 mod file;
+mod guard;
 mod leases;
 mod ledger;
 mod listing;
@@ -53,6 +55,9 @@ struct Limits {
     /// From this size of the file on, a store that is almost empty when it is
     /// opened gives the room back.
     give_back_file_bytes_min: u64,
+    /// Up to this size of the file all of it is read when it is opened, to see
+    /// whether its tables fit each other.
+    audit_file_bytes_max: u64,
 }
 
 const LIMITS: Limits = Limits {
@@ -60,6 +65,7 @@ const LIMITS: Limits = Limits {
     free_bytes_min: 64 << 20,
     quick_repair_bytes_min: 64 << 20,
     give_back_file_bytes_min: 64 << 20,
+    audit_file_bytes_max: 64 << 20,
 };
 
 /// Mail in a directory of this machine.

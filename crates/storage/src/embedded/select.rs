@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use redb::ReadableTable;
-use slimta_core::message::{MessageId, StoredMessage};
+use slimta_core::message::MessageId;
 use slimta_core::storage::{Filter, LeaseView, Listed, Page, Unreadable};
 
-use super::tables::{DueKey, PRIORITIES, id, key};
+use super::tables::{DueKey, PRIORITIES, id, key, read};
 
 /// How many messages one page of a listing looks at.
 const SCAN_MAX: usize = 1_000;
@@ -29,7 +29,7 @@ pub(super) fn select(
     lease: impl Fn(MessageId) -> Option<LeaseView>,
 ) -> Result<Selection, redb::Error> {
     let mut selection = Selection::default();
-    let mut look = |at: u128, record: &[u8]| match StoredMessage::from_record(record) {
+    let mut look = |at: u128, record: &[u8]| match read(at, record) {
         Ok(message) => {
             let lease = lease(message.id);
             let listed = Listed { message, lease };
@@ -38,11 +38,9 @@ pub(super) fn select(
             }
             selection.messages.len()
         }
-        Err(error) => {
-            selection.unreadable.push(Unreadable {
-                id: id(at),
-                reason: error.to_string(),
-            });
+        Err(reason) => {
+            let id = id(at);
+            selection.unreadable.push(Unreadable { id, reason });
             selection.messages.len()
         }
     };

@@ -60,9 +60,16 @@ impl EmbeddedSession {
         &self,
         read: impl FnOnce(&Engine) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let engine = self.open()?.clone();
-        let reading = tokio::task::spawn_blocking(move || read(&engine)).await;
-        reading.map_err(|error| StorageError::Unavailable(format!("a read failed: {error}")))?
+        let engine = self.open()?;
+        let reading = tokio::task::spawn_blocking({
+            let engine = engine.clone();
+            move || read(&engine)
+        });
+        match reading.await {
+            Ok(read) => read,
+            Err(error) if error.is_panic() => Err(engine.break_off()),
+            Err(error) => Err(StorageError::Unavailable(format!("a read failed: {error}"))),
+        }
     }
 
     async fn set_aside(&self, spoiled: Spoiled) -> Result<(), StorageError> {

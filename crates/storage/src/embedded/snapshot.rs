@@ -10,7 +10,7 @@ use super::leases::Overlay;
 use super::select::{Selection, head, select};
 use super::tables::{
     CONTENTS, COUNTS, Counts, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark, PRIORITIES, QUARANTINE,
-    SHARERS, id, key,
+    SHARERS, id, key, read,
 };
 
 type Read<T> = Result<T, redb::Error>;
@@ -38,9 +38,9 @@ impl Snapshot {
             return Ok(Found::Nothing);
         };
         let (mark, record) = row.value();
-        Ok(match StoredMessage::from_record(record) {
+        Ok(match read(key(id), record) {
             Ok(message) => Found::Message(Box::new(message), Mark::from_byte(mark)),
-            Err(error) => Found::Unreadable(error.to_string()),
+            Err(reason) => Found::Unreadable(reason),
         })
     }
 
@@ -178,8 +178,8 @@ impl Snapshot {
     pub(super) fn oldest(&self) -> Read<Option<Timestamp>> {
         let messages = self.0.open_table(MESSAGES)?;
         for row in messages.iter()?.take(OLDEST_SCAN_MAX) {
-            let (_, row) = row?;
-            if let Ok(message) = StoredMessage::from_record(row.value().1) {
+            let (at, row) = row?;
+            if let Ok(message) = read(at.value(), row.value().1) {
                 return Ok(Some(message.received));
             }
         }

@@ -44,6 +44,18 @@ pub(super) fn id(key: u128) -> MessageId {
     MessageId::from_bytes(key.to_be_bytes())
 }
 
+/// Reads the record that stands at a key, or says what is wrong with it.
+pub(super) fn read(at: u128, record: &[u8]) -> Result<StoredMessage, String> {
+    match StoredMessage::from_record(record) {
+        Ok(message) if key(message.id) == at => Ok(message),
+        Ok(message) => Err(format!(
+            "the record is that of another message, {}",
+            message.id
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Where a message stands in the due order.
 #[derive(Clone, Debug)]
 pub(super) struct DuePlace {

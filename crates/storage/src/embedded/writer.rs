@@ -12,6 +12,7 @@ use slimta_core::storage::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::engine::Engine;
+use super::guard::guarded;
 use super::leases::Now;
 use super::ledger::Ledger;
 use super::prepare::Prepared;
@@ -135,11 +136,17 @@ impl Writer<'_> {
             Call::Store { now, .. } => Some(now.monotonic),
             _ => None,
         });
-        let full = asked.and_then(|now| self.is_full(bytes, now));
-        match self.commit(&batch, full.as_deref()) {
+        let committed = guarded(|| {
+            let full = asked.and_then(|now| self.is_full(bytes, now));
+            self.commit(&batch, full.as_deref())
+        });
+        match committed {
             Ok(outcomes) => self.answer(batch, outcomes),
             Err(error) => {
-                let error = self.engine.poison(&error);
+                let error = match error {
+                    redb::Error::Corrupted(_) => self.engine.break_off(),
+                    error => self.engine.poison(&error),
+                };
                 for call in batch {
                     call.refuse(error.clone());
                 }

@@ -60,6 +60,32 @@ impl Books {
         }
     }
 
+    /// A message that shares its contents and is due.
+    pub(super) fn shared_and_due(&self) -> StoredMessage {
+        let shares = |m: &StoredMessage| {
+            let others = self.submissions.iter().filter(|(_, s)| **s == m.submission);
+            m.held.is_none() && others.count() > 1
+        };
+        let mut there = self.known.values().filter_map(|seen| match seen {
+            Seen::There(message) => Some(message),
+            _ => None,
+        });
+        (**there.find(|message| shares(message)).unwrap()).clone()
+    }
+
+    /// Something is found under another id.
+    pub(super) fn move_submission(&mut self, from: MessageId, to: MessageId) {
+        if let Some(submission) = self.submissions.remove(&from) {
+            self.submissions.insert(to, submission);
+        }
+    }
+
+    /// Whether a message was stored with these contents.
+    pub(super) fn is_content_of(&self, id: MessageId, content: &Content) -> bool {
+        let submission = self.submissions.get(&id);
+        submission.and_then(|submission| self.contents.get(submission)) == Some(content)
+    }
+
     /// What must be found, given what is: each open call wholly or not at all.
     fn expected(&self, found: &BTreeMap<MessageId, Seen>) -> BTreeMap<MessageId, Seen> {
         let mut expected = self.known.clone();

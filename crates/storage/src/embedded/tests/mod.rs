@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod disk;
 mod full;
+mod rot;
 mod script;
 mod steps;
 
@@ -29,6 +30,7 @@ const LIMITS: Limits = Limits {
     free_bytes_min: 0,
     quick_repair_bytes_min: 1 << 20,
     give_back_file_bytes_min: 1 << 20,
+    audit_file_bytes_max: u64::MAX,
 };
 
 async fn fresh(world: World) -> (Arc<dyn Storage>, tempfile::TempDir) {

@@ -42,12 +42,13 @@ pub(super) struct Player {
 }
 
 impl Chapter {
-    /// Half of the chapters commit in two phases, as big stores do; in the
-    /// others the room of a drained store is not given back.
+    /// Half of the chapters commit in two phases and are not audited, as big
+    /// stores; in the others the room of a drained store is not given back.
     pub(super) fn limits(&self) -> Limits {
         match self.number / 2 % 2 {
             0 => Limits {
                 quick_repair_bytes_min: 0,
+                audit_file_bytes_max: 0,
                 ..LIMITS
             },
             _ => Limits {

@@ -11,14 +11,16 @@ const PREFIX_BYTES: usize = 4 + 8 + 8;
 
 /// The rows of a content, in order.
 pub(super) fn split(content: &Content) -> Vec<Vec<u8>> {
+    let lengths = [content.header_bytes().len(), content.len()].map(|len| len as u64);
+    let lengths = lengths.map(u64::to_le_bytes).concat();
     let mut checksum = crc32fast::Hasher::new();
     for part in content.chunks() {
         checksum.update(part);
     }
+    checksum.update(&lengths);
     let mut first = Vec::with_capacity(PREFIX_BYTES + content.len().min(CHUNK_BYTES));
     first.extend_from_slice(&checksum.finalize().to_le_bytes());
-    first.extend_from_slice(&(content.header_bytes().len() as u64).to_le_bytes());
-    first.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    first.extend_from_slice(&lengths);
     let mut chunks = vec![first];
     for mut part in content.chunks().map(|part| &part[..]) {
         while !part.is_empty() {
@@ -60,7 +62,14 @@ pub(super) fn join<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Result<Content
     if body.len() as u64 != whole || header > whole {
         return Err(cut());
     }
-    if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+    let checksum = u32::from_le_bytes(*checksum);
+    let mut found = crc32fast::Hasher::new();
+    found.update(body);
+    // Format 1 left the lengths out.
+    let is_old = found.clone().finalize() == checksum;
+    found.update(&header.to_le_bytes());
+    found.update(&whole.to_le_bytes());
+    if !is_old && found.finalize() != checksum {
         return Err("the contents are damaged: their checksum is wrong".to_owned());
     }
     let header = usize::try_from(header).map_err(|_| cut())?;
@@ -105,5 +114,19 @@ mod tests {
         let mut flipped = chunks.clone();
         flipped[1][7] ^= 1;
         assert!(join(flipped.iter().map(|c| &c[..])).is_err());
+        for bit in 0..8 * PREFIX_BYTES {
+            let mut flipped = chunks.clone();
+            flipped[0][bit / 8] ^= 1 << (bit % 8);
+            assert!(join(flipped.iter().map(|c| &c[..])).is_err(), "{bit}");
+        }
+    }
+
+    #[test]
+    fn contents_of_format_1_are_read() {
+        let content = Content::new("Subject: a\r\n\r\nb\r\n");
+        let mut chunks = split(&content);
+        let checksum = crc32fast::hash(&content.to_vec());
+        chunks[0][..4].copy_from_slice(&checksum.to_le_bytes());
+        assert!(join(chunks.iter().map(|c| &c[..])) == Ok(content));
     }
 }

@@ -17,8 +17,8 @@ use super::guard::{self, Guarded, guarded};
 use super::leases::{Leases, Now, Overlay};
 use super::snapshot::Snapshot;
 use super::tables::{
-    CONTENTS, COUNTS, DESTINATIONS, DUE, FORMAT, HEADS, MESSAGES, META, META_EPOCH, META_FORMAT,
-    QUARANTINE, SHARERS,
+    CONTENTS, COUNTS, DESTINATIONS, DUE, FORMAT, FORMAT_BEFORE, HEADS, MESSAGES, META, META_EPOCH,
+    META_FORMAT, QUARANTINE, SHARERS,
 };
 
 /// What mail takes in the file at most: rows are rounded up to powers of two,
@@ -182,8 +182,8 @@ fn begin(db: &Database, place: &str) -> Result<u64, StorageError> {
             let format = meta.get(META_FORMAT)?.map(|format| format.value());
             match format {
                 Some(FORMAT) => {}
-                Some(other) => return Ok(Err(other)),
-                None => {
+                Some(other) if other != FORMAT_BEFORE => return Ok(Err(other)),
+                _ => {
                     meta.insert(META_FORMAT, FORMAT)?;
                 }
             }
@@ -231,7 +231,7 @@ fn version(place: &str, found: String) -> StorageError {
     StorageError::Version {
         place: place.to_owned(),
         found,
-        known: FORMAT.to_string(),
+        known: format!("{FORMAT_BEFORE} and {FORMAT}"),
     }
 }
 

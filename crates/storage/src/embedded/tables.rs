@@ -5,8 +5,11 @@ use slimta_core::message::{Destination, MessageId, Priority, StoredMessage};
 use slimta_core::storage::State;
 use slimta_core::world::Timestamp;
 
-/// The format that is written and read.
-pub(super) const FORMAT: u64 = 1;
+/// The format that is written.
+pub(super) const FORMAT: u64 = 2;
+/// The format that is read too, and becomes the other when it is opened: the
+/// checksum of contents left their lengths out.
+pub(super) const FORMAT_BEFORE: u64 = 1;
 /// The keys of [`META`].
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_EPOCH: &str = "epoch";

@@ -9,7 +9,7 @@ use slimta_core::world::World;
 
 use super::{LEASE, LIMITS, list, mail, messages, world};
 use crate::embedded::Embedded;
-use crate::embedded::tables::{CONTENTS, FORMAT, MESSAGES, META, META_FORMAT, key};
+use crate::embedded::tables::{CONTENTS, FORMAT, FORMAT_BEFORE, MESSAGES, META, META_FORMAT, key};
 
 fn open(directory: &Path, world: &World) -> Embedded {
     Embedded::open_with(directory, world.clone(), LIMITS).unwrap()
@@ -120,7 +120,24 @@ async fn a_newer_format_is_refused_and_left_alone() {
         text.contains(&*directory.path().to_string_lossy()),
         "{text}"
     );
-    assert!(text.contains("version 2"), "{text}");
+    assert!(text.contains("version 3"), "{text}");
+}
+
+#[tokio::test]
+async fn the_format_before_is_taken_over() {
+    let (world, directory) = (world(), tempfile::tempdir().unwrap());
+    let store = open(directory.path(), &world);
+    let [id, _] = two(&*store.connect().await.unwrap(), &world).await;
+    let txn = store.0.engine.begin_write().unwrap();
+    let mut meta = txn.open_table(META).unwrap();
+    meta.insert(META_FORMAT, FORMAT_BEFORE).unwrap();
+    drop(meta);
+    txn.commit().unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let session = open(directory.path(), &world).connect().await.unwrap();
+        assert!(session.contents(id).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

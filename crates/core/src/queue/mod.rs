@@ -291,6 +291,10 @@ impl Queue {
     /// leases, until `shutdown` completes. Then it takes what is left in the
     /// edge bus, lets attempts finish for [`Limits::drain_time_max`], and hands
     /// back what is still not done. Stop the edges first.
+    ///
+    /// It ends early, with that error, when the storage has stopped writing
+    /// ([`StorageError::Poisoned`](crate::storage::StorageError::Poisoned)): open
+    /// the storage anew and start again.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<(), QueueError> {
         run::run(self.shared.clone(), shutdown).await
     }

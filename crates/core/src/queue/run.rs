@@ -28,21 +28,27 @@ const FAILURE_DELAY: Duration = Duration::from_secs(1);
 /// How long handing back may take once attempts are cut.
 const HAND_BACK_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Runs until `shutdown` completes and all work has ended.
+/// Runs until `shutdown` completes and all work has ended, or until the storage
+/// says that it has stopped writing: only opening it anew can help, and mail
+/// that it still hands out could not be settled.
 pub(super) async fn run(
     shared: Arc<Shared>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), QueueError> {
     let stopping = async {
-        shutdown.await;
-        shared.phase.set(Phase::Draining);
+        tokio::select! {
+            biased;
+            () = shutdown => shared.phase.set(Phase::Draining),
+            () = shared.reached(Phase::Draining) => {}
+        }
     };
-    let (intakes, attempts, ()) = tokio::join!(intake(&shared), schedule(&shared), stopping);
+    let (intakes, (attempts, ended), ()) =
+        tokio::join!(intake(&shared), schedule(&shared), stopping);
     finish(&shared, intakes, attempts).await;
     if let Ok(session) = shared.session().await {
         session.close().await;
     }
-    Ok(())
+    Ok(ended?)
 }
 
 /// Takes requests from the edge bus until the shutdown, then what is left in it.
@@ -77,11 +83,12 @@ async fn accept(
     Some(Work::store_all(shared.clone(), messages, reply))
 }
 
-/// Claims what is due and attempts it, until the shutdown.
-async fn schedule(shared: &Arc<Shared>) -> JoinSet<()> {
+/// Claims what is due and attempts it, until the shutdown or the end of the
+/// storage.
+async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError>) {
     let mut tasks = JoinSet::new();
     if shared.relay_bus.is_none() {
-        return tasks;
+        return (tasks, Ok(()));
     }
     let mut seen = 0;
     while shared.phase() == Phase::Running {
@@ -89,12 +96,20 @@ async fn schedule(shared: &Arc<Shared>) -> JoinSet<()> {
             report_panic(ended);
         }
         // Never cut a round: what it has just leased must reach its attempt.
-        if let Err(error) = round(shared, &mut tasks, &mut seen).await {
-            tracing::error!(%error, "due mail could not be claimed, trying again");
-            shared.world().sleep(FAILURE_DELAY).await;
+        match round(shared, &mut tasks, &mut seen).await {
+            Ok(()) => {}
+            Err(error @ StorageError::Poisoned(_)) => {
+                tracing::error!(%error, "the queue stops: its storage has to be opened anew");
+                shared.phase.set(Phase::Draining);
+                return (tasks, Err(error));
+            }
+            Err(error) => {
+                tracing::error!(%error, "due mail could not be claimed, trying again");
+                shared.world().sleep(FAILURE_DELAY).await;
+            }
         }
     }
-    tasks
+    (tasks, Ok(()))
 }
 
 /// One look at what is due, then a wait until looking again is worth it.

@@ -46,6 +46,12 @@ impl EmbeddedSession {
         }
     }
 
+    /// A lease is granted only as long as it can be settled: else the message
+    /// would be attempted again whenever the lease ends, without any record.
+    fn granting(&self) -> Result<(), StorageError> {
+        self.open()?.writable()
+    }
+
     /// Has something written, and waits until it is on the disk.
     async fn write<T>(&self, call: impl FnOnce(Answer<T>) -> Call) -> Result<T, StorageError> {
         let (answer, answered) = oneshot::channel();
@@ -137,6 +143,7 @@ impl Session for EmbeddedSession {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
+        self.granting()?;
         let (destination, owner) = (destination.clone(), self.owner.clone());
         let (leased, spoiled) = self
             .read(move |engine| claim(engine, &destination, limit, &owner, lease))
@@ -148,6 +155,7 @@ impl Session for EmbeddedSession {
     }
 
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {
+        self.granting()?;
         let owner = self.owner.clone();
         let found = self
             .read(move |engine| lock(engine, id, &owner, lease))

@@ -9,6 +9,7 @@ mod full;
 mod rot;
 mod script;
 mod steps;
+mod stopped;
 
 use std::sync::Arc;
 use std::time::Duration;

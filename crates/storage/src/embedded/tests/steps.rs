@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use slimta_core::message::Destination;
 use slimta_core::storage::StorageError;
 
 use super::books::{Books, check_image};
 use super::disk::{Fault, SimDisk};
 use super::script::{CHAPTERS, Chapter, OPERATIONS, chapters};
-use super::{Limits, mail};
+use super::{LEASE, Limits, mail};
 use crate::embedded::Embedded;
 
 /// How many ways of losing and tearing are tried at each sync.
@@ -81,6 +82,10 @@ async fn refuses_to_write(store: &Embedded, disk: &SimDisk, at: &str) {
     let session = store.connect().await.unwrap();
     let mail = mail(&store.0.engine.world, &["a.example"], vec![b'x'; 10]);
     let refused = session.store(mail, None).await;
+    assert!(matches!(refused, Err(StorageError::Poisoned(_))), "{at}");
+    // Nor is mail handed out whose delivery could not be recorded.
+    let destination = Destination::new("a.example");
+    let refused = session.claim(&destination, 10, LEASE).await;
     assert!(matches!(refused, Err(StorageError::Poisoned(_))), "{at}");
     assert_eq!(disk.steps(), steps, "{at}: it goes on after a failure");
 }

@@ -12,7 +12,10 @@ fn chosen() -> Target {
     let name = std::env::var("SLIMTA_FUZZ_TARGET").unwrap_or_default();
     target(&name).unwrap_or_else(|| {
         let names: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
-        panic!("SLIMTA_FUZZ_TARGET is {name:?}; there are {}", names.join(", "))
+        panic!(
+            "SLIMTA_FUZZ_TARGET is {name:?}; there are {}",
+            names.join(", ")
+        )
     })
 }
 

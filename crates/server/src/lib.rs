@@ -1,7 +1,7 @@
 //! The slimta server and command line.
 //!
-//! Here things are only put together: [`assemble`] is the one place where
-//! concrete edges, storages and relays meet, [`supervise`] starts and stops
+//! Here things are only put together: `assemble` is the one place where
+//! concrete edges, storages and relays meet, `supervise` starts and stops
 //! them in order. What they do is in the library.
 //!
 //! Nothing of this is for other programs: it is a library only so that the

@@ -31,14 +31,14 @@ struct Derived {
     unreadable: BTreeMap<u128, String>,
 }
 
-/// Compares, and mends what can be. Fails if the messages themselves do not
-/// make sense.
-pub(super) fn audit(db: &Database) -> Done<()> {
+/// Compares, mends what can be, and says whether it had to. Fails if the
+/// messages themselves do not make sense.
+pub(super) fn audit(db: &Database) -> Done<bool> {
     let txn = db.begin_read()?;
     let (found, expected) = (found(&txn)?, expected(&txn)?);
     drop(txn);
     if found == expected {
-        return Ok(());
+        return Ok(false);
     }
     for (at, reason) in &expected.unreadable {
         tracing::error!(id = %id(*at), reason, "a message cannot be read and is put into quarantine");
@@ -48,7 +48,7 @@ pub(super) fn audit(db: &Database) -> Done<()> {
     txn.set_quick_repair(true);
     mend(&txn, &expected)?;
     txn.commit()?;
-    Ok(())
+    Ok(true)
 }
 
 /// Fails if a walk through a table does not meet as many rows as it has.

@@ -12,9 +12,11 @@ use slimta_core::storage::{Filter, Page, Session, Storage, StorageError};
 
 use super::books::{Books, Seen, check_image};
 use super::disk::SimDisk;
-use super::script::{Chapter, chapters};
+use super::script::{Chapter, OPERATIONS, chapters};
 use super::{LEASE, LIMITS, Limits};
 use crate::embedded::Embedded;
+use crate::embedded::audit::audit;
+use crate::embedded::file::Backing;
 use crate::embedded::tables::{
     COUNTS, DESTINATIONS, DUE, DuePlace, HEADS, MESSAGES, META, META_EPOCH, QUARANTINE, SHARERS,
     id, key,
@@ -233,5 +235,23 @@ async fn damage_of_any_table_is_mended_or_set_aside() {
         txn.commit().unwrap();
         drop(store);
         check_image(disk.after_kill(), &Chapter::later(), LIMITS, &books, what).await;
+    }
+}
+
+/// However it was used, and wherever it was killed: only damage is mended.
+#[tokio::test(start_paused = true)]
+async fn an_audit_leaves_an_undamaged_store_alone() {
+    let first = chapters().await.swap_remove(0);
+    let disk = Arc::new(SimDisk::holding(first.image.clone()));
+    disk.watch();
+    let store = Embedded::on(disk.clone(), first.world(), UNAUDITED).unwrap();
+    let mut player = first.player(&store).await;
+    for operation in (0..3).flat_map(|_| 0..2 * OPERATIONS) {
+        assert!(player.play(operation).await);
+    }
+    for (number, cut) in disk.cuts().into_iter().enumerate() {
+        let disk = Arc::new(SimDisk::holding(cut.image(number as u64)));
+        let db = redb::Builder::new().create_with_backend(Backing::new(disk));
+        assert!(!audit(&db.unwrap()).unwrap(), "sync {number}");
     }
 }

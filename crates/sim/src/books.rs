@@ -20,6 +20,8 @@ pub(crate) struct Books(Arc<Mutex<Pages>>);
 struct Pages {
     ledger: Ledger,
     story: Vec<String>,
+    /// The lines of the story that tell of faults.
+    faults: Vec<String>,
     /// Attempts that are under way, by message.
     attempts: BTreeMap<MessageId, Vec<(u64, LeaseSignal)>>,
     attempt_last: u64,
@@ -48,6 +50,13 @@ impl Books {
     /// A line of the story.
     pub(crate) fn tell(&self, line: String) {
         self.pages().story.push(line);
+    }
+
+    /// A line of the story that tells of something bad that was drawn.
+    pub(crate) fn tell_fault(&self, line: String) {
+        let mut pages = self.pages();
+        pages.faults.push(line.clone());
+        pages.story.push(line);
     }
 
     /// A rule was seen broken.
@@ -176,13 +185,11 @@ impl Books {
         }
     }
 
-    /// Ends the books.
-    pub(crate) fn close(&self) -> (Ledger, Vec<String>) {
+    /// Ends the books: the ledger, the story, and its faults.
+    pub(crate) fn close(&self) -> (Ledger, Vec<String>, Vec<String>) {
         let mut pages = self.pages();
-        (
-            std::mem::take(&mut pages.ledger),
-            std::mem::take(&mut pages.story),
-        )
+        let pages = std::mem::take(&mut *pages);
+        (pages.ledger, pages.story, pages.faults)
     }
 }
 

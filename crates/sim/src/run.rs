@@ -33,6 +33,8 @@ pub struct Story {
     pub seed: u64,
     /// What happened, line by line.
     pub lines: Vec<String>,
+    /// The lines that tell of faults that were drawn.
+    pub faults: Vec<String>,
     /// The account, or the rules that were broken.
     pub account: Result<Tally, Broken>,
 }
@@ -43,14 +45,14 @@ pub fn run(seed: u64) -> Story {
         .enable_time()
         .start_paused(true)
         .build();
-    let (lines, account) = match runtime {
-        Ok(runtime) => runtime.block_on(async { Run::new(seed).play().await }),
-        Err(error) => (Vec::new(), Err(Broken(vec![error.to_string()]))),
-    };
-    Story {
-        seed,
-        lines,
-        account,
+    match runtime {
+        Ok(runtime) => runtime.block_on(async { Run::new(seed).play(seed).await }),
+        Err(error) => Story {
+            seed,
+            lines: Vec::new(),
+            faults: Vec::new(),
+            account: Err(Broken(vec![error.to_string()])),
+        },
     }
 }
 
@@ -106,7 +108,12 @@ impl Run {
         self.books.tell(format!("{at:>12.3} {line}"));
     }
 
-    async fn play(mut self) -> (Vec<String>, Result<Tally, Broken>) {
+    fn tell_fault(&self, line: &str) {
+        let at = self.world.now().since(START).as_secs_f64();
+        self.books.tell_fault(format!("{at:>12.3} {line}"));
+    }
+
+    async fn play(mut self, seed: u64) -> Story {
         for index in 0..self.managers.len() {
             self.start(index);
         }
@@ -119,8 +126,13 @@ impl Run {
                 .await;
         }
         self.settle().await;
-        let (ledger, lines) = self.books.close();
-        (lines, ledger.close())
+        let (ledger, lines, faults) = self.books.close();
+        Story {
+            seed,
+            lines,
+            faults,
+            account: ledger.close(),
+        }
     }
 
     /// Something happens.
@@ -189,7 +201,7 @@ impl Run {
     /// The process is gone from one moment to the next.
     fn crash(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
-            self.tell(&format!("manager {index} crashes"));
+            self.tell_fault(&format!("manager {index} crashes"));
             up.running.abort();
             self.books.loses_track(index, None, Window::Crash);
         }
@@ -212,7 +224,7 @@ impl Run {
 
     fn cut(&mut self, index: usize) {
         let time = self.chance.time(4 * self.lock);
-        self.tell(&format!(
+        self.tell_fault(&format!(
             "manager {index} cannot reach the storage for {time:?}"
         ));
         self.managers[index].weather.cut_for(time);

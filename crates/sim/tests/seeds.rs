@@ -35,6 +35,20 @@ fn play(seed: u64, alone: bool) -> Tally {
     }
 }
 
+/// Seeds that once failed, one a line, each with what it showed.
+const KEPT: &str = include_str!("kept_seeds.txt");
+
+#[test]
+fn no_fault_that_was_found_once_comes_back() {
+    for line in KEPT.lines().filter(|line| !line.starts_with('#')) {
+        let seed = line.split_whitespace().next().map(str::parse);
+        let Some(Ok(seed)) = seed else {
+            panic!("`{line}` does not begin with a seed");
+        };
+        play(seed, false);
+    }
+}
+
 #[test]
 fn every_promise_is_kept_in_every_world() {
     let first = number(SEED).unwrap_or(1);

@@ -18,5 +18,5 @@ pub use maildir::Maildir;
 pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::Timing;
-pub use smtp::SmtpRelay;
+pub use smtp::{Connector, SmtpRelay, Stream};
 pub use url::{NextHop, OpenError, open};

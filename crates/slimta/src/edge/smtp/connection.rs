@@ -4,16 +4,18 @@
 //! A connection that waits for its client keeps no buffers: ten thousand idle
 //! ones cost little more than their sockets.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::mem;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use slimta_smtp::server::{Awaits, Ending, Session, Settings, Step};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
 use super::SmtpEdge;
@@ -35,9 +37,9 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// One client's connection.
-pub(super) struct Connection {
+pub(super) struct Connection<S> {
     edge: Arc<SmtpEdge>,
-    stream: TcpStream,
+    stream: S,
     ip: IpAddr,
     session: Session,
     input: BytesMut,
@@ -46,11 +48,11 @@ pub(super) struct Connection {
     is_permitted: bool,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(
         edge: Arc<SmtpEdge>,
         settings: Arc<Settings>,
-        stream: TcpStream,
+        stream: S,
         ip: IpAddr,
         phase: watch::Receiver<Phase>,
     ) -> Self {
@@ -125,7 +127,12 @@ impl Connection {
             Awaits::Command => (Phase::Stopping, COMMAND_READ_BYTES),
             Awaits::Data => (Phase::Over, DATA_READ_BYTES),
         };
-        let reading = receive(&self.stream, &mut self.input, self.session.output(), bytes);
+        let reading = receive(
+            &mut self.stream,
+            &mut self.input,
+            self.session.output(),
+            bytes,
+        );
         let read = tokio::select! {
             biased;
             () = reached(&mut self.phase, phase) => {
@@ -158,7 +165,7 @@ impl Connection {
     /// Waits a moment for the client to close after the last reply.
     async fn linger(&mut self) -> io::Result<()> {
         self.stream.shutdown().await?;
-        let (stream, input) = (&self.stream, &mut self.input);
+        let (stream, input) = (&mut self.stream, &mut self.input);
         let reading = async {
             let mut read = 0;
             while read < LINGER_BYTES_MAX {
@@ -177,26 +184,26 @@ impl Connection {
 /// Reads what is there, or waits for it, with the buffers given back
 /// meanwhile. Zero bytes are the end. Cancel-safe.
 async fn receive(
-    stream: &TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
     output: &mut BytesMut,
     bytes: usize,
 ) -> io::Result<usize> {
-    // A client that is always ahead must not keep the others waiting.
-    tokio::task::consume_budget().await;
-    loop {
+    poll_fn(|context| {
         input.reserve(bytes);
-        match stream.try_read_buf(input) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return read,
+        // Begun anew at each look: between two of them nothing is borrowed.
+        let read = pin!(stream.read_buf(input)).poll(context);
+        if read.is_pending() {
+            if input.capacity() > input.len() + SLACK_BYTES_MAX {
+                *input = BytesMut::from(&**input);
+            }
+            // It was written before anything is read.
+            drop(mem::take(output));
+            return Poll::Pending;
         }
-        if input.capacity() > input.len() + SLACK_BYTES_MAX {
-            *input = BytesMut::from(&**input);
-        }
-        // It was written before anything is read.
-        drop(mem::take(output));
-        stream.readable().await?;
-    }
+        read
+    })
+    .await
 }
 
 /// Completes when the edge has stopped as far as `phase`.

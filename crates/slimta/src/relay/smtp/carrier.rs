@@ -8,6 +8,7 @@ use slimta_smtp::client::{Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing};
 
 use super::Host;
 use super::connection::{Connection, lease_lost};
+use super::connector::{Connector, Tcp};
 use super::pool::Pool;
 use crate::message::{Class, Recipient, Report, Response};
 use crate::relay::Delivery;
@@ -30,6 +31,7 @@ pub(in crate::relay) struct Carrier {
     hostname: String,
     timing: Timing,
     world: World,
+    connector: Arc<dyn Connector>,
     pool: Arc<Pool>,
 }
 
@@ -46,6 +48,7 @@ impl Carrier {
         Carrier {
             hostname: hostname.to_owned(),
             timing: Timing::default(),
+            connector: Arc::new(Tcp),
             pool: Pool::new(world.clone()),
             world,
         }
@@ -53,6 +56,11 @@ impl Carrier {
 
     pub(in crate::relay) fn with_timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
+        self
+    }
+
+    pub(in crate::relay) fn with_connector(mut self, connector: Arc<dyn Connector>) -> Self {
+        self.connector = connector;
         self
     }
 
@@ -110,7 +118,9 @@ impl Carrier {
         }
         let mut last = Response::transient(4, 1, "Host not found");
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let opening = Connection::open(host, &self.hostname, &self.timing, &self.world);
+            let connector = &*self.connector;
+            let opening =
+                Connection::open(connector, host, &self.hostname, &self.timing, &self.world);
             match opening.await {
                 Ok(connection) => return Ok((connection, false)),
                 Err(why) => {

@@ -1,14 +1,17 @@
 //! One connection to a next hop: the session's steps, carried out.
 
-use std::io;
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use slimta_smtp::client::{Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 
 use super::Host;
+use super::connector::{Connector, Stream};
 use crate::message::{Content, Response};
 use crate::relay::LeaseSignal;
 use crate::world::World;
@@ -21,7 +24,7 @@ const BLOCK_BYTES: usize = 64 << 10;
 /// An open connection, between transactions or in one.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     session: Session,
     input: BytesMut,
     timing: Timing,
@@ -35,6 +38,7 @@ impl Connection {
     /// Connects and says hello. An error is the answer for the message: it was
     /// not even offered.
     pub(super) async fn open(
+        connector: &dyn Connector,
         host: &Host,
         hostname: &str,
         timing: &Timing,
@@ -44,16 +48,12 @@ impl Connection {
             let text = format!("Connection to {} failed: {why}", host.address);
             Response::transient(4, 1, text)
         };
-        let connecting = TcpStream::connect(host.address);
+        let connecting = connector.connect(host.address);
         let stream = match world.timeout(timing.connect, connecting).await {
             Some(Ok(stream)) => stream,
             Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(failed("no answer".to_owned())),
         };
-        // Commands are written whole: waiting for more only costs time.
-        stream
-            .set_nodelay(true)
-            .map_err(|e| failed(e.to_string()))?;
         let mut connection = Connection {
             stream,
             session: Session::new(hostname, timing.clone()),
@@ -92,9 +92,12 @@ impl Connection {
     }
 
     /// Whether nothing came while it was idle: neither an end nor a farewell.
-    pub(super) fn is_quiet(&self) -> bool {
-        let read = self.stream.try_read(&mut [0; 1]);
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0; 1];
+        // A look, not a wait: it must not depend on what else the task did.
+        let reading = pin!(unconstrained(self.stream.read(&mut byte)));
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(reading.poll(&mut context), Poll::Pending)
     }
 
     /// One transaction. The final dot is not sent once the lease is over:

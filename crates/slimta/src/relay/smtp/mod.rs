@@ -2,13 +2,16 @@
 
 mod carrier;
 mod connection;
+mod connector;
 mod pool;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts};
+pub use connector::{Connector, Stream};
 
 use super::{Delivery, Relay, Timing};
 use crate::message::{Report, Response};
@@ -46,6 +49,13 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.carrier = self.carrier.with_timing(timing);
+        self
+    }
+
+    /// Sets how connections are made. Default: by TCP.
+    #[must_use]
+    pub fn with_connector(mut self, connector: impl Connector) -> Self {
+        self.carrier = self.carrier.with_connector(Arc::new(connector));
         self
     }
 }

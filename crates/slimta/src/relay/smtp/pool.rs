@@ -57,7 +57,7 @@ impl Pool {
     /// next hop may be closing it just now.
     pub(super) fn take(&self, key: &str) -> Option<Connection> {
         loop {
-            let kept = self.idle().pop(key)?;
+            let mut kept = self.idle().pop(key)?;
             let is_fresh = self.age(&kept) < IDLE_TIME_MAX;
             if is_fresh && kept.connection.is_quiet() {
                 return Some(kept.connection);

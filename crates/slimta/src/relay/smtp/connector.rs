@@ -1,0 +1,34 @@
+//! How connections to next hops are made: TCP, or what stands in for it.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// A stream of bytes to a peer and back.
+pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Stream for S {}
+
+/// Makes connections.
+#[async_trait]
+pub trait Connector: Send + Sync + 'static {
+    /// Connects to `address`. The caller limits the time.
+    async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
+}
+
+/// The machine's own network.
+pub(super) struct Tcp;
+
+#[async_trait]
+impl Connector for Tcp {
+    async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(address).await?;
+        // Commands are written whole: waiting for more only costs time.
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+}

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use slimta_core::message::{Content, Envelope, MessageId, Recipient};
+use slimta_core::message::{Content, Envelope, MessageId, Recipient, Report};
 use slimta_core::relay::LeaseSignal;
 use slimta_core::storage::Ticket;
 
 use crate::ledger::{Key, Ledger, Window};
+use crate::wire::Line;
 
 /// The header field that carries a message's number through the run.
 const NUMBER: &str = "X-Sim: ";
@@ -22,9 +23,8 @@ struct Pages {
     story: Vec<String>,
     /// The lines of the story that tell of faults.
     faults: Vec<String>,
-    /// Attempts that are under way, by message.
-    attempts: BTreeMap<MessageId, Vec<(u64, LeaseSignal)>>,
-    attempt_last: u64,
+    /// All attempts, by number from one.
+    attempts: BTreeMap<u64, Attempt>,
     /// Taken by a next hop, and not known to be recorded.
     open: Vec<Taken>,
     /// Whom a leased message is for.
@@ -33,13 +33,27 @@ struct Pages {
     contents: BTreeMap<MessageId, Content>,
 }
 
+/// One attempt.
+#[derive(Debug)]
+struct Attempt {
+    manager: usize,
+    /// The lease under which it is made.
+    ticket: Ticket,
+    lease: LeaseSignal,
+    is_over: bool,
+    /// Whom the next hop took it for.
+    taken: Vec<Recipient>,
+}
+
 /// What a next hop took.
 #[derive(Debug)]
 struct Taken {
+    attempt: u64,
     manager: usize,
-    /// The lease under which it was handed on.
     ticket: Ticket,
+    recipient: Recipient,
     key: Key,
+    line: Arc<Line>,
 }
 
 impl Books {
@@ -111,50 +125,86 @@ impl Books {
     }
 
     /// An attempt begins; it ends when what is given back is dropped.
-    pub(crate) fn attempt(&self, id: MessageId, lease: &LeaseSignal) -> Attempting {
+    pub(crate) fn attempt(&self, manager: usize, id: MessageId, lease: &LeaseSignal) -> Attempting {
         let mut pages = self.pages();
-        pages.attempt_last += 1;
-        let number = pages.attempt_last;
-        let attempts = pages.attempts.entry(id).or_default();
-        attempts.push((number, lease.clone()));
-        if attempts
-            .iter()
-            .filter(|(_, lease)| lease.is_alive())
-            .count()
-            > 1
-        {
+        let number = pages.attempts.len() as u64 + 1;
+        let is_alive = |a: &&Attempt| a.ticket.id == id && !a.is_over && a.lease.is_alive();
+        if lease.is_alive() && pages.attempts.values().any(|a| is_alive(&a)) {
             pages
                 .ledger
                 .fault(format!("{id} is attempted under two leases at once"));
         }
+        // The lease is in force, so no later one has been given.
+        let mut leased = pages.leased.keys().rev();
+        match leased.find(|ticket| ticket.id == id).copied() {
+            None => pages
+                .ledger
+                .fault(format!("{id} is attempted without a lease")),
+            Some(ticket) => {
+                let attempt = Attempt {
+                    manager,
+                    ticket,
+                    lease: lease.clone(),
+                    is_over: false,
+                    taken: Vec::new(),
+                };
+                pages.attempts.insert(number, attempt);
+            }
+        }
         Attempting {
             books: self.clone(),
-            id,
             number,
         }
     }
 
-    /// A next hop took a message for a recipient.
-    pub(crate) fn takes(&self, manager: usize, id: MessageId, keys: Vec<Key>, notice: bool) {
+    /// Contents came to a next hop: they must be what was stored.
+    pub(crate) fn arrives(&self, attempt: u64, content: &Content) {
         let mut pages = self.pages();
-        // The lease is in force, so no later one has been given.
-        let mut leased = pages.leased.keys().rev();
-        let Some(ticket) = leased.find(|ticket| ticket.id == id).copied() else {
+        let stored = pages.attempts.get(&attempt).map(|a| a.ticket.id);
+        let stored = stored.and_then(|id| pages.contents.get(&id));
+        if stored.is_none_or(|stored| stored.to_vec() != content.to_vec()) {
             pages
                 .ledger
-                .fault(format!("{id} is handed on without a lease"));
+                .fault(format!("attempt {attempt} altered its message"));
+        }
+    }
+
+    /// A next hop took a message for a recipient.
+    pub(crate) fn takes(
+        &self,
+        number: u64,
+        recipient: &Recipient,
+        keys: Vec<Key>,
+        notice: bool,
+        line: &Arc<Line>,
+    ) {
+        let mut guard = self.pages();
+        let pages = &mut *guard;
+        let Some(attempt) = pages.attempts.get_mut(&number) else {
+            pages
+                .ledger
+                .fault(format!("something came of no attempt: {keys:?}"));
             return;
         };
+        attempt.taken.push(recipient.clone());
         for key in keys {
             if notice {
                 pages.ledger.bounced(&key);
             } else {
                 pages.ledger.delivered(&key);
             }
+            if attempt.is_over {
+                // The attempt broke off while this was on its way.
+                pages.ledger.window(&key, Window::ReplyLost);
+                continue;
+            }
             pages.open.push(Taken {
-                manager,
-                ticket,
+                attempt: number,
+                manager: attempt.manager,
+                ticket: attempt.ticket,
+                recipient: recipient.clone(),
                 key,
+                line: line.clone(),
             });
         }
     }
@@ -196,27 +246,68 @@ impl Books {
 /// An attempt that is under way.
 pub(crate) struct Attempting {
     books: Books,
-    id: MessageId,
-    number: u64,
+    pub(crate) number: u64,
+}
+
+impl Attempting {
+    /// Compares what the relay reports with what the next hop did. What was
+    /// taken and is not reported must have a bad connection to blame; what is
+    /// reported must have been taken.
+    pub(crate) fn compare(&self, recipients: &[Recipient], report: &Report) {
+        let mut guard = self.books.pages();
+        let pages = &mut *guard;
+        let is_reported = |recipient: &Recipient| {
+            let at = recipients
+                .iter()
+                .position(|r| r.address == recipient.address);
+            let response = at.and_then(|at| report.responses.get(at));
+            response.is_some_and(slimta_core::message::Response::is_success)
+        };
+        let Some(attempt) = pages.attempts.get(&self.number) else {
+            return;
+        };
+        for recipient in recipients.iter().filter(|r| is_reported(r)) {
+            if !attempt.taken.iter().any(|r| r.address == recipient.address) {
+                let address = recipient.address.as_str();
+                pages
+                    .ledger
+                    .fault(format!("nobody took what was reported for {address}"));
+            }
+        }
+        let number = self.number;
+        let unreported =
+            |taken: &mut Taken| taken.attempt == number && !is_reported(&taken.recipient);
+        for taken in pages.open.extract_if(.., unreported) {
+            pages.ledger.window(&taken.key, Window::ReplyLost);
+            if !taken.line.is_bad() {
+                pages
+                    .ledger
+                    .fault(format!("a good reply was not heeded: {:?}", taken.key));
+            }
+        }
+    }
 }
 
 impl Drop for Attempting {
     fn drop(&mut self) {
         let mut pages = self.books.pages();
-        if let Some(attempts) = pages.attempts.get_mut(&self.id) {
-            attempts.retain(|(number, _)| *number != self.number);
+        if let Some(attempt) = pages.attempts.get_mut(&self.number) {
+            attempt.is_over = true;
         }
     }
 }
 
 /// The contents of the message of this number.
 pub(crate) fn content(number: usize) -> Content {
-    let line = format!("This is message {number}, and it must arrive as it is.\r\n");
-    let text = format!(
-        "{NUMBER}{number}\r\nSubject: simulated\r\n\r\n{}",
-        line.repeat(1 + number % 5)
-    );
+    let text = format!("{NUMBER}{number}\r\nSubject: simulated\r\n{}", body(number));
     Content::new(text.into_bytes())
+}
+
+/// Their end, which stays as it is on the whole way. Some lines begin with a
+/// dot.
+pub(crate) fn body(number: usize) -> String {
+    let line = format!(".This is message {number}, and it must arrive as it is.\r\n.\r\n");
+    format!("\r\n{}", line.repeat(1 + number % 5))
 }
 
 /// Whose fate a message for `recipient` tells: of a message of the run that

@@ -47,7 +47,7 @@ impl Weather {
             .unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    fn is_calm(&self) -> bool {
+    pub(crate) fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
     }
 

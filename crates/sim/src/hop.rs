@@ -1,185 +1,142 @@
-//! Next hops, good and bad.
+//! The relay of one manager: the real one over the simulated network, watched
+//! from both sides, with a bug of its own now and then.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use slimta::relay::{Connector, SmtpRelay, Stream};
 use slimta_core::message::{Report, Response};
 use slimta_core::relay::{Delivery, Relay};
 
-use crate::books::{Books, content, keys};
+use crate::books::{Books, body, keys};
 use crate::flaky::Weather;
+use crate::host::Host;
 use crate::ledger::Window;
+use crate::wire::{self, ATTEMPT};
 
-/// All next hops, as one manager reaches them.
+/// The way from one manager to all next hops.
 pub(crate) struct Hop {
     pub(crate) manager: usize,
     pub(crate) weather: Arc<Weather>,
     pub(crate) books: Books,
-}
-
-/// How a hop ends what it was asked.
-enum Ending {
-    /// Says what it did.
-    Says,
-    /// The connection breaks after the final dot.
-    ReplyLost,
-    /// Answers for more recipients than there are.
-    Babbles,
-    /// The relay's code fails.
-    Panics,
-}
-
-#[async_trait]
-impl Relay for Hop {
-    async fn attempt(&self, delivery: Delivery) -> Report {
-        let _attempting = self.books.attempt(delivery.message.id, &delivery.lease);
-        self.look(&delivery);
-        if let Some(report) = self.on_the_way(&delivery).await {
-            return report;
-        }
-        let codes = self.codes(&delivery);
-        if !delivery.lease.is_alive() {
-            return self.says(&vec![421; codes.len()]);
-        }
-        self.take(&delivery, &codes);
-        self.end(&delivery, codes).await
-    }
+    pub(crate) relay: SmtpRelay,
 }
 
 impl Hop {
-    fn calm(&self) -> bool {
-        self.weather.calm.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    fn says(&self, codes: &[u16]) -> Report {
-        let said = |code: &u16| Response::new(*code, None, "said the next hop");
-        Report {
-            responses: codes.iter().map(said).collect(),
-            remote: Some("hop.example".to_owned()),
+    pub(crate) fn new(manager: usize, weather: Arc<Weather>, books: Books) -> Self {
+        let network = Network {
+            weather: weather.clone(),
+            books: books.clone(),
+        };
+        let world = weather.chance.0.clone();
+        Hop {
+            manager,
+            relay: SmtpRelay::new("192.0.2.1", 25, "manager.example", world)
+                .with_connector(network),
+            weather,
+            books,
         }
     }
 
     /// Nothing comes early, and everything comes as it was sent.
     fn look(&self, delivery: &Delivery) {
         let message = &delivery.message;
-        if message.due > self.weather.chance.0.now() {
+        let id = message.id;
+        // A fresh message may go at once, whatever its manager's clock says.
+        if message.attempts > 0 && message.due > self.weather.chance.0.now() {
             self.books
-                .fault(format!("{} is attempted before it is due", message.id));
+                .fault(format!("{id} is attempted before it is due"));
         }
-        let number = keys(
-            &delivery.content,
-            &message.envelope,
-            match message.envelope.recipients.first() {
-                Some(recipient) => recipient,
-                None => {
-                    return self
-                        .books
-                        .fault(format!("{} has no recipients", message.id));
-                }
-            },
-        );
+        let Some(recipient) = message.envelope.recipients.first() else {
+            return self.books.fault(format!("{id} has no recipients"));
+        };
+        let number = keys(&delivery.content, &message.envelope, recipient);
         match number.first() {
-            None => self.books.fault(format!("{} speaks of nobody", message.id)),
+            None => self.books.fault(format!("{id} speaks of nobody")),
             Some((number, _))
-                if !message.envelope.sender.is_null() && delivery.content != content(*number) =>
+                if !message.envelope.sender.is_null()
+                    && !delivery
+                        .content
+                        .to_vec()
+                        .ends_with(body(*number).as_bytes()) =>
             {
-                self.books.fault(format!("{} was altered", message.id));
+                self.books.fault(format!("{id} was altered"));
             }
             Some(_) => {}
         }
     }
 
-    /// What happens before the final dot; a report if it ends there.
-    async fn on_the_way(&self, delivery: &Delivery) -> Option<Report> {
+    /// What a relay that is not ours might do with its report.
+    fn meddle(&self, delivery: &Delivery, report: &mut Report) {
+        let chance = &self.weather.chance;
+        let draw = chance.below(200);
+        if self.weather.is_calm() || draw > 2 {
+            return;
+        }
+        let id = delivery.message.id;
+        self.books
+            .loses_track(self.manager, Some(id), Window::ReplyLost);
+        self.books
+            .tell_fault(format!("the relay spoils its report on {id} ({draw})"));
+        match draw {
+            0 => drop(report.responses.pop()),
+            1 => {
+                let more = Response::new(250, None, "for nobody");
+                report.responses.extend([more.clone(), more]);
+            }
+            _ => std::panic::resume_unwind(Box::new("the simulated relay has a bug")),
+        }
+    }
+}
+
+#[async_trait]
+impl Relay for Hop {
+    async fn attempt(&self, delivery: Delivery) -> Report {
+        let attempting = self
+            .books
+            .attempt(self.manager, delivery.message.id, &delivery.lease);
+        self.look(&delivery);
+        let relaying = self.relay.attempt(delivery.clone());
+        let mut report = ATTEMPT.scope(attempting.number, relaying).await;
+        let recipients = &delivery.message.envelope.recipients;
+        attempting.compare(recipients, &report);
+        self.meddle(&delivery, &mut report);
+        report
+    }
+}
+
+/// Where the managers' relays connect.
+struct Network {
+    weather: Arc<Weather>,
+    books: Books,
+}
+
+#[async_trait]
+impl Connector for Network {
+    async fn connect(&self, _: SocketAddr) -> io::Result<Box<dyn Stream>> {
         let chance = &self.weather.chance;
         chance
             .0
-            .sleep(chance.time(Duration::from_millis(500)))
+            .sleep(chance.time(Duration::from_millis(100)))
             .await;
-        if self.calm() {
-            return None;
-        }
-        let recipients = delivery.message.envelope.recipients.len();
         match chance.below(100) {
-            0..5 => Some(self.says(&vec![421; recipients])),
-            5..7 => {
-                chance.0.sleep(Duration::from_secs(7200)).await;
-                Some(self.says(&vec![421; recipients]))
-            }
-            7..22 => {
-                chance.0.sleep(chance.time(Duration::from_secs(300))).await;
-                None
-            }
-            _ => None,
+            _ if self.weather.is_calm() => {}
+            0..4 => return Err(io::ErrorKind::ConnectionRefused.into()),
+            4..6 => std::future::pending().await,
+            _ => {}
         }
-    }
-
-    /// A code for each recipient, or for one too few: that one is not served.
-    fn codes(&self, delivery: &Delivery) -> Vec<u16> {
-        let envelope = &delivery.message.envelope;
-        let code = |_| match self.weather.chance.below(100) {
-            _ if self.calm() => 250,
-            0..15 => 450,
-            // What is refused twice is told to nobody, by design.
-            15..30 if !envelope.sender.is_null() => 550,
-            _ => 250,
+        let (near, stream, line) = wire::connect(&self.weather, &self.books);
+        let host = Host {
+            stream,
+            line,
+            weather: self.weather.clone(),
+            books: self.books.clone(),
+            is_liar: false,
         };
-        let mut codes: Vec<u16> = envelope.recipients.iter().map(code).collect();
-        if self.weather.chance.permille(30) && !self.calm() {
-            codes.pop();
-        }
-        codes
-    }
-
-    fn take(&self, delivery: &Delivery, codes: &[u16]) {
-        let (id, envelope) = (delivery.message.id, &delivery.message.envelope);
-        let notice = envelope.sender.is_null();
-        for (recipient, code) in envelope.recipients.iter().zip(codes) {
-            if *code == 250 {
-                let keys = keys(&delivery.content, envelope, recipient);
-                self.books.takes(self.manager, id, keys, notice);
-            }
-        }
-    }
-
-    async fn end(&self, delivery: &Delivery, mut codes: Vec<u16>) -> Report {
-        let chance = &self.weather.chance;
-        let ending = match chance.below(100) {
-            _ if self.calm() => Ending::Says,
-            0..4 => Ending::ReplyLost,
-            4..6 => Ending::Babbles,
-            6..7 => Ending::Panics,
-            _ => Ending::Says,
-        };
-        let slow = if chance.permille(50) && !self.calm() {
-            400_000
-        } else {
-            500
-        };
-        chance
-            .0
-            .sleep(chance.time(Duration::from_millis(slow)))
-            .await;
-        let lost = |window| {
-            self.books
-                .loses_track(self.manager, Some(delivery.message.id), window)
-        };
-        match ending {
-            Ending::Says => {}
-            Ending::ReplyLost => {
-                lost(Window::ReplyLost);
-                codes.fill(421);
-            }
-            Ending::Babbles => {
-                lost(Window::ReplyLost);
-                codes.extend([250; 2]);
-            }
-            Ending::Panics => {
-                lost(Window::Crash);
-                std::panic::resume_unwind(Box::new("the simulated relay has a bug"));
-            }
-        }
-        self.says(&codes)
+        tokio::spawn(host.run());
+        Ok(Box::new(near))
     }
 }

@@ -1,12 +1,15 @@
 //! Simulated worlds in which the real queue has to keep its promises.
 //!
 //! One seed is one run: several queue managers share one storage, in virtual
-//! time. Managers crash and come back, the storage is slow, fails before or
+//! time. Clients hand mail in through the real edge and its policies, managers
+//! hand it on through the real relay, over a network that delays, cuts and
+//! falls silent at any byte. Managers crash and come back, also while they
+//! start, and their wall clocks jump; the storage is slow, fails before or
 //! after a commit, or is out of reach for longer than a lease; next hops take,
-//! defer, refuse, hang, answer nonsense, or take a message and never say so.
-//! In a first phase faults happen, in a second they do not, and then
-//! everything must be settled. The [`ledger`] compares what clients were told
-//! with what arrived.
+//! defer, refuse, hang, mumble, answer too much, too little or too early, or
+//! take a message and never say so. In a first phase faults happen, in a second
+//! they do not, and then everything must be settled. The [`ledger`] compares
+//! what clients were told with what arrived.
 //!
 //! The same seed always gives the same [`Story`].
 
@@ -14,9 +17,13 @@ pub mod ledger;
 
 mod books;
 mod chance;
+mod client;
+mod clock;
 mod flaky;
 mod hop;
+mod host;
 mod run;
+mod wire;
 
 pub use ledger::{Ledger, Tally};
 pub use run::{Story, run};

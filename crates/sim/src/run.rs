@@ -1,21 +1,25 @@
 //! One run: a phase with faults, then one without, then the account.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use slimta_core::bus::{self, Client as _};
+use slimta::edge::smtp::SmtpEdge;
+use slimta::policy;
+use slimta_core::bus;
 use slimta_core::message::{
-    Address, Class, Client, Envelope, Message, Response, ReversePath, StoredMessage,
+    Address, Client, Envelope, Message, Response, ReversePath, StoredMessage,
 };
 use slimta_core::queue::{Direct, Event, Limits, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
-use slimta_core::world::{Timestamp, World};
+use slimta_core::world::{SeededRandom, Timestamp, World};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::books::{Books, content};
 use crate::chance::Chance;
+use crate::client::{Door, hand_in};
+use crate::clock::Skewed;
 use crate::flaky::{Flaky, Weather};
 use crate::hop::Hop;
 use crate::ledger::{Broken, Tally, Window};
@@ -71,11 +75,13 @@ struct Run {
 /// One queue manager, up or down.
 struct Manager {
     weather: Arc<Weather>,
+    /// How wrong its wall clock is.
+    skew: Arc<AtomicI64>,
     up: Option<Up>,
 }
 
 struct Up {
-    edge: bus::LocalClient<Message, Response>,
+    door: Arc<Door>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -88,6 +94,7 @@ impl Run {
         let calm = Arc::new(AtomicBool::new(false));
         let managers = (0..1 + chance.below(3)).map(|_| Manager {
             weather: Weather::new(chance.clone(), calm.clone()),
+            skew: Arc::default(),
             up: None,
         });
         Run {
@@ -142,7 +149,9 @@ impl Run {
             0..12 => self.crash(index),
             12..18 => self.stop(index).await,
             18..30 => self.cut(index),
-            30..45 => self.start(index),
+            30..33 => self.jump(index),
+            33..37 => self.start_and_crash(index).await,
+            37..50 => self.start(index),
             _ => self.send(index),
         }
     }
@@ -158,11 +167,8 @@ impl Run {
             weather: weather.clone(),
             books: self.books.clone(),
         };
-        let hop = Hop {
-            manager: index,
-            weather,
-            books: self.books.clone(),
-        };
+        let world = self.world_of(index);
+        let hop = Hop::new(index, weather.clone(), self.books.clone());
         let (server, edge) = bus::local(4);
         let books = self.books.clone();
         let clock = self.world.clone();
@@ -176,9 +182,9 @@ impl Run {
             Some(Arc::new(Direct(hop))),
             Arc::new(storage),
         )
-        .with_world(self.world.clone())
+        .with_world(world.clone())
         .with_limits(limits)
-        .with_retry_algorithm(patience(self.world.clone()))
+        .with_retry_algorithm(patience(world.clone()))
         .with_observer(move |event: &Event| observe(&books, &clock, index, event));
         if let Err(error) = queue.set_lock_duration(self.lock) {
             self.books.fault(error.to_string());
@@ -191,17 +197,55 @@ impl Run {
                 books.fault(format!("manager {index} ended: {error}"));
             }
         });
+        let name = "edge.example";
+        let edge = SmtpEdge::new(Arc::new(edge), world.clone())
+            .with_hostname(name)
+            .with_policy(policy::standard(name, world));
         self.managers[index].up = Some(Up {
-            edge,
+            door: Door::new(edge, weather, self.books.clone()),
             stop,
             running,
         });
+    }
+
+    /// The process dies while it starts, again and again.
+    async fn start_and_crash(&mut self, index: usize) {
+        for _ in 0..1 + self.chance.below(3) {
+            self.start(index);
+            let moment = self.chance.time(Duration::from_millis(200));
+            self.world.sleep(moment).await;
+            self.crash(index);
+        }
+    }
+
+    /// Somebody sets a wall clock.
+    fn jump(&self, index: usize) {
+        const DAY_MILLIS: i64 = 86_400_000;
+        let skew = match self.chance.below(5) {
+            0 => 0,
+            1 => -3_600_000,
+            2 => 3_600_000,
+            3 => -DAY_MILLIS,
+            _ => DAY_MILLIS,
+        };
+        self.tell_fault(&format!("manager {index}'s wall clock is {skew} ms off"));
+        self.managers[index].skew.store(skew, Ordering::Relaxed);
+    }
+
+    /// Time and chance as a manager has them in this life.
+    fn world_of(&self, index: usize) -> World {
+        let clock = Skewed {
+            truth: self.world.clone(),
+            skew: self.managers[index].skew.clone(),
+        };
+        World::new(clock, SeededRandom::new(self.chance.0.random_u64()))
     }
 
     /// The process is gone from one moment to the next.
     fn crash(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell_fault(&format!("manager {index} crashes"));
+            up.door.shut();
             up.running.abort();
             self.books.loses_track(index, None, Window::Crash);
         }
@@ -211,7 +255,8 @@ impl Run {
     async fn stop(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell(&format!("manager {index} is stopped"));
-            drop(up.edge);
+            up.door.shut();
+            drop(up.door);
             drop(up.stop);
             let ended = tokio::time::timeout(Duration::from_secs(3600), up.running).await;
             if ended.is_err() {
@@ -241,17 +286,20 @@ impl Run {
             .map(|n| format!("to{n}@d{}.example", self.chance.below(3)))
             .collect();
         let message = message(number, &recipients, self.world.now());
-        let (edge, books, world) = (up.edge.clone(), self.books.clone(), self.world.clone());
+        let (door, books, world) = (up.door.clone(), self.books.clone(), self.world.clone());
         self.clients.spawn(async move {
-            let answer = edge.send(vec![message]).await;
+            let report = hand_in(door, message, world.clone()).await;
             let at = world.now().since(START).as_secs_f64();
+            let heard: Vec<_> = report.responses.iter().map(|r| r.code.get()).collect();
             books.tell(format!(
-                "{at:>12.3} client of message {number} hears {answer:?}"
+                "{at:>12.3} client of message {number} hears {heard:?}"
             ));
-            let kept = |r: &Response| r.class() == Class::Success;
-            if answer.is_ok_and(|responses| responses.first().is_some_and(kept)) {
-                books.accepted(number, &recipients);
-            }
+            let heard = recipients.iter().zip(&report.responses);
+            let kept: Vec<_> = heard
+                .filter(|(_, response)| response.is_success())
+                .map(|(recipient, _)| recipient.clone())
+                .collect();
+            books.accepted(number, &kept);
         });
     }
 
@@ -259,6 +307,9 @@ impl Run {
     async fn settle(&mut self) {
         self.tell("faults stop");
         self.calm.store(true, Ordering::Relaxed);
+        for manager in &self.managers {
+            manager.skew.store(0, Ordering::Relaxed);
+        }
         for index in 0..self.managers.len() {
             self.start(index);
         }

@@ -6,12 +6,21 @@ use std::sync::Arc;
 use slimta_core::storage::{Memory, Storage, StorageError};
 use slimta_core::world::World;
 
+/// The storages of this build.
+const KNOWN: &[&str] = &[
+    "memory:",
+    #[cfg(feature = "embedded")]
+    "embedded:DIRECTORY",
+    #[cfg(feature = "postgres")]
+    "postgres://USER@HOST/DATABASE",
+];
+
 /// Why a storage URL could not be opened.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// No engine has that name. The error lists what exists.
-    #[error("unknown storage \"{0}\": there are \"memory:\" and \"embedded:DIRECTORY\"")]
+    #[error("unknown storage \"{0}\": there are {known}", known = KNOWN.join(", "))]
     Unknown(String),
     /// The URL of an embedded store names no directory.
     #[error("the storage \"{0}\" lacks its directory, as in \"embedded:./slimta-data\"")]
@@ -21,10 +30,12 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-/// Opens the storage that a URL names: `memory:` or `embedded:DIRECTORY`.
+/// Opens the storage that a URL names: `memory:`, `embedded:DIRECTORY` or
+/// `postgres://USER@HOST/DATABASE`; the last two with the feature of that name.
 ///
-/// It reads and writes the disk before it returns. Dropping what it gives, and
-/// all sessions of it, closes it in good order.
+/// A directory is read and written before it returns; a database is connected
+/// with the first session. Dropping what it gives, and all sessions of it,
+/// closes it in good order.
 pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
     match url.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(Memory::new(world))),
@@ -32,6 +43,8 @@ pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
         Some(("embedded", "")) => Err(OpenError::NoDirectory(url.to_owned())),
         #[cfg(feature = "embedded")]
         Some(("embedded", directory)) => Ok(Arc::new(crate::Embedded::open(directory, world)?)),
+        #[cfg(feature = "postgres")]
+        Some(("postgres" | "postgresql", _)) => Ok(Arc::new(crate::Postgres::new(url, world)?)),
         _ => Err(OpenError::Unknown(url.to_owned())),
     }
 }

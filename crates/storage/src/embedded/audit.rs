@@ -10,11 +10,11 @@ use redb::{
     WriteTransaction,
 };
 
-use super::chunks;
 use super::tables::{
     CONTENTS, COUNTS, Counts, DESTINATIONS, DUE, DuePlace, HEADS, MESSAGES, Mark, QUARANTINE,
     SHARERS, id, key, read,
 };
+use crate::chunks;
 
 type Done<T> = Result<T, redb::Error>;
 

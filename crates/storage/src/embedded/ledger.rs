@@ -8,13 +8,13 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use slimta_core::message::{Destination, MessageId, StoredMessage};
 use slimta_core::storage::{Change, Filter, LeaseView, Page};
 
-use super::chunks;
 use super::prepare::Prepared;
 use super::select::{Selection, head, select};
 use super::tables::{
     CONTENTS, COUNTS, Counts, DESTINATIONS, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark,
     QUARANTINE, SHARERS, key, read,
 };
+use crate::chunks;
 
 type Done<T> = Result<T, redb::Error>;
 

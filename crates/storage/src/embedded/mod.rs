@@ -4,7 +4,6 @@
 //! The format is law: docs/design/embedded-format.md.
 
 mod audit;
-mod chunks;
 mod claim;
 mod engine;
 mod file;

@@ -4,8 +4,8 @@
 use slimta_core::message::{MessageId, Submission};
 use slimta_core::storage::{StorageError, check_submission};
 
-use super::chunks;
 use super::tables::{DuePlace, Mark};
+use crate::chunks;
 
 /// What is written for a submission.
 #[derive(Debug)]

@@ -5,13 +5,13 @@ use slimta_core::message::{Content, Destination, MessageId, StoredMessage};
 use slimta_core::storage::{Due, Filter, LeaseView, Page, Unreadable};
 use slimta_core::world::Timestamp;
 
-use super::chunks;
 use super::leases::Overlay;
 use super::select::{Selection, head, select};
 use super::tables::{
     CONTENTS, COUNTS, Counts, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark, PRIORITIES, QUARANTINE,
     SHARERS, id, key, read,
 };
+use crate::chunks;
 
 type Read<T> = Result<T, redb::Error>;
 

@@ -10,7 +10,7 @@ const CHUNK_BYTES: usize = 65_000;
 const PREFIX_BYTES: usize = 4 + 8 + 8;
 
 /// The rows of a content, in order.
-pub(super) fn split(content: &Content) -> Vec<Vec<u8>> {
+pub(crate) fn split(content: &Content) -> Vec<Vec<u8>> {
     let lengths = [content.header_bytes().len(), content.len()].map(|len| len as u64);
     let lengths = lengths.map(u64::to_le_bytes).concat();
     let mut checksum = crc32fast::Hasher::new();
@@ -43,13 +43,13 @@ pub(super) fn split(content: &Content) -> Vec<Vec<u8>> {
 }
 
 /// How many bytes of contents a row holds.
-pub(super) fn len(number: u32, chunk: &[u8]) -> u64 {
+pub(crate) fn len(number: u32, chunk: &[u8]) -> u64 {
     let prefix = if number == 0 { PREFIX_BYTES } else { 0 };
     chunk.len().saturating_sub(prefix) as u64
 }
 
 /// Puts contents together; says what is wrong with them if anything is.
-pub(super) fn join<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Result<Content, String> {
+pub(crate) fn join<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Result<Content, String> {
     let mut all: Vec<u8> = Vec::new();
     for chunk in chunks {
         all.extend_from_slice(chunk);

@@ -1,0 +1,71 @@
+//! Between rows and values.
+
+use slimta_core::message::{MessageId, StoredMessage};
+use slimta_core::storage::{Lease, LeaseView, Leased, Owner, StorageError, Ticket, Unreadable};
+use slimta_core::world::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// What every error of the database is to the queue: try again later.
+pub(super) fn unavailable(error: tokio_postgres::Error) -> StorageError {
+    let detail = error.as_db_error().map(ToString::to_string);
+    StorageError::Unavailable(detail.unwrap_or_else(|| error.to_string()))
+}
+
+pub(super) fn key(id: MessageId) -> Uuid {
+    Uuid::from_bytes(*id.as_bytes())
+}
+
+pub(super) fn id(key: Uuid) -> MessageId {
+    MessageId::from_bytes(*key.as_bytes())
+}
+
+/// Tokens come from a sequence and are never negative.
+pub(super) fn token(ticket: Ticket) -> i64 {
+    i64::try_from(ticket.token).unwrap_or(-1)
+}
+
+pub(super) fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// A message in a row with `id` and `record`.
+pub(super) fn message(row: &Row) -> Result<Result<StoredMessage, Unreadable>, StorageError> {
+    let record: &[u8] = get(row, "record")?;
+    let unreadable = |reason| Unreadable {
+        id: id(row.get("id")),
+        reason,
+    };
+    Ok(StoredMessage::from_record(record).map_err(|error| unreadable(error.to_string())))
+}
+
+/// What was just leased, in a row with `id`, `record`, `lease_token` and
+/// `lease_end`.
+pub(super) fn leased(row: &Row) -> Result<Result<Leased, Unreadable>, StorageError> {
+    let granted: (i64, i64) = (get(row, "lease_token")?, get(row, "lease_end")?);
+    let token = u64::try_from(granted.0).unwrap_or(0);
+    Ok(message(row)?.map(|message| Leased {
+        lease: Lease::granted(message.id, token, Timestamp::from_millis(granted.1)),
+        message,
+    }))
+}
+
+/// The lease in force, in a row with `lease_owner`, `lease_end` and `now`.
+pub(super) fn lease_view(row: &Row) -> Result<Option<LeaseView>, StorageError> {
+    let owner: Option<&str> = get(row, "lease_owner")?;
+    let (end, now): (Option<i64>, i64) = (get(row, "lease_end")?, get(row, "now")?);
+    Ok(owner
+        .zip(end)
+        .filter(|(_, end)| *end > now)
+        .map(|(owner, end)| LeaseView {
+            owner: Owner::new(owner),
+            end: Timestamp::from_millis(end),
+        }))
+}
+
+pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
+    row: &'r Row,
+    column: &str,
+) -> Result<T, StorageError> {
+    row.try_get(column).map_err(unavailable)
+}

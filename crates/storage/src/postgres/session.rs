@@ -1,0 +1,345 @@
+//! The calls of the contract on PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use slimta_core::message::{Content, Destination, MessageId, Submission};
+use slimta_core::storage::{
+    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
+    Settled, Settlement, Stats, StorageError, Ticket,
+};
+use slimta_core::world::Timestamp;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::Shared;
+use super::clock::NOW;
+use super::listen::notify;
+use super::listing;
+use super::reads;
+use super::rows::{self, get, key, millis, token, unavailable};
+use super::settle::{Settling, quarantine, settle};
+use super::store::{Columns, insert, pair};
+use crate::chunks;
+
+#[derive(Debug)]
+pub(super) struct PostgresSession {
+    shared: Arc<Shared>,
+    owner: Owner,
+    closed: watch::Sender<bool>,
+}
+
+impl PostgresSession {
+    pub(super) fn new(shared: Arc<Shared>, owner: Owner) -> Self {
+        PostgresSession {
+            shared,
+            owner,
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    fn open(&self) -> Result<&Shared, StorageError> {
+        match *self.closed.borrow() {
+            true => Err(StorageError::Closed),
+            false => Ok(&self.shared),
+        }
+    }
+
+    /// Keeps what was leased, and puts aside what cannot be read.
+    async fn readable(&self, found: &[tokio_postgres::Row]) -> Result<Vec<Leased>, StorageError> {
+        let mut leased = Vec::with_capacity(found.len());
+        for row in found {
+            match rows::leased(row)? {
+                Ok(one) => leased.push(one),
+                Err(unreadable) => {
+                    let client = self.shared.client().await?;
+                    quarantine(&**client, key(unreadable.id), &unreadable.reason).await?;
+                }
+            }
+        }
+        leased.sort_by_key(|l| (l.message.priority, l.message.due, l.message.id));
+        Ok(leased)
+    }
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    async fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    async fn store(
+        &self,
+        submission: Submission,
+        lease: Option<FirstLeases>,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let shared = self.open()?;
+        let columns = Columns::new(&submission)?;
+        let client = shared.client().await?;
+        let leases = insert(&**client, &shared.clock, &columns, &self.owner, lease).await?;
+        if leases.len() < submission.messages.len() {
+            // It is stored, and would be found without this.
+            let _ = notify(&**client).await;
+        }
+        shared.changed();
+        Ok(pair(leases, submission))
+    }
+
+    async fn due_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let shared = self.open()?;
+        reads::due_destinations(&**shared.client().await?, &shared.clock, after, limit).await
+    }
+
+    async fn claim(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let shared = self.open()?;
+        let statement = format!(
+            "WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
+                 SELECT id FROM slimta_messages, clock
+                 WHERE destination = $2 AND NOT is_held AND quarantined IS NULL AND due <= now
+                     AND (lease_end IS NULL OR lease_end <= now)
+                 ORDER BY priority, due, id LIMIT $3
+                 FOR UPDATE OF slimta_messages SKIP LOCKED
+             )
+             UPDATE slimta_messages m
+             SET lease_owner = $4, lease_token = nextval('slimta_tokens'),
+                 lease_end = clock.now + $5::bigint
+             FROM due, clock WHERE m.id = due.id
+             RETURNING m.id, m.record, m.lease_token, m.lease_end"
+        );
+        let client = shared.client().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = client
+            .query(
+                &statement,
+                &[
+                    &shared.clock.parameter(),
+                    &destination.as_str(),
+                    &limit,
+                    &self.owner.as_str(),
+                    &millis(lease),
+                ],
+            )
+            .await
+            .map_err(unavailable)?;
+        drop(client);
+        self.readable(&found).await
+    }
+
+    async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {
+        let shared = self.open()?;
+        let statement = format!(
+            "UPDATE slimta_messages
+             SET lease_owner = $3, lease_token = nextval('slimta_tokens'),
+                 lease_end = {NOW} + $4::bigint
+             WHERE id = $2 AND quarantined IS NULL AND (lease_end IS NULL OR lease_end <= {NOW})
+             RETURNING id, record, lease_token, lease_end"
+        );
+        let client = shared.client().await?;
+        let found = client
+            .query(
+                &statement,
+                &[
+                    &shared.clock.parameter(),
+                    &key(id),
+                    &self.owner.as_str(),
+                    &millis(lease),
+                ],
+            )
+            .await
+            .map_err(unavailable)?;
+        drop(client);
+        Ok(self.readable(&found).await?.pop())
+    }
+
+    async fn unlock(&self, lease: &Lease) -> Result<Settled, StorageError> {
+        let shared = self.open()?;
+        let client = shared.client().await?;
+        let changed = client
+            .execute(
+                "UPDATE slimta_messages
+                 SET lease_owner = NULL, lease_token = NULL, lease_end = NULL
+                 WHERE id = $1 AND lease_token = $2",
+                &[&key(lease.id()), &token(lease.ticket())],
+            )
+            .await
+            .map_err(unavailable)?;
+        shared.changed();
+        Ok(settled(changed > 0))
+    }
+
+    async fn renew(
+        &self,
+        tickets: &[Ticket],
+        lease: Duration,
+    ) -> Result<Vec<Settled>, StorageError> {
+        let shared = self.open()?;
+        let statement = format!(
+            "UPDATE slimta_messages m SET lease_end = {NOW} + $2::bigint
+             FROM unnest($3::uuid[], $4::bigint[]) AS ticket (id, token)
+             WHERE m.id = ticket.id AND m.lease_token = ticket.token
+             RETURNING m.id, m.lease_token"
+        );
+        let ids: Vec<Uuid> = tickets.iter().map(|ticket| key(ticket.id)).collect();
+        let tokens: Vec<i64> = tickets.iter().map(|ticket| token(*ticket)).collect();
+        let client = shared.client().await?;
+        let found = client
+            .query(
+                &statement,
+                &[&shared.clock.parameter(), &millis(lease), &ids, &tokens],
+            )
+            .await
+            .map_err(unavailable)?;
+        let renewed = found
+            .iter()
+            .map(|row| Ok((get::<Uuid>(row, "id")?, get::<i64>(row, "lease_token")?)))
+            .collect::<Result<Vec<_>, StorageError>>()?;
+        let is_renewed = |pair: (&Uuid, &i64)| renewed.contains(&(*pair.0, *pair.1));
+        Ok(ids
+            .iter()
+            .zip(&tokens)
+            .map(is_renewed)
+            .map(settled)
+            .collect())
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+        let shared = self.open()?;
+        let batch = batch.iter().map(|settlement| {
+            let notices = settlement.notices.iter().map(Columns::new);
+            Ok(Settling {
+                ticket: settlement.lease.ticket(),
+                change: settlement.change.clone(),
+                notices: notices.collect::<Result<_, StorageError>>()?,
+            })
+        });
+        let batch = batch.collect::<Result<Vec<_>, StorageError>>()?;
+        let mut client = shared.client().await?;
+        let txn = client.transaction().await.map_err(unavailable)?;
+        let mut answers = Vec::with_capacity(batch.len());
+        for settling in &batch {
+            answers.push(settle(&txn, &shared.clock, &self.owner, settling).await?);
+        }
+        txn.commit().await.map_err(unavailable)?;
+        shared.changed();
+        Ok(answers)
+    }
+
+    async fn load(&self, id: MessageId) -> Result<Option<Listed>, StorageError> {
+        let shared = self.open()?;
+        let statement = format!(
+            "SELECT id, record, lease_owner, lease_end, {NOW} AS now FROM slimta_messages
+             WHERE id = $2 AND quarantined IS NULL"
+        );
+        let client = shared.client().await?;
+        let found = client
+            .query_opt(&statement, &[&shared.clock.parameter(), &key(id)])
+            .await
+            .map_err(unavailable)?;
+        let Some(row) = found else { return Ok(None) };
+        match rows::message(&row)? {
+            Ok(message) => Ok(Some(Listed {
+                message,
+                lease: rows::lease_view(&row)?,
+            })),
+            Err(unreadable) => {
+                quarantine(&**client, key(id), &unreadable.reason).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn contents(&self, id: MessageId) -> Result<Option<Content>, StorageError> {
+        let shared = self.open()?;
+        let client = shared.client().await?;
+        let found = client
+            .query(
+                "SELECT c.data FROM slimta_messages m JOIN slimta_contents c USING (submission)
+                 WHERE m.id = $1 AND m.quarantined IS NULL ORDER BY c.part",
+                &[&key(id)],
+            )
+            .await
+            .map_err(unavailable)?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let parts = found
+            .iter()
+            .map(|row| get::<&[u8]>(row, "data"))
+            .collect::<Result<Vec<_>, _>>()?;
+        match chunks::join(parts.into_iter()) {
+            Ok(content) => Ok(Some(content)),
+            Err(reason) => {
+                quarantine(&**client, key(id), &reason).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError> {
+        let shared = self.open()?;
+        let client = shared.client().await?;
+        listing::list(&**client, &shared.clock, filter, page).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StorageError> {
+        let shared = self.open()?;
+        reads::stats(&**shared.client().await?, &shared.clock).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
+        let shared = self.open()?;
+        reads::next_due(&**shared.client().await?, &shared.clock).await
+    }
+
+    async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
+        let (mut closed, mut generation) =
+            (self.closed.subscribe(), self.shared.generation.subscribe());
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(StorageError::Closed),
+            now = generation.wait_for(|now| *now > seen) => match now {
+                Ok(now) => Ok(*now),
+                Err(_) => Err(StorageError::Closed),
+            },
+        }
+    }
+
+    async fn act(
+        &self,
+        filter: &Filter,
+        page: Page,
+        action: &Action,
+    ) -> Result<Acted, StorageError> {
+        let shared = self.open()?;
+        let mut client = shared.client().await?;
+        let txn = client.transaction().await.map_err(unavailable)?;
+        let acted = listing::act(&txn, &shared.clock, filter, page, action).await?;
+        if !acted.changed.is_empty() {
+            notify(&*txn).await?;
+        }
+        txn.commit().await.map_err(unavailable)?;
+        shared.changed();
+        Ok(acted)
+    }
+}
+
+fn settled(is_current: bool) -> Settled {
+    match is_current {
+        true => Settled::Done,
+        false => Settled::LeaseLost,
+    }
+}

@@ -1,0 +1,25 @@
+//! The conformance suite on a real PostgreSQL.
+
+mod server;
+
+use std::sync::Arc;
+
+use slimta_core::storage::Storage;
+use slimta_core::world::World;
+
+use super::Postgres;
+use super::clock::ServerClock;
+use server::Server;
+
+/// A store in a schema of its own.
+async fn fresh(world: World) -> (Arc<dyn Storage>, Arc<Server>) {
+    let server = Server::running();
+    let url = server.schema().await;
+    let clock = ServerClock::Manual(world.clone());
+    let storage = Postgres::with_clock(&url, world, clock).unwrap();
+    (Arc::new(storage), server)
+}
+
+mod conformance {
+    slimta_core::storage_conformance!(super::fresh);
+}

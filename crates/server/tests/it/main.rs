@@ -5,5 +5,8 @@
 mod commands;
 mod crash;
 mod full;
+mod ledger;
+mod load;
 mod rig;
 mod scenarios;
+mod trap;

@@ -138,6 +138,17 @@ impl Store {
         self.start(&mut command, args)
     }
 
+    /// Starts a server on it and kills it after so long, wherever it is then.
+    pub(crate) fn kill_while_it_opens(&self, args: &[&str], moment: Duration) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slimta"));
+        self.prepare(&mut command, args);
+        let mut running = Running(command.stdout(Stdio::null()).spawn().unwrap());
+        // Any moment will do.
+        std::thread::sleep(moment);
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+    }
+
     /// The same, with the store on a file system of its own so large, which no
     /// other process sees and which is gone with the server.
     #[track_caller]
@@ -167,6 +178,12 @@ impl Store {
 
     #[track_caller]
     fn start(&self, command: &mut Command, args: &[&str]) -> Server {
+        self.prepare(command, args);
+        let (running, address) = Running::listening(command);
+        Server { running, address }
+    }
+
+    fn prepare(&self, command: &mut Command, args: &[&str]) {
         let log = File::options()
             .create(true)
             .append(true)
@@ -179,8 +196,6 @@ impl Store {
         }
         all.extend(args);
         command.args(&all).stdin(Stdio::null()).stderr(log);
-        let (running, address) = Running::listening(command);
-        Server { running, address }
     }
 
     /// `slimta queue` on it.
@@ -253,7 +268,6 @@ impl Server {
     }
 
     /// Its process id.
-    #[allow(dead_code, reason = "for the other test binary that has this rig")]
     pub(crate) fn pid(&self) -> u32 {
         self.running.0.id()
     }
@@ -430,10 +444,15 @@ impl Client {
 
     /// Says something and reads the answer, which must begin as expected.
     pub(crate) fn ask(&mut self, line: &str, expected: &str) -> std::io::Result<String> {
+        self.say(line)?;
+        self.expect(expected)
+    }
+
+    /// Says something and waits for nothing.
+    pub(crate) fn say(&mut self, line: &str) -> std::io::Result<()> {
         self.reading
             .get_mut()
-            .write_all(format!("{line}\r\n").as_bytes())?;
-        self.expect(expected)
+            .write_all(format!("{line}\r\n").as_bytes())
     }
 
     /// Reads an answer.

@@ -84,19 +84,20 @@ async fn accept(
 }
 
 /// Claims what is due and attempts it, until the shutdown or the end of the
-/// storage.
+/// storage. Without a relay it waits for the same ends.
 async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError>) {
     let mut tasks = JoinSet::new();
-    if shared.relay_bus.is_none() {
-        return (tasks, Ok(()));
-    }
     let mut seen = 0;
     while shared.phase() == Phase::Running {
         while let Some(ended) = tasks.try_join_next() {
             report_panic(ended);
         }
         // Never cut a round: what it has just leased must reach its attempt.
-        match round(shared, &mut tasks, &mut seen).await {
+        let looked = match shared.relay_bus {
+            Some(_) => round(shared, &mut tasks, &mut seen).await,
+            None => watch(shared, &mut seen).await,
+        };
+        match looked {
             Ok(()) => {}
             Err(error @ StorageError::Poisoned(_)) => {
                 tracing::error!(%error, "the queue stops: its storage has to be opened anew");
@@ -104,12 +105,23 @@ async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError
                 return (tasks, Err(error));
             }
             Err(error) => {
-                tracing::error!(%error, "due mail could not be claimed, trying again");
+                tracing::error!(%error, "the storage could not be asked for due mail, trying again");
                 shared.world().sleep(FAILURE_DELAY).await;
             }
         }
     }
     (tasks, Ok(()))
+}
+
+/// Waits until something changes in the storage, which may be its end.
+async fn watch(shared: &Shared, seen: &mut u64) -> Result<(), StorageError> {
+    let session = shared.session().await?;
+    tokio::select! {
+        biased;
+        () = shared.reached(Phase::Draining) => {}
+        generation = session.changed(*seen) => *seen = generation?,
+    }
+    Ok(())
 }
 
 /// One look at what is due, then a wait until looking again is worth it.

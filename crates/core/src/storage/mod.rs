@@ -131,7 +131,8 @@ pub trait Session: Debug + Send + Sync + 'static {
 
     /// Completes when something was stored, settled, released or made due since
     /// the generation `seen`, at once if that is so already; gives the
-    /// generation to pass next time. Begin with 0.
+    /// generation to pass next time. Begin with 0. It fails as soon as the
+    /// storage has stopped writing ([`StorageError::Poisoned`]).
     async fn changed(&self, seen: u64) -> Result<u64, StorageError>;
 
     // --- operators --------------------------------------------------------------

@@ -10,3 +10,4 @@ mod load;
 mod rig;
 mod scenarios;
 mod trap;
+mod unwritable;

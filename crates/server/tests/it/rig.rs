@@ -166,8 +166,7 @@ impl Store {
         self.start(&mut command, &args)
     }
 
-    /// The same, where `ulimit -n` has said so much.
-    #[allow(dead_code, reason = "for the other test binary that has this rig")]
+    /// The same, where `ulimit` was given this, and what else the shell was told.
     #[track_caller]
     pub(crate) fn serve_under(&self, ulimit: &str, args: &[&str]) -> Server {
         let limited = format!("ulimit {ulimit} && exec \"$@\"");

@@ -137,6 +137,8 @@ impl Engine {
     pub(super) fn poison(&self, error: &redb::Error) -> StorageError {
         let reason = self.poison.get_or_init(|| error.to_string());
         tracing::error!(%error, "the storage failed to write and refuses all further writes");
+        // Whoever waits for news must hear of it.
+        self.changed();
         StorageError::Poisoned(reason.clone())
     }
 

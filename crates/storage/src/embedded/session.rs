@@ -303,6 +303,7 @@ impl Session for EmbeddedSession {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(StorageError::Closed),
             generation = generation.wait_for(|generation| *generation > seen) => {
+                self.store.engine.writable()?;
                 generation.map(|generation| *generation).map_err(|_| StorageError::Closed)
             }
         }

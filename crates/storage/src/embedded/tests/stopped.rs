@@ -63,3 +63,36 @@ async fn nothing_is_delivered_twice_for_want_of_a_record() {
         "{ended:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_hears_at_once_that_its_storage_has_stopped_writing() {
+    for relays in [false, true] {
+        let world = world();
+        let disk = Arc::new(SimDisk::default());
+        let store = Arc::new(Embedded::on(disk.clone(), world.clone(), LIMITS).unwrap());
+        let session = store.connect().await.unwrap();
+        let relay = relays.then(|| {
+            let relay = Last {
+                disk: disk.clone(),
+                deliveries: Arc::default(),
+            };
+            Arc::new(Direct(relay)) as Arc<_>
+        });
+        let queue = Queue::new(None, relay, store).with_world(world.clone());
+        let running = tokio::spawn(async move { queue.run(std::future::pending()).await });
+        // It has found nothing to do, and waits.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        disk.fail(Fault::Once(1));
+        let stored = session
+            .store(mail(&world, &["a.example"], b"hello\r\n".to_vec()), None)
+            .await;
+        assert!(matches!(stored, Err(StorageError::Poisoned(_))));
+        // Well before it would look again of its own.
+        let ended = tokio::time::timeout(Duration::from_secs(1), running).await;
+        let ended = ended.expect("it has heard nothing").unwrap();
+        assert!(
+            matches!(ended, Err(QueueError::Storage(StorageError::Poisoned(_)))),
+            "{ended:?}"
+        );
+    }
+}

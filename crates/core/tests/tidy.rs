@@ -28,12 +28,19 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// The crates by directory, and which of ours each may depend on.
 const CRATES: &[(&str, &[&str])] = &[
     ("core", &[]),
+    ("oracle", &[]),
     ("smtp", &["slimta-core"]),
     ("storage", &["slimta-core"]),
     ("slimta", &["slimta-core", "slimta-smtp", "slimta-storage"]),
     (
         "server",
-        &["slimta", "slimta-core", "slimta-smtp", "slimta-storage"],
+        &[
+            "slimta",
+            "slimta-core",
+            "slimta-oracle",
+            "slimta-smtp",
+            "slimta-storage",
+        ],
     ),
     (
         "fuzz-targets",
@@ -41,7 +48,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     (
         "sim",
-        &["slimta", "slimta-core", "slimta-smtp", "slimta-storage"],
+        &[
+            "slimta",
+            "slimta-core",
+            "slimta-oracle",
+            "slimta-smtp",
+            "slimta-storage",
+        ],
     ),
 ];
 

@@ -13,8 +13,6 @@
 //!
 //! The same seed always gives the same [`Story`].
 
-pub mod ledger;
-
 mod books;
 mod chance;
 mod client;
@@ -24,6 +22,8 @@ mod hop;
 mod host;
 mod run;
 mod wire;
+
+pub use slimta_oracle::ledger;
 
 pub use ledger::{Ledger, Tally};
 pub use run::{Story, run};

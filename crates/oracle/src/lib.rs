@@ -1,0 +1,7 @@
+//! Says what became of every message, from what others saw. Pure: no file, no
+//! socket, no clock, and nothing of the queue that it judges.
+//!
+//! The [`ledger`] judges a simulated run, in which clients and next hops tell
+//! all they know.
+
+pub mod ledger;

@@ -2,6 +2,7 @@
 //! socket, no clock, and nothing of the queue that it judges.
 //!
 //! The [`ledger`] judges a simulated run, in which clients and next hops tell
-//! all they know.
+//! all they know. The [`audit`] judges a real server from its log and its store.
 
+pub mod audit;
 pub mod ledger;

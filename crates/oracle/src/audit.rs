@@ -26,7 +26,8 @@ pub type Millis = u64;
 pub enum Event {
     /// The server began: what follows happened in a new life of it.
     Started,
-    /// It could not wait for all its work.
+    /// It could not wait for all its work, or its storage failed in a way that
+    /// leaves open what was stored.
     Cut,
     /// It ended in good order.
     Stopped,
@@ -219,10 +220,8 @@ impl Audit {
     /// Whether a life ended so that lines of it may be missing.
     fn has_died(&self, at: usize, is_running: bool) -> bool {
         let is_last = at + 1 == self.lives.len();
-        self.lives.get(at).is_some_and(|life| match life.is_over {
-            true => life.is_cut,
-            false => !(is_last && is_running),
-        })
+        let life = self.lives.get(at);
+        life.is_some_and(|life| life.is_cut || !(life.is_over || is_last && is_running))
     }
 
     /// Whether there is a good reason that a message has no line that says it

@@ -23,6 +23,9 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         desk,
         admin,
     } = server;
+    // Before anything can happen to a message: an audit tells by it which lines
+    // are of which life of the server.
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     let (stop_queue, queue_stopped) = oneshot::channel::<()>();
     let mut queue =
         tokio::spawn(async move { queue.run(async { drop(queue_stopped.await) }).await });

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod audit;
 mod bench;
 mod demo;
 mod queue;
@@ -25,6 +26,7 @@ pub(crate) struct Cli {
 enum Command {
     Serve(serve::Serve),
     Queue(queue::QueueCommand),
+    Audit(audit::AuditCommand),
     Send(send::Send),
     Sink(sink::SinkCommand),
     Bench(bench::Bench),
@@ -37,6 +39,7 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::Queue(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::Send(command) => command.run(),
             Command::Sink(command) => command.run(),
             Command::Bench(command) => command.run(),

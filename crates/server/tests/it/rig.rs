@@ -123,7 +123,7 @@ impl Store {
         self.directory.path().join("admin.sock")
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.directory.path().join("log")
     }
 

@@ -16,12 +16,13 @@ use slimta_core::message::MessageId;
 use crate::admin::{Part, Reply, Request, StateName, Verb, Which};
 use crate::assemble;
 use crate::commands::block_on;
-use crate::config::{self, Options};
+use crate::config::{self, LogFormat, LogLevel, Options};
 use crate::failure::Failure;
+use crate::log;
 use crate::output::{self, Lines};
 
 use act::Target;
-use walk::Walk;
+pub(super) use walk::Walk;
 
 /// Look at the queue and act on it.
 ///
@@ -33,13 +34,17 @@ pub(crate) struct QueueCommand {
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
+    /// Log what is done to a store without a server, on stderr; a server logs
+    /// it itself
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<LogFormat>,
     #[command(subcommand)]
     ask: Ask,
 }
 
 /// Where the queue is: the options of `slimta serve` that say so.
 #[derive(Args, Debug)]
-struct Place {
+pub(super) struct Place {
     /// The storage, as for `slimta serve` [default: embedded:./slimta-data]
     #[arg(long, value_name = "URL", global = true)]
     storage: Option<String>,
@@ -49,6 +54,18 @@ struct Place {
     /// Read both from the server's configuration
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+}
+
+impl Place {
+    /// Reads the settings that say so.
+    pub(super) fn read(self) -> Result<config::Place, Failure> {
+        config::place(Options {
+            config: self.config,
+            storage: self.storage,
+            admin_socket: self.admin_socket,
+            ..Options::default()
+        })
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -140,12 +157,10 @@ fn without_brackets(text: &str) -> String {
 impl QueueCommand {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let place = config::place(Options {
-            config: self.place.config,
-            storage: self.place.storage,
-            admin_socket: self.place.admin_socket,
-            ..Options::default()
-        })?;
+        if let Some(format) = self.log_format {
+            log::begin(format, LogLevel::Info);
+        }
+        let place = self.place.read()?;
         block_on(async {
             let door = assemble::door(&place).await?;
             let done = self.ask.run(&door, self.json).await;
@@ -215,13 +230,13 @@ async fn list(mut walk: Walk<'_>, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
+pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let json = serde_json::to_string(value);
     json.map(|json| output::harmless_json(&json))
         .map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// An answer to another question than was asked.
-fn strange() -> Failure {
+pub(super) fn strange() -> Failure {
     Failure::Failed("the server gave an answer that makes no sense".to_owned())
 }

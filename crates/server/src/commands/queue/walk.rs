@@ -4,7 +4,7 @@ use crate::admin::{Door, Id, Listed, Reply, Request, Which};
 use crate::failure::Failure;
 
 /// A walk. What arrives behind it on the way is met too, what left is not.
-pub(super) struct Walk<'a> {
+pub(in crate::commands) struct Walk<'a> {
     door: &'a Door,
     which: Which,
     after: Option<Id>,
@@ -13,7 +13,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Through the messages that fit `which`.
-    pub(super) fn new(door: &'a Door, which: Which) -> Self {
+    pub(in crate::commands) fn new(door: &'a Door, which: Which) -> Self {
         Walk {
             door,
             which,
@@ -23,7 +23,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next page, which may be empty; none after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Listed>, Failure> {
+    pub(in crate::commands) async fn next(&mut self) -> Result<Option<Listed>, Failure> {
         if self.ended {
             return Ok(None);
         }

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::ledger::Hit;
 use crate::load::{Load, Scene, next_hop};
-use crate::rig::{Store, run, stderr, until, until_after};
+use crate::rig::{Store, run, stderr, stdout, until, until_after};
 use crate::trap::{Blow, Point};
 
 const KILLS: usize = 20;
@@ -32,6 +32,7 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
     let (store, scene) = (Store::new(), Arc::new(Scene::default()));
     let relay = format!("smtp://{}", next_hop(&scene));
     let args = ["--relay", relay.as_str(), "--retry", "100ms..;until=1h"];
+    let args = [args.as_slice(), &["--log-format", "json"]].concat();
     let mut server = store.serve(&args);
     let address = server.address.to_string();
     let args = [args.as_slice(), &["--listen", &address]].concat();
@@ -77,6 +78,18 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
         &format!("{kills} kills ({})", told(&points)),
     );
     server.stop();
+    audit_agrees(&store);
+}
+
+/// What the log and the store alone can tell is what the account of both ends
+/// says: nothing is lost, and nothing is unexplained.
+#[track_caller]
+fn audit_agrees(store: &Store) {
+    let log = store.log().display().to_string();
+    let audit = run(&["audit", "--storage", &store.url(), &log]);
+    let said = stdout(&audit);
+    println!("{said}");
+    assert!(audit.status.success(), "{said}{}", stderr(&audit));
 }
 
 #[test]

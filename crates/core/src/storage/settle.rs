@@ -83,3 +83,13 @@ pub enum Settled {
     /// has changed.
     LeaseLost,
 }
+
+impl Settled {
+    /// [`Settled::Done`], if the lease was the current one.
+    pub fn if_current(is_current: bool) -> Self {
+        match is_current {
+            true => Settled::Done,
+            false => Settled::LeaseLost,
+        }
+    }
+}

@@ -186,12 +186,7 @@ impl Session for EmbeddedSession {
         let renewed = tickets
             .iter()
             .map(|ticket| leases.renew(*ticket, lease, now));
-        Ok(renewed
-            .map(|done| match done {
-                true => Settled::Done,
-                false => Settled::LeaseLost,
-            })
-            .collect())
+        Ok(renewed.map(Settled::if_current).collect())
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {

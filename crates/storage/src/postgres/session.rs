@@ -178,7 +178,7 @@ impl Session for PostgresSession {
             .await
             .map_err(unavailable)?;
         shared.changed();
-        Ok(settled(changed > 0))
+        Ok(Settled::if_current(changed > 0))
     }
 
     async fn renew(
@@ -212,7 +212,7 @@ impl Session for PostgresSession {
             .iter()
             .zip(&tokens)
             .map(is_renewed)
-            .map(settled)
+            .map(Settled::if_current)
             .collect())
     }
 
@@ -334,12 +334,5 @@ impl Session for PostgresSession {
         txn.commit().await.map_err(unavailable)?;
         shared.changed();
         Ok(acted)
-    }
-}
-
-fn settled(is_current: bool) -> Settled {
-    match is_current {
-        true => Settled::Done,
-        false => Settled::LeaseLost,
     }
 }

@@ -135,12 +135,7 @@ impl Session for MemorySession {
             let renewed = tickets
                 .iter()
                 .map(|ticket| shelf.renew(*ticket, lease, now));
-            renewed
-                .map(|done| match done {
-                    true => Settled::Done,
-                    false => Settled::LeaseLost,
-                })
-                .collect()
+            renewed.map(Settled::if_current).collect()
         })
     }
 

@@ -6,6 +6,8 @@
 
 #[cfg(any(feature = "embedded", feature = "postgres"))]
 mod chunks;
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+mod closing;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "postgres")]

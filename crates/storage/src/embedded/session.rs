@@ -12,7 +12,7 @@ use slimta_core::storage::{
     Settled, Settlement, Stats, StorageError, Ticket,
 };
 use slimta_core::world::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::Open;
 use super::claim::{Spoiled, claim, lock};
@@ -22,12 +22,13 @@ use super::listing::list;
 use super::prepare::Prepared;
 use super::snapshot::Found;
 use super::writer::{Answer, Call, Settling};
+use crate::closing::Closing;
 
 #[derive(Debug)]
 pub(super) struct EmbeddedSession {
     store: Arc<Open>,
     owner: Owner,
-    closed: watch::Sender<bool>,
+    closing: Closing,
 }
 
 impl EmbeddedSession {
@@ -35,15 +36,13 @@ impl EmbeddedSession {
         EmbeddedSession {
             store,
             owner,
-            closed: watch::Sender::new(false),
+            closing: Closing::default(),
         }
     }
 
     fn open(&self) -> Result<&Arc<Engine>, StorageError> {
-        match *self.closed.borrow() {
-            true => Err(StorageError::Closed),
-            false => Ok(&self.store.engine),
-        }
+        self.closing.check()?;
+        Ok(&self.store.engine)
     }
 
     /// A lease is granted only as long as it can be settled: else the message
@@ -98,7 +97,7 @@ impl Session for EmbeddedSession {
     }
 
     async fn close(&self) {
-        self.closed.send_replace(true);
+        self.closing.close();
     }
 
     async fn store(
@@ -292,16 +291,10 @@ impl Session for EmbeddedSession {
     }
 
     async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
-        let mut generation = self.store.engine.generation.subscribe();
-        let mut closed = self.closed.subscribe();
-        tokio::select! {
-            biased;
-            _ = closed.wait_for(|closed| *closed) => Err(StorageError::Closed),
-            generation = generation.wait_for(|generation| *generation > seen) => {
-                self.store.engine.writable()?;
-                generation.map(|generation| *generation).map_err(|_| StorageError::Closed)
-            }
-        }
+        let engine = &self.store.engine;
+        let now = self.closing.news(&engine.generation, seen).await?;
+        engine.writable()?;
+        Ok(now)
     }
 
     async fn act(

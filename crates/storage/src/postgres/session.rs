@@ -10,7 +10,6 @@ use slimta_core::storage::{
     Settled, Settlement, Stats, StorageError, Ticket,
 };
 use slimta_core::world::Timestamp;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Shared;
@@ -22,12 +21,13 @@ use super::rows::{self, get, key, millis, token, unavailable};
 use super::settle::{Settling, quarantine, settle};
 use super::store::{Columns, insert, pair};
 use crate::chunks;
+use crate::closing::Closing;
 
 #[derive(Debug)]
 pub(super) struct PostgresSession {
     shared: Arc<Shared>,
     owner: Owner,
-    closed: watch::Sender<bool>,
+    closing: Closing,
 }
 
 impl PostgresSession {
@@ -35,15 +35,13 @@ impl PostgresSession {
         PostgresSession {
             shared,
             owner,
-            closed: watch::Sender::new(false),
+            closing: Closing::default(),
         }
     }
 
     fn open(&self) -> Result<&Shared, StorageError> {
-        match *self.closed.borrow() {
-            true => Err(StorageError::Closed),
-            false => Ok(&self.shared),
-        }
+        self.closing.check()?;
+        Ok(&self.shared)
     }
 
     /// Keeps what was leased, and puts aside what cannot be read.
@@ -70,7 +68,7 @@ impl Session for PostgresSession {
     }
 
     async fn close(&self) {
-        self.closed.send_replace(true);
+        self.closing.close();
     }
 
     async fn store(
@@ -306,16 +304,7 @@ impl Session for PostgresSession {
     }
 
     async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
-        let (mut closed, mut generation) =
-            (self.closed.subscribe(), self.shared.generation.subscribe());
-        tokio::select! {
-            biased;
-            _ = closed.wait_for(|closed| *closed) => Err(StorageError::Closed),
-            now = generation.wait_for(|now| *now > seen) => match now {
-                Ok(now) => Ok(*now),
-                Err(_) => Err(StorageError::Closed),
-            },
-        }
+        self.closing.news(&self.shared.generation, seen).await
     }
 
     async fn act(

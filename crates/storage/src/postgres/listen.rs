@@ -8,11 +8,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
 use slimta_core::storage::StorageError;
-use tokio_postgres::{AsyncMessage, Config, GenericClient, NoTls};
+use tokio_postgres::{AsyncMessage, Config, NoTls};
 
-use super::Shared;
-use super::rows::unavailable;
+use super::{Shared, ask};
 
 const CHANNEL: &str = "slimta";
 /// How long to wait before listening again after the connection was lost.
@@ -23,11 +23,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Commits that notify take turns in the whole database, so what its own
 /// manager has already leased is not told.
 pub(super) async fn notify(client: &impl GenericClient) -> Result<(), StorageError> {
-    client
-        .execute("SELECT pg_notify($1, '')", &[&CHANNEL])
+    ask::run(client, "SELECT pg_notify($1, '')", &[&CHANNEL])
         .await
         .map(drop)
-        .map_err(unavailable)
 }
 
 /// Listens as long as the storage is in use.

@@ -1,14 +1,15 @@
 //! Pages of messages, for operators and their actions.
 
+use deadpool_postgres::GenericClient;
 use slimta_core::message::MessageId;
 use slimta_core::storage::{
     Acted, Action, Filter, Listed, Listing, Page, StorageError, Unreadable,
 };
-use tokio_postgres::{GenericClient, Transaction};
 
+use super::ask;
 use super::clock::{NOW, ServerClock};
-use super::rows::{get, id, key, lease_view, message, unavailable};
-use super::settle::{quarantine, remove, write};
+use super::rows::{get, id, key, lease_view, message};
+use super::settle::{LastLease, quarantine, remove, write};
 
 /// How many messages one page looks at.
 const SCAN_MAX: usize = 1000;
@@ -36,7 +37,7 @@ pub(super) async fn list(
 
 /// Acts on one page of what a filter means.
 pub(super) async fn act(
-    txn: &Transaction<'_>,
+    txn: &impl GenericClient,
     clock: &ServerClock,
     filter: &Filter,
     page: Page,
@@ -55,7 +56,7 @@ pub(super) async fn act(
             remove(txn, &message).await?;
             acted.changed.push(id);
         } else if action.apply(&mut message) {
-            write(txn, &message).await?;
+            write(txn, &message, LastLease::Kept).await?;
             acted.changed.push(id);
         }
     }
@@ -139,17 +140,16 @@ async fn rows(
     );
     let destination = filter.destination.as_ref().map(|d| d.as_str());
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    client
-        .query(
-            &statement,
-            &[
-                &clock.parameter(),
-                &after.map(key),
-                &filter.id.map(key),
-                &destination,
-                &limit,
-            ],
-        )
-        .await
-        .map_err(unavailable)
+    ask::rows(
+        client,
+        &statement,
+        &[
+            &clock.parameter(),
+            &after.map(key),
+            &filter.id.map(key),
+            &destination,
+            &limit,
+        ],
+    )
+    .await
 }

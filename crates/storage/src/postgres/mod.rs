@@ -4,6 +4,7 @@
 //! the clock of the database, and every change of a leased message names its
 //! token. The tables are described in `docs/design/postgres.md`.
 
+mod ask;
 mod clock;
 mod listen;
 mod listing;

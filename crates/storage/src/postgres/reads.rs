@@ -1,12 +1,14 @@
 //! Reads that look over the whole queue.
 
+use deadpool_postgres::GenericClient;
 use slimta_core::message::Destination;
 use slimta_core::storage::{Due, Stats, StorageError};
 use slimta_core::world::Timestamp;
-use tokio_postgres::GenericClient;
+use tokio_postgres::Row;
 
+use super::ask;
 use super::clock::{NOW, ServerClock};
-use super::rows::{get, unavailable};
+use super::rows::get;
 
 /// The destinations that have due mail, the longest due first.
 pub(super) async fn due_destinations(
@@ -44,13 +46,12 @@ pub(super) async fn due_destinations(
     let since = after.map(|due| due.since.as_millis());
     let destination = after.map(|due| due.destination.as_str());
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = client
-        .query(
-            &statement,
-            &[&clock.parameter(), &since, &destination, &limit],
-        )
-        .await
-        .map_err(unavailable)?;
+    let found = ask::rows(
+        client,
+        &statement,
+        &[&clock.parameter(), &since, &destination, &limit],
+    )
+    .await?;
     let due = found.iter().map(|row| {
         Ok(Due {
             since: Timestamp::from_millis(get(row, "since")?),
@@ -81,10 +82,7 @@ pub(super) async fn stats(
              (SELECT COALESCE(sum(bytes), 0)::bigint FROM slimta_submissions) AS bytes
          FROM states"
     );
-    let row = client
-        .query_one(&statement, &[&clock.parameter()])
-        .await
-        .map_err(unavailable)?;
+    let row = one(client, &statement, clock).await?;
     let count =
         |column| Ok::<_, StorageError>(u64::try_from(get::<i64>(&row, column)?).unwrap_or(0));
     let (messages, held, deferred) = (count("messages")?, count("held")?, count("deferred")?);
@@ -114,9 +112,16 @@ pub(super) async fn next_due(
              (SELECT min(lease_end) FROM slimta_messages, clock WHERE lease_end > now)
          ) AS next"
     );
-    let row = client
-        .query_one(&statement, &[&clock.parameter()])
-        .await
-        .map_err(unavailable)?;
+    let row = one(client, &statement, clock).await?;
     Ok(get::<Option<i64>>(&row, "next")?.map(Timestamp::from_millis))
+}
+
+/// The one row of a statement that only asks for the time.
+async fn one(
+    client: &impl GenericClient,
+    statement: &str,
+    clock: &ServerClock,
+) -> Result<Row, StorageError> {
+    let row = ask::row(client, statement, &[&clock.parameter()]).await?;
+    row.ok_or_else(|| StorageError::Unavailable("an answer without a row".to_owned()))
 }

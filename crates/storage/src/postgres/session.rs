@@ -12,14 +12,14 @@ use slimta_core::storage::{
 use slimta_core::world::Timestamp;
 use uuid::Uuid;
 
-use super::Shared;
 use super::clock::NOW;
 use super::listen::notify;
 use super::listing;
 use super::reads;
 use super::rows::{self, get, key, millis, token, unavailable};
-use super::settle::{Settling, quarantine, settle};
+use super::settle::{NO_LEASE, quarantine, settle};
 use super::store::{Columns, insert, pair};
+use super::{Shared, ask};
 use crate::chunks;
 use crate::closing::Closing;
 
@@ -52,7 +52,7 @@ impl PostgresSession {
                 Ok(one) => leased.push(one),
                 Err(unreadable) => {
                     let client = self.shared.client().await?;
-                    quarantine(&**client, key(unreadable.id), &unreadable.reason).await?;
+                    quarantine(&client, key(unreadable.id), &unreadable.reason).await?;
                 }
             }
         }
@@ -79,10 +79,10 @@ impl Session for PostgresSession {
         let shared = self.open()?;
         let columns = Columns::new(&submission)?;
         let client = shared.client().await?;
-        let leases = insert(&**client, &shared.clock, &columns, &self.owner, lease).await?;
+        let leases = insert(&client, &shared.clock, &columns, &self.owner, lease).await?;
         if leases.len() < submission.messages.len() {
             // It is stored, and would be found without this.
-            let _ = notify(&**client).await;
+            let _ = notify(&client).await;
         }
         shared.changed();
         Ok(pair(leases, submission))
@@ -94,7 +94,7 @@ impl Session for PostgresSession {
         limit: usize,
     ) -> Result<Vec<Due>, StorageError> {
         let shared = self.open()?;
-        reads::due_destinations(&**shared.client().await?, &shared.clock, after, limit).await
+        reads::due_destinations(&shared.client().await?, &shared.clock, after, limit).await
     }
 
     async fn claim(
@@ -120,19 +120,18 @@ impl Session for PostgresSession {
         );
         let client = shared.client().await?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = client
-            .query(
-                &statement,
-                &[
-                    &shared.clock.parameter(),
-                    &destination.as_str(),
-                    &limit,
-                    &self.owner.as_str(),
-                    &millis(lease),
-                ],
-            )
-            .await
-            .map_err(unavailable)?;
+        let found = ask::rows(
+            &client,
+            &statement,
+            &[
+                &shared.clock.parameter(),
+                &destination.as_str(),
+                &limit,
+                &self.owner.as_str(),
+                &millis(lease),
+            ],
+        )
+        .await?;
         drop(client);
         self.readable(&found).await
     }
@@ -147,18 +146,17 @@ impl Session for PostgresSession {
              RETURNING id, record, lease_token, lease_end"
         );
         let client = shared.client().await?;
-        let found = client
-            .query(
-                &statement,
-                &[
-                    &shared.clock.parameter(),
-                    &key(id),
-                    &self.owner.as_str(),
-                    &millis(lease),
-                ],
-            )
-            .await
-            .map_err(unavailable)?;
+        let found = ask::rows(
+            &client,
+            &statement,
+            &[
+                &shared.clock.parameter(),
+                &key(id),
+                &self.owner.as_str(),
+                &millis(lease),
+            ],
+        )
+        .await?;
         drop(client);
         Ok(self.readable(&found).await?.pop())
     }
@@ -166,15 +164,10 @@ impl Session for PostgresSession {
     async fn unlock(&self, lease: &Lease) -> Result<Settled, StorageError> {
         let shared = self.open()?;
         let client = shared.client().await?;
-        let changed = client
-            .execute(
-                "UPDATE slimta_messages
-                 SET lease_owner = NULL, lease_token = NULL, lease_end = NULL
-                 WHERE id = $1 AND lease_token = $2",
-                &[&key(lease.id()), &token(lease.ticket())],
-            )
-            .await
-            .map_err(unavailable)?;
+        let statement =
+            format!("UPDATE slimta_messages SET {NO_LEASE} WHERE id = $1 AND lease_token = $2");
+        let (id, token) = (key(lease.id()), token(lease.ticket()));
+        let changed = ask::run(&client, &statement, &[&id, &token]).await?;
         shared.changed();
         Ok(Settled::if_current(changed > 0))
     }
@@ -194,13 +187,12 @@ impl Session for PostgresSession {
         let ids: Vec<Uuid> = tickets.iter().map(|ticket| key(ticket.id)).collect();
         let tokens: Vec<i64> = tickets.iter().map(|ticket| token(*ticket)).collect();
         let client = shared.client().await?;
-        let found = client
-            .query(
-                &statement,
-                &[&shared.clock.parameter(), &millis(lease), &ids, &tokens],
-            )
-            .await
-            .map_err(unavailable)?;
+        let found = ask::rows(
+            &client,
+            &statement,
+            &[&shared.clock.parameter(), &millis(lease), &ids, &tokens],
+        )
+        .await?;
         let renewed = found
             .iter()
             .map(|row| Ok((get::<Uuid>(row, "id")?, get::<i64>(row, "lease_token")?)))
@@ -216,20 +208,18 @@ impl Session for PostgresSession {
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
         let shared = self.open()?;
-        let batch = batch.iter().map(|settlement| {
+        let mut ready = Vec::with_capacity(batch.len());
+        for settlement in batch {
             let notices = settlement.notices.iter().map(Columns::new);
-            Ok(Settling {
-                ticket: settlement.lease.ticket(),
-                change: settlement.change.clone(),
-                notices: notices.collect::<Result<_, StorageError>>()?,
-            })
-        });
-        let batch = batch.collect::<Result<Vec<_>, StorageError>>()?;
+            let notices: Vec<_> = notices.collect::<Result<_, StorageError>>()?;
+            ready.push((settlement, notices));
+        }
         let mut client = shared.client().await?;
         let txn = client.transaction().await.map_err(unavailable)?;
         let mut answers = Vec::with_capacity(batch.len());
-        for settling in &batch {
-            answers.push(settle(&txn, &shared.clock, &self.owner, settling).await?);
+        for (settlement, notices) in &ready {
+            let clock = &shared.clock;
+            answers.push(settle(&txn, clock, &self.owner, settlement, notices).await?);
         }
         txn.commit().await.map_err(unavailable)?;
         shared.changed();
@@ -243,10 +233,7 @@ impl Session for PostgresSession {
              WHERE id = $2 AND quarantined IS NULL"
         );
         let client = shared.client().await?;
-        let found = client
-            .query_opt(&statement, &[&shared.clock.parameter(), &key(id)])
-            .await
-            .map_err(unavailable)?;
+        let found = ask::row(&client, &statement, &[&shared.clock.parameter(), &key(id)]).await?;
         let Some(row) = found else { return Ok(None) };
         match rows::message(&row)? {
             Ok(message) => Ok(Some(Listed {
@@ -254,7 +241,7 @@ impl Session for PostgresSession {
                 lease: rows::lease_view(&row)?,
             })),
             Err(unreadable) => {
-                quarantine(&**client, key(id), &unreadable.reason).await?;
+                quarantine(&client, key(id), &unreadable.reason).await?;
                 Ok(None)
             }
         }
@@ -263,14 +250,13 @@ impl Session for PostgresSession {
     async fn contents(&self, id: MessageId) -> Result<Option<Content>, StorageError> {
         let shared = self.open()?;
         let client = shared.client().await?;
-        let found = client
-            .query(
-                "SELECT c.data FROM slimta_messages m JOIN slimta_contents c USING (submission)
+        let found = ask::rows(
+            &client,
+            "SELECT c.data FROM slimta_messages m JOIN slimta_contents c USING (submission)
                  WHERE m.id = $1 AND m.quarantined IS NULL ORDER BY c.part",
-                &[&key(id)],
-            )
-            .await
-            .map_err(unavailable)?;
+            &[&key(id)],
+        )
+        .await?;
         if found.is_empty() {
             return Ok(None);
         }
@@ -281,7 +267,7 @@ impl Session for PostgresSession {
         match chunks::join(parts.into_iter()) {
             Ok(content) => Ok(Some(content)),
             Err(reason) => {
-                quarantine(&**client, key(id), &reason).await?;
+                quarantine(&client, key(id), &reason).await?;
                 Ok(None)
             }
         }
@@ -290,17 +276,17 @@ impl Session for PostgresSession {
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError> {
         let shared = self.open()?;
         let client = shared.client().await?;
-        listing::list(&**client, &shared.clock, filter, page).await
+        listing::list(&client, &shared.clock, filter, page).await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {
         let shared = self.open()?;
-        reads::stats(&**shared.client().await?, &shared.clock).await
+        reads::stats(&shared.client().await?, &shared.clock).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {
         let shared = self.open()?;
-        reads::next_due(&**shared.client().await?, &shared.clock).await
+        reads::next_due(&shared.client().await?, &shared.clock).await
     }
 
     async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
@@ -318,7 +304,7 @@ impl Session for PostgresSession {
         let txn = client.transaction().await.map_err(unavailable)?;
         let acted = listing::act(&txn, &shared.clock, filter, page, action).await?;
         if !acted.changed.is_empty() {
-            notify(&*txn).await?;
+            notify(&txn).await?;
         }
         txn.commit().await.map_err(unavailable)?;
         shared.changed();

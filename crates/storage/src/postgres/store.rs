@@ -1,15 +1,17 @@
 //! Stores submissions: one statement, all or none of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
 use slimta_core::message::{MessageId, Submission};
 use slimta_core::storage::{FirstLeases, Lease, Leased, Owner, StorageError, check_submission};
 use slimta_core::world::Timestamp;
-use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
+use super::ask;
 use super::clock::{NOW, ServerClock};
-use super::rows::{get, id, key, millis, unavailable};
+use super::rows::{get, id, key, millis};
 use crate::chunks;
 
 /// A submission as columns.
@@ -96,29 +98,28 @@ pub(super) async fn insert(
     );
     let leases = i64::try_from(lease.map_or(0, |lease| lease.count)).unwrap_or(i64::MAX);
     let duration = millis(lease.map_or(Duration::ZERO, |lease| lease.lease));
-    let rows = client
-        .query(
-            &statement,
-            &[
-                &clock.parameter(),
-                &columns.submission,
-                &columns.bytes,
-                &columns.chunks,
-                &columns.ids,
-                &columns.destinations,
-                &columns.priorities,
-                &columns.dues,
-                &columns.receiveds,
-                &columns.attempts,
-                &columns.helds,
-                &columns.records,
-                &leases,
-                &owner.as_str(),
-                &duration,
-            ],
-        )
-        .await
-        .map_err(unavailable)?;
+    let rows = ask::rows(
+        client,
+        &statement,
+        &[
+            &clock.parameter(),
+            &columns.submission,
+            &columns.bytes,
+            &columns.chunks,
+            &columns.ids,
+            &columns.destinations,
+            &columns.priorities,
+            &columns.dues,
+            &columns.receiveds,
+            &columns.attempts,
+            &columns.helds,
+            &columns.records,
+            &leases,
+            &owner.as_str(),
+            &duration,
+        ],
+    )
+    .await?;
     let mut granted = Vec::new();
     for row in &rows {
         let token: Option<i64> = get(row, "lease_token")?;
@@ -134,16 +135,11 @@ pub(super) async fn insert(
 
 /// Puts leases to their messages, in the order of the submission.
 pub(super) fn pair(leases: Vec<Lease>, submission: Submission) -> Vec<Leased> {
-    let mut messages = submission.messages.into_iter();
-    let mut leased: Vec<Leased> = Vec::with_capacity(leases.len());
-    let mut leases: std::collections::BTreeMap<MessageId, Lease> = leases
-        .into_iter()
-        .map(|lease| (lease.id(), lease))
-        .collect();
-    for message in messages.by_ref() {
-        if let Some(lease) = leases.remove(&message.id) {
-            leased.push(Leased { lease, message });
-        }
-    }
-    leased
+    let leases = leases.into_iter().map(|lease| (lease.id(), lease));
+    let mut leases: BTreeMap<MessageId, Lease> = leases.collect();
+    let leased = submission.messages.into_iter().filter_map(|message| {
+        let lease = leases.remove(&message.id)?;
+        Some(Leased { lease, message })
+    });
+    leased.collect()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::AddAssign;
 
 /// A recipient of a submission, by the number of its message and its address.
 pub type Key = (usize, String);
@@ -52,6 +53,16 @@ pub struct Tally {
     pub duplicates: u64,
     /// Recipients that nobody was told about, and yet went out.
     pub unreceipted: u64,
+}
+
+impl AddAssign<&Tally> for Tally {
+    fn add_assign(&mut self, other: &Tally) {
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.bounced += other.bounced;
+        self.duplicates += other.duplicates;
+        self.unreceipted += other.unreceipted;
+    }
 }
 
 impl Ledger {

@@ -3,9 +3,8 @@
 use std::io::Write as _;
 use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,6 +67,8 @@ struct Exploration {
     done: AtomicU64,
     failed: AtomicU64,
     sum: Mutex<Tally>,
+    /// When the progress was told last, in seconds from the beginning.
+    said: AtomicU64,
     began: Instant,
 }
 
@@ -79,6 +80,7 @@ fn explore(seeds: Range<u64>) -> bool {
         done: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         sum: Mutex::default(),
+        said: AtomicU64::new(0),
         began: Instant::now(),
     };
     thread::scope(|scope| {
@@ -109,7 +111,10 @@ impl Exploration {
             let story = run(seed);
             self.done.fetch_add(1, Ordering::Relaxed);
             match &story.account {
-                Ok(tally) => self.add(tally),
+                Ok(tally) => {
+                    let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    *sum += tally;
+                }
                 Err(_) => {
                     self.failed.fetch_add(1, Ordering::Relaxed);
                     say(&failure(&story));
@@ -118,21 +123,11 @@ impl Exploration {
         }
     }
 
-    fn add(&self, tally: &Tally) {
-        let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
-        sum.accepted += tally.accepted;
-        sum.delivered += tally.delivered;
-        sum.bounced += tally.bounced;
-        sum.duplicates += tally.duplicates;
-        sum.unreceipted += tally.unreceipted;
-    }
-
     /// A word on standard error each few seconds.
     fn progress(&self) {
-        static SAID: AtomicU64 = AtomicU64::new(0);
         let now = self.began.elapsed().as_secs();
-        if now >= SAID.load(Ordering::Relaxed) + PROGRESS_DELAY.as_secs() {
-            SAID.store(now, Ordering::Relaxed);
+        if now >= self.said.load(Ordering::Relaxed) + PROGRESS_DELAY.as_secs() {
+            self.said.store(now, Ordering::Relaxed);
             eprintln!("{}", self.rate());
         }
     }

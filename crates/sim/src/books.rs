@@ -1,14 +1,18 @@
 //! What the simulated parts write down while a run goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use slimta_core::message::{Content, Envelope, MessageId, Recipient, Report};
+use slimta_core::message::{Content, Envelope, MessageId, Recipient, Report, Submission};
 use slimta_core::relay::LeaseSignal;
 use slimta_core::storage::Ticket;
+use slimta_oracle::{Fate, Window};
 
-use crate::ledger::{Key, Ledger, Window};
 use crate::wire::Line;
+
+/// A recipient of a message of the run, by the number of that message.
+pub(crate) type Key = slimta_oracle::Key<usize>;
+type Ledger = slimta_oracle::Ledger<usize>;
 
 /// The header field that carries a message's number through the run.
 const NUMBER: &str = "X-Sim: ";
@@ -28,9 +32,19 @@ struct Pages {
     /// Taken by a next hop, and not known to be recorded.
     open: Vec<Taken>,
     /// Whom a leased message is for.
-    leased: BTreeMap<Ticket, Vec<(Recipient, Vec<Key>)>>,
+    leased: BTreeMap<Ticket, Leased>,
     /// What each stored message speaks of.
     contents: BTreeMap<MessageId, Content>,
+    /// Whose message, or the notice about them, was stored in a commit.
+    committed: BTreeSet<Key>,
+}
+
+/// A leased message.
+#[derive(Debug)]
+struct Leased {
+    /// Then those of whom it speaks were settled when it was stored.
+    is_notice: bool,
+    recipients: Vec<(Recipient, Vec<Key>)>,
 }
 
 /// One attempt.
@@ -78,13 +92,48 @@ impl Books {
         self.pages().ledger.fault(what);
     }
 
+    /// A client was told 250 for a message to `recipients`.
     pub(crate) fn accepted(&self, number: usize, recipients: &[String]) {
-        self.pages().ledger.accepted(number, recipients);
+        let mut guard = self.pages();
+        let pages = &mut *guard;
+        for recipient in recipients {
+            let key = (number, recipient.clone());
+            let account = pages.ledger.account(&key);
+            account.owe();
+            if !pages.committed.contains(&key) {
+                account.spoil(Fate::Early, "answered before it was stored".to_owned());
+            }
+        }
     }
 
-    /// Contents that are about to be stored under an id.
-    pub(crate) fn stores(&self, id: MessageId, content: &Content) {
-        self.pages().contents.insert(id, content.clone());
+    /// A submission is about to be stored; gives whom it speaks of.
+    pub(crate) fn stores(&self, submission: &Submission) -> Vec<Key> {
+        let mut pages = self.pages();
+        let content = &submission.content;
+        let mut all = Vec::new();
+        for message in &submission.messages {
+            pages.contents.insert(message.id, content.clone());
+            let recipients = message.envelope.recipients.iter();
+            all.extend(recipients.flat_map(|r| keys(content, &message.envelope, r)));
+        }
+        all
+    }
+
+    /// What speaks of these was stored in a commit.
+    pub(crate) fn commits(&self, keys: Vec<Key>) {
+        self.pages().committed.extend(keys);
+    }
+
+    /// A recipient is attempted before it is due.
+    pub(crate) fn comes_early(&self, key: &Key) {
+        let why = "attempted before it was due".to_owned();
+        self.pages().ledger.account(key).spoil(Fate::Early, why);
+    }
+
+    /// What comes for a recipient is not what was sent.
+    pub(crate) fn is_altered(&self, key: &Key) {
+        let why = "it is not what was sent".to_owned();
+        self.pages().ledger.account(key).spoil(Fate::Altered, why);
     }
 
     /// A message was leased.
@@ -97,29 +146,32 @@ impl Books {
             return;
         };
         let of = |r: &Recipient| (r.clone(), keys(&content, envelope, r));
-        let recipients = envelope.recipients.iter().map(of).collect();
-        pages.leased.insert(ticket, recipients);
+        let leased = Leased {
+            is_notice: envelope.sender.is_null(),
+            recipients: envelope.recipients.iter().map(of).collect(),
+        };
+        pages.leased.insert(ticket, leased);
     }
 
     /// A settlement was committed after which `remaining` still wait. It records
     /// what was handed on under this lease, and nothing else.
     pub(crate) fn settles(&self, ticket: Ticket, remaining: &[Recipient]) {
         let mut pages = self.pages();
-        let Some(recipients) = pages.leased.remove(&ticket) else {
+        let Some(leased) = pages.leased.remove(&ticket) else {
             pages
                 .ledger
                 .fault(format!("{} was settled without a lease", ticket.id));
             return;
         };
-        for (recipient, keys) in recipients {
+        for (recipient, keys) in leased.recipients {
             if remaining.contains(&recipient) {
                 continue;
             }
             pages
                 .open
                 .retain(|taken| taken.ticket != ticket || !keys.contains(&taken.key));
-            for key in keys {
-                pages.ledger.struck(&key);
+            for key in keys.iter().filter(|_| !leased.is_notice) {
+                pages.ledger.account(key).settle();
             }
         }
     }
@@ -157,16 +209,12 @@ impl Books {
         }
     }
 
-    /// Contents came to a next hop: they must be what was stored.
-    pub(crate) fn arrives(&self, attempt: u64, content: &Content) {
-        let mut pages = self.pages();
+    /// Whether contents that came to a next hop are what was stored.
+    pub(crate) fn is_as_stored(&self, attempt: u64, content: &Content) -> bool {
+        let pages = self.pages();
         let stored = pages.attempts.get(&attempt).map(|a| a.ticket.id);
         let stored = stored.and_then(|id| pages.contents.get(&id));
-        if stored.is_none_or(|stored| stored.to_vec() != content.to_vec()) {
-            pages
-                .ledger
-                .fault(format!("attempt {attempt} altered its message"));
-        }
+        stored.is_some_and(|stored| stored.to_vec() == content.to_vec())
     }
 
     /// A next hop took a message for a recipient.
@@ -188,14 +236,17 @@ impl Books {
         };
         attempt.taken.push(recipient.clone());
         for key in keys {
-            if notice {
-                pages.ledger.bounced(&key);
-            } else {
-                pages.ledger.delivered(&key);
+            let account = pages.ledger.account(&key);
+            match notice {
+                true => account.bounce(),
+                false => account.deliver(),
+            }
+            if !pages.committed.contains(&key) {
+                account.spoil(Fate::Early, "handed on before it was stored".to_owned());
             }
             if attempt.is_over {
                 // The attempt broke off while this was on its way.
-                pages.ledger.window(&key, Window::ReplyLost);
+                account.open(Window::ReplyLost);
                 continue;
             }
             pages.open.push(Taken {
@@ -220,17 +271,18 @@ impl Books {
         pages.open = open;
         let lost: Vec<_> = lost;
         for Taken { key, .. } in lost {
-            pages.ledger.window(&key, window);
+            pages.ledger.account(&key).open(window);
         }
     }
 
-    /// A message is in the store at the end.
+    /// A message is in the store at the end, when all should be settled.
     pub(crate) fn waits(&self, id: MessageId, envelope: &Envelope) {
         let mut pages = self.pages();
         let content = pages.contents.get(&id).cloned().unwrap_or_default();
         for recipient in &envelope.recipients {
             for key in keys(&content, envelope, recipient) {
-                pages.ledger.waiting(&key);
+                pages.ledger.account(&key).wait();
+                pages.ledger.fault(format!("{key:?} is still queued"));
             }
         }
     }
@@ -278,7 +330,7 @@ impl Attempting {
         let unreported =
             |taken: &mut Taken| taken.attempt == number && !is_reported(&taken.recipient);
         for taken in pages.open.extract_if(.., unreported) {
-            pages.ledger.window(&taken.key, Window::ReplyLost);
+            pages.ledger.account(&taken.key).open(Window::ReplyLost);
             if !taken.line.is_bad() {
                 pages
                     .ledger

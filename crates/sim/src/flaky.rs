@@ -134,13 +134,10 @@ impl FlakySession {
                     Change::Defer(deferral) => &deferral.recipients,
                 };
                 self.books.settles(settlement.lease.ticket(), remaining);
+                for notice in &settlement.notices {
+                    self.books.commits(self.books.stores(notice));
+                }
             }
-        }
-    }
-
-    fn note_submission(&self, submission: &Submission) {
-        for message in &submission.messages {
-            self.books.stores(message.id, &submission.content);
         }
     }
 }
@@ -160,9 +157,10 @@ impl Session for FlakySession {
         submission: Submission,
         lease: Option<FirstLeases>,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.note_submission(&submission);
+        let keys = self.books.stores(&submission);
         let call = async {
             let leased = self.inner.store(submission, lease).await?;
+            self.books.commits(keys);
             self.note_leases(&leased);
             Ok(leased)
         };
@@ -215,10 +213,9 @@ impl Session for FlakySession {
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
-        batch
-            .iter()
-            .flat_map(|s| &s.notices)
-            .for_each(|n| self.note_submission(n));
+        for notice in batch.iter().flat_map(|settlement| &settlement.notices) {
+            self.books.stores(notice);
+        }
         let call = async {
             let answers = self.inner.settle(batch).await?;
             self.note_settled(batch, &answers);

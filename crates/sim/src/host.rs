@@ -177,9 +177,12 @@ impl Host {
             return said(if is_final { 554 } else { 451 });
         }
         let attempt = self.line.attempt();
-        self.books.arrives(attempt, &received.content);
+        let is_as_stored = self.books.is_as_stored(attempt, &received.content);
         for recipient in &received.envelope.recipients {
             let keys = keys(&received.content, &received.envelope, recipient);
+            if !is_as_stored {
+                keys.iter().for_each(|key| self.books.is_altered(key));
+            }
             self.books
                 .takes(attempt, recipient, keys, is_notice, &self.line);
         }

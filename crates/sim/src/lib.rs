@@ -8,7 +8,7 @@
 //! after a commit, or is out of reach for longer than a lease; next hops take,
 //! defer, refuse, hang, mumble, answer too much, too little or too early, or
 //! take a message and never say so. In a first phase faults happen, in a second
-//! they do not, and then everything must be settled. The [`ledger`] compares
+//! they do not, and then everything must be settled. The oracle's ledger compares
 //! what clients were told with what arrived.
 //!
 //! The same seed always gives the same [`Story`].
@@ -23,7 +23,5 @@ mod host;
 mod run;
 mod wire;
 
-pub use slimta_oracle::ledger;
-
-pub use ledger::{Ledger, Tally};
 pub use run::{Story, run};
+pub use slimta_oracle::{Broken, Fate, Tally};

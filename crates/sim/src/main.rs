@@ -54,7 +54,7 @@ fn replay(seed: u64) -> bool {
     let story = run(seed);
     say(&story.lines.join("\n"));
     match &story.account {
-        Ok(tally) => say(&format!("seed {seed} keeps every promise: {tally:?}")),
+        Ok(tally) => say(&format!("seed {seed} keeps every promise: {tally}")),
         Err(broken) => say(&format!("seed {seed} breaks:\n{broken}")),
     }
     story.account.is_ok()
@@ -97,7 +97,7 @@ fn explore(seeds: Range<u64>) -> bool {
         .sum
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    say(&format!("{}: {sum:?}", exploration.rate()));
+    say(&format!("{}: {sum}", exploration.rate()));
     exploration.failed.load(Ordering::Relaxed) == 0
 }
 

@@ -13,6 +13,7 @@ use slimta_core::message::{
 use slimta_core::queue::{Direct, Event, Limits, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
 use slimta_core::world::{SeededRandom, Timestamp, World};
+use slimta_oracle::{Broken, Tally, Window};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -22,7 +23,6 @@ use crate::client::{Door, hand_in};
 use crate::clock::Skewed;
 use crate::flaky::{Flaky, Weather};
 use crate::hop::Hop;
-use crate::ledger::{Broken, Tally, Window};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.

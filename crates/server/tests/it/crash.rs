@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use slimta_oracle::Hit;
 
-use crate::ledger::Hit;
 use crate::load::{Load, Scene, next_hop};
 use crate::rig::{Store, run, stderr, stdout, until, until_after};
 use crate::trap::{Blow, Point};
@@ -56,11 +56,11 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
             Point::Random => {}
             Point::Opening => {
                 server.kill();
-                scene.ledger.hit(Hit::Killed);
+                scene.history().hits(Hit::Killed);
                 let moment = Duration::from_millis(draw(OPENING_MS_MAX + 1));
                 store.kill_while_it_opens(&args, moment);
                 // It may have been quick, and have worked already.
-                scene.ledger.hit(Hit::Killed);
+                scene.history().hits(Hit::Killed);
                 server = store.serve(&args);
                 continue;
             }
@@ -68,7 +68,7 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
             point => scene.trap.strike(Blow::new(Signal::KILL, &server, point)),
         }
         server.kill();
-        scene.ledger.hit(Hit::Killed);
+        scene.history().hits(Hit::Killed);
         server = store.serve(&args);
     }
     finish(
@@ -81,8 +81,8 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
     audit_agrees(&store);
 }
 
-/// What the log and the store alone can tell is what the account of both ends
-/// says: nothing is lost, and nothing is unexplained.
+/// What the log and the store alone can tell is what the oracle says of both
+/// ends: nothing is lost, and nothing is unexplained.
 #[track_caller]
 fn audit_agrees(store: &Store) {
     let log = store.log().display().to_string();
@@ -117,7 +117,7 @@ fn stopped_for_longer_than_its_lease_it_loses_nothing() {
         }
         // Not to wait for anything: this time is what the test is about.
         std::thread::sleep(LEASE + LEASE / 2);
-        scene.ledger.hit(Hit::Paused);
+        scene.history().hits(Hit::Paused);
         server.signal("-CONT");
     }
     load.until_answered(20);
@@ -147,16 +147,16 @@ fn until_recorded(store: &Store) {
     });
 }
 
-/// Lets the queue drain, tells the account, and demands that it balances.
+/// Lets the queue drain, and demands that no promise was broken.
 #[track_caller]
 fn finish(load: Load, scene: &Scene, store: &Store, what: &str) {
     load.stop();
     until_after("an empty queue", DRAIN_PATIENCE, || {
         (store.stats()["messages"] == 0).then_some(())
     });
-    let account = scene.ledger.account();
-    println!("{what}: {account}");
-    account.must_balance();
+    let ledger = scene.history().ledger();
+    println!("{what}: {}", ledger.tally());
+    ledger.close().unwrap_or_else(|broken| panic!("{broken}"));
 }
 
 fn told(points: &BTreeMap<Point, usize>) -> String {

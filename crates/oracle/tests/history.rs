@@ -1,0 +1,144 @@
+//! What follows from the order in which a client, a next hop and whoever hits
+//! the server saw things.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use slimta_oracle::{Copy, Fate, History, Hit, Window};
+
+const TO: &str = "to@example";
+const SUM: u32 = 7;
+
+fn copy(number: u32) -> Copy {
+    let mark = "mark".to_owned();
+    Copy { mark, number }
+}
+
+/// A step of a story.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Send(u32),
+    Answer,
+    /// The next hop has heard MAIL and read the final dot.
+    Take(u32),
+    Reply,
+    Hit(Hit),
+}
+
+use Step::{Answer, Hit as Blow, Reply, Send, Take};
+
+const KILL: Step = Blow(Hit::Killed);
+const PAUSE: Step = Blow(Hit::Paused);
+
+fn history(steps: &[Step]) -> History {
+    let mut history = History::default();
+    let mut taken = 0;
+    for step in steps {
+        match *step {
+            Send(number) => history.sends(&copy(number), SUM),
+            Answer => history.is_answered("mark", &[TO]),
+            Take(number) => {
+                let begun = history.begins();
+                let to = BTreeSet::from([TO.to_owned()]);
+                taken = history.takes(begun, copy(number), to, SUM);
+            }
+            Reply => history.replies(taken),
+            Blow(hit) => history.hits(hit),
+        }
+    }
+    history
+}
+
+/// What became of the one recipient, and through which windows it came again.
+fn verdict(history: &History) -> (Fate, Vec<Window>) {
+    let ledger = history.ledger();
+    let mut judged = ledger.judge();
+    let (_, verdict) = judged.next().unwrap();
+    assert!(judged.next().is_none());
+    (verdict.fate, verdict.windows)
+}
+
+#[track_caller]
+fn is(steps: &[Step], fate: Fate, windows: &[Window]) {
+    let expected = (fate, windows.to_vec());
+    assert_eq!(verdict(&history(steps)), expected, "{steps:?}");
+}
+
+#[test]
+fn what_was_answered_arrives_or_is_lost() {
+    let whole = [Send(1), Answer, Take(1), Reply];
+    is(&whole, Fate::Delivered, &[]);
+    // It may be quicker than the answer.
+    is(&[Send(1), Take(1), Reply, Answer], Fate::Delivered, &[]);
+    is(&[Send(1), Answer, KILL], Fate::Lost, &[]);
+    // Each recipient counts for itself.
+    let mut one_left = history(&whole);
+    one_left.is_answered("mark", &[TO, "other@example"]);
+    let ledger = one_left.ledger();
+    let fates: Vec<_> = ledger.judge().map(|(_, verdict)| verdict.fate).collect();
+    assert_eq!(fates, [Fate::Lost, Fate::Delivered]);
+    assert!(ledger.close().is_err());
+}
+
+#[test]
+fn a_copy_too_many_has_its_window() {
+    use Window::{Crash, LeaseLost, ReplyLost, Resent};
+    let unanswered = [
+        Send(1),
+        KILL,
+        Send(2),
+        Answer,
+        Take(1),
+        Reply,
+        Take(2),
+        Reply,
+    ];
+    is(&unanswered, Fate::Duplicated, &[Resent]);
+    is(
+        &[Send(1), Take(1), KILL, Take(1)],
+        Fate::Duplicated,
+        &[ReplyLost],
+    );
+    is(
+        &[Send(1), Take(1), Reply, KILL, Take(1)],
+        Fate::Duplicated,
+        &[Crash],
+    );
+    is(
+        &[Send(1), Take(1), Reply, PAUSE, Take(1)],
+        Fate::Duplicated,
+        &[LeaseLost],
+    );
+    let both = [Send(1), Take(1), KILL, Take(1), Reply, KILL, Take(1)];
+    is(&both, Fate::Duplicated, &[ReplyLost, Crash]);
+}
+
+#[test]
+fn a_copy_too_many_without_its_blow_is_unexplained() {
+    for steps in [
+        &[Send(1), Take(1), Reply, Take(1)][..],
+        &[Send(1), KILL, Take(1), Reply, Take(1)],
+        &[Send(1), Take(1), Reply, Take(1), KILL],
+        &[Send(1), Send(2), Take(1), Take(2)],
+        // One blow explains one copy.
+        &[Send(1), Take(1), KILL, Take(1), Reply, Take(1)],
+    ] {
+        assert_eq!(verdict(&history(steps)).0, Fate::Unexplained, "{steps:?}");
+    }
+}
+
+#[test]
+fn what_comes_too_soon_changed_or_from_nobody_is_told() {
+    let mut early = History::default();
+    let begun = early.begins();
+    early.sends(&copy(1), SUM);
+    let to = BTreeSet::from([TO.to_owned()]);
+    early.takes(begun, copy(1), to.clone(), SUM);
+    assert_eq!(verdict(&early).0, Fate::Early);
+    let mut altered = history(&[Send(1), Answer]);
+    let begun = altered.begins();
+    altered.takes(begun, copy(1), to, SUM + 1);
+    assert_eq!(verdict(&altered).0, Fate::Altered);
+    assert_eq!(verdict(&history(&[Take(1)])).0, Fate::Unexplained);
+}

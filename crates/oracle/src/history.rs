@@ -137,8 +137,10 @@ impl History {
                     account.spoil(fate, why);
                 }
                 let before = before.entry(key).or_default();
-                if let Some(window) = self.window(before, arrival) {
-                    account.open(window);
+                match self.window(before, arrival) {
+                    Some(window) => account.open(window),
+                    None if before.is_empty() => {}
+                    None => account.spoil(Fate::Unexplained, self.story(before, arrival)),
                 }
                 before.push(arrival);
             }
@@ -163,10 +165,12 @@ impl History {
     fn window(&self, before: &[&Arrival], this: &Arrival) -> Option<Window> {
         let same = before.iter().rev().find(|one| one.copy == this.copy);
         let Some(earlier) = same else {
-            return (!before.is_empty() && self.was_sent_again(&this.copy))
-                .then_some(Window::Resent);
+            let is_again = !before.is_empty() && self.was_sent_again(before, this);
+            return is_again.then_some(Window::Resent);
         };
-        if let Some(killed) = self.hit(Hit::Killed, earlier.taken, this.taken) {
+        // The first death after an attempt began is that of its process. The next
+        // hop may read the final dot later still.
+        if let Some(killed) = self.hit(Hit::Killed, earlier.begun, this.begun) {
             let heard = earlier.replied.is_some_and(|replied| replied < killed);
             return Some(if heard {
                 Window::Crash
@@ -178,18 +182,28 @@ impl History {
         paused.map(|_| Window::LeaseLost)
     }
 
-    /// Whether a kill kept the answer to another copy from the client. The copies
-    /// may arrive in any order.
-    fn was_sent_again(&self, copy: &Copy) -> bool {
-        let ticks: Vec<_> = self
-            .sent
-            .iter()
-            .filter(|(other, _)| other.mark == copy.mark)
-            .map(|(_, (tick, _))| *tick)
-            .collect();
+    /// Whether a kill kept the answer to each copy that came from the client, so
+    /// that it sent the next. They may come in any order.
+    fn was_sent_again(&self, before: &[&Arrival], this: &Arrival) -> bool {
+        let copies: BTreeSet<_> = before.iter().chain([&this]).map(|one| &one.copy).collect();
+        let sent = |copy: &Copy| self.sent.get(copy).map(|(tick, _)| *tick);
+        let ticks: Vec<_> = copies.into_iter().filter_map(sent).collect();
         let is_killed = |(sent, again): (&Tick, &Tick)| self.hit(Hit::Killed, *sent, *again);
         let mut pairs = ticks.iter().zip(ticks.iter().skip(1));
         ticks.len() > 1 && pairs.all(|pair| is_killed(pair).is_some())
+    }
+
+    /// What is known of a copy too many that nothing explains.
+    fn story(&self, before: &[&Arrival], this: &Arrival) -> String {
+        let mut story = "it came again for no reason".to_owned();
+        for one in before.iter().chain([&this]) {
+            let sent = self.sent.get(&one.copy).map(|(tick, _)| *tick);
+            let (number, begun, taken) = (one.copy.number, one.begun, one.taken);
+            story += &format!("; copy {number}: sent {sent:?}, begun {begun}, taken {taken}");
+            story += &format!(", replied {:?}", one.replied);
+        }
+        let mut hits = self.hits.iter().filter(|(tick, _)| *tick < this.taken);
+        story + &format!("; hit before: {:?}", hits.next_back())
     }
 
     /// When the server was hit so for the first time within these bounds.

@@ -20,26 +20,33 @@ fn copy(number: u32) -> Copy {
 enum Step {
     Send(u32),
     Answer,
-    /// The next hop has heard MAIL and read the final dot.
+    /// The next hop has heard MAIL.
+    Begin,
+    /// It has read the final dot.
+    End(u32),
+    /// Both.
     Take(u32),
     Reply,
     Hit(Hit),
 }
 
-use Step::{Answer, Hit as Blow, Reply, Send, Take};
+use Step::{Answer, Begin, End, Hit as Blow, Reply, Send, Take};
 
 const KILL: Step = Blow(Hit::Killed);
 const PAUSE: Step = Blow(Hit::Paused);
 
 fn history(steps: &[Step]) -> History {
     let mut history = History::default();
-    let mut taken = 0;
+    let (mut begun, mut taken) = (0, 0);
     for step in steps {
         match *step {
             Send(number) => history.sends(&copy(number), SUM),
             Answer => history.is_answered("mark", &[TO]),
-            Take(number) => {
-                let begun = history.begins();
+            Begin => begun = history.begins(),
+            End(number) | Take(number) => {
+                if matches!(step, Take(_)) {
+                    begun = history.begins();
+                }
                 let to = BTreeSet::from([TO.to_owned()]);
                 taken = history.takes(begun, copy(number), to, SUM);
             }
@@ -115,12 +122,23 @@ fn a_copy_too_many_has_its_window() {
 }
 
 #[test]
+fn those_who_watch_may_be_slow() {
+    // The dot was sent before the server died, and read after.
+    let late = [Send(1), Begin, KILL, End(1), Reply, Take(1)];
+    is(&late, Fate::Duplicated, &[Window::ReplyLost]);
+    // The server had died when the first copy was noted, which never came.
+    let unsent = [KILL, Send(1), Send(2), KILL, Send(3), Take(3), Take(2)];
+    is(&unsent, Fate::Duplicated, &[Window::Resent]);
+}
+
+#[test]
 fn a_copy_too_many_without_its_blow_is_unexplained() {
     for steps in [
         &[Send(1), Take(1), Reply, Take(1)][..],
         &[Send(1), KILL, Take(1), Reply, Take(1)],
         &[Send(1), Take(1), Reply, Take(1), KILL],
         &[Send(1), Send(2), Take(1), Take(2)],
+        &[Send(1), Take(1), Reply, Begin, KILL, End(1)],
         // One blow explains one copy.
         &[Send(1), Take(1), KILL, Take(1), Reply, Take(1)],
     ] {

@@ -55,10 +55,12 @@ fn log(store: &Store) -> String {
     store.log().display().to_string()
 }
 
-/// The log without the line that says so of a message, in another file.
+/// The log without the line that says so of a message and this recipient, or of
+/// any if it is empty, in another file.
 #[track_caller]
-fn without(store: &Store, id: &str, what: &str) -> PathBuf {
-    let is_it = |line: &str| line.contains(id) && line.contains(&format!("\"message\":\"{what}\""));
+fn without(store: &Store, id: &str, what: &str, to: &str) -> PathBuf {
+    let what = format!("\"message\":\"{what}\"");
+    let is_it = |line: &str| [id, &what, to].iter().all(|part| line.contains(part));
     let logged = store.logged();
     let kept: Vec<_> = logged.lines().filter(|line| !is_it(line)).collect();
     assert_eq!(kept.len() + 1, logged.lines().count(), "{logged}");
@@ -135,12 +137,24 @@ fn every_message_is_accounted_for_and_a_lost_one_is_named() {
         (&deleted, "deleted by operator", "lost"),
         (&other, "received", "unexplained"),
     ] {
-        let damaged = without(&store, id, what);
+        let damaged = without(&store, id, what, "");
         let told = told(&store, damaged.to_str().unwrap(), &[]);
         assert_eq!(told.status, Some(1), "{what}");
         assert_eq!(told.messages.len(), 1, "{:?}", told.messages);
         assert_eq!(told.fate(id), fate);
     }
+    let half = without(&store, &delivered, "delivered", "b@to.example");
+    let told = told(&store, half.to_str().unwrap(), &[]);
+    let fates = &told.messages[0]["recipients"];
+    assert_eq!(fates[0]["recipient"], "a@to.example", "{fates}");
+    assert_eq!(fates[0]["fate"], "delivered", "{fates}");
+    assert_eq!(fates[1]["recipient"], "b@to.example", "{fates}");
+    assert_eq!(fates[1]["fate"], "lost", "{fates}");
+    let said = stdout(&audit(&store, half.to_str().unwrap(), &[]));
+    assert!(
+        said.contains("1 lost, nothing is known of it: b@to.example"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -155,7 +169,7 @@ fn after_a_kill_what_has_no_last_line_is_unknown() {
     until_logged(&store, &deferred, "deferred");
     server.kill();
     // As if it had died between the commit and the line.
-    let damaged = without(&store, &unknown, "delivered");
+    let damaged = without(&store, &unknown, "delivered", "");
     let damaged = damaged.to_str().unwrap();
     let dead = told(&store, damaged, &["--all"]);
     assert_eq!(dead.status, Some(0));

@@ -93,7 +93,7 @@ fn serve(store: &Store, hop: &NextHop) -> Server {
 }
 
 fn hop() -> NextHop {
-    NextHop::answering(&["^gone@=550 5.1.1 Unknown", "^later@=450 4.2.0 Not now"])
+    NextHop::answering(&["^gone@=550 5.1.1 Unknown", "^later=450 4.2.0 Not now"])
 }
 
 #[test]
@@ -180,6 +180,46 @@ fn after_a_kill_what_has_no_last_line_is_unknown() {
     let said = stdout(&audit(&store, damaged, &[]));
     for part in ["1 unknown", "0 lost", "died 1 times", &unknown] {
         assert!(said.contains(part), "no {part} in {said}");
+    }
+}
+
+/// Changes one byte of a text wherever it stands in the store.
+fn damage(store: &Store, text: &[u8]) {
+    for file in fs::read_dir(store.path()).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        let found: Vec<_> = memchr::memmem::find_iter(&bytes, text).collect();
+        found.iter().for_each(|at| bytes[*at] ^= 1);
+        if !found.is_empty() {
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_command_puts_into_quarantine_has_its_line() {
+    for json in [false, true] {
+        let (store, hop) = (Store::new(), hop());
+        let server = serve(&store, &hop);
+        let damaged = send(server.address, SENDER, &["later1@to.example"]);
+        let whole = send(server.address, SENDER, &["later2@to.example"]);
+        until_logged(&store, &damaged, "deferred");
+        until_logged(&store, &whole, "deferred");
+        server.stop();
+        damage(&store, b"later1@to.example");
+        let args: &[&str] = if json { &["--log-format", "json"] } else { &[] };
+        let output = store.queue(&[&["stats"], args].concat());
+        let said = stderr(&output);
+        assert!(output.status.success(), "{said}");
+        let is_line = |line: &&str| line.contains("into quarantine") && line.contains(&damaged);
+        assert_eq!(said.lines().filter(is_line).count(), 1, "{said}");
+        if json {
+            fs::write(store.log(), store.logged() + &said).unwrap();
+        }
+        let told = told(&store, &log(&store), &["--all"]);
+        assert_eq!(told.status, Some(0));
+        assert_eq!(told.fate(&damaged), "quarantined");
+        assert_eq!(told.fate(&whole), "queued");
     }
 }
 

@@ -169,6 +169,7 @@ impl Line {
             // What was under way then may have been stored without a line.
             (
                 "some messages could not be handed back; their leases run out"
+                | "an operator's request was cut; what it did may have no line"
                 | "the storage failed to write and refuses all further writes",
                 _,
             ) => Event::Cut,

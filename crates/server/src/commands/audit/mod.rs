@@ -47,7 +47,7 @@ pub(crate) struct AuditCommand {
 impl AuditCommand {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let place = self.place.read()?;
+        let place = self.place.begin()?;
         let mut log = Log::open(&self.logs)?;
         block_on(async {
             let mut audit = Audit::default();

@@ -1,7 +1,7 @@
 //! Load for a server that is hit: clients that send again what was not answered,
 //! and a next hop that notes what it takes. Both pass by the trap.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,14 @@ use crate::rig::{Client, until};
 use crate::trap::{Point, Trap};
 
 const CLIENTS: u32 = 4;
-const RECIPIENTS: [&str; 2] = ["one@to.example", "two@to.example"];
+pub(crate) const RECIPIENTS: [&str; 2] = ["one@to.example", "two@to.example"];
 
 /// What all who take part share.
 #[derive(Default)]
 pub(crate) struct Scene {
     history: Mutex<History>,
+    /// Which id the server gave to which mark, if the client was told.
+    ids: Mutex<BTreeMap<String, String>>,
     pub(crate) trap: Trap,
     done: AtomicBool,
 }
@@ -30,6 +32,11 @@ impl Scene {
     /// What has happened, to be told what happens.
     pub(crate) fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap()
+    }
+
+    /// The ids of what was answered, by mark.
+    pub(crate) fn ids(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.ids.lock().unwrap()
     }
 }
 
@@ -126,7 +133,9 @@ fn send(
         // An answer may have come, but this client has never seen it.
         return Err(std::io::ErrorKind::ConnectionAborted.into());
     }
-    session.expect("250")?;
+    let answer = session.expect("250")?;
+    let id = answer.trim_end().rsplit(' ').next().unwrap();
+    scene.ids().insert(mark.clone(), id.to_owned());
     scene.history().is_answered(mark, &RECIPIENTS);
     scene.trap.pass(Point::Answered);
     Ok(())

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::rig::{NextHop, Server, Store, run, send, stderr, stdout, text, until};
+use crate::rig::{NextHop, Server, Store, send, stderr, stdout, text, until};
 
 const SENDER: &str = "sender@from.example";
 
@@ -29,8 +29,7 @@ impl Told {
 }
 
 fn audit(store: &Store, log: &str, args: &[&str]) -> Output {
-    let url = store.url();
-    run(&[&["audit", "--storage", &url, log], args].concat())
+    store.operate(&[&["audit", log], args].concat())
 }
 
 #[track_caller]
@@ -53,6 +52,15 @@ fn told(store: &Store, log: &str, args: &[&str]) -> Told {
 
 fn log(store: &Store) -> String {
     store.log().display().to_string()
+}
+
+/// Of every message that a server has taken the audit says that it is delivered.
+#[track_caller]
+pub(crate) fn all_is_delivered(store: &Store, messages: u64) {
+    let told = told(store, &log(store), &[]);
+    let (fates, wrong) = (&told.fates, &told.messages);
+    assert_eq!(told.status, Some(0), "{fates} {wrong:?}");
+    assert_eq!(fates["delivered"], messages, "{fates} {wrong:?}");
 }
 
 /// The log without the line that says so of a message and this recipient, or of

@@ -16,7 +16,7 @@ use crate::rig::{Client, until};
 use crate::trap::{Point, Trap};
 
 const CLIENTS: u32 = 4;
-pub(crate) const RECIPIENTS: [&str; 2] = ["one@to.example", "two@to.example"];
+const RECIPIENTS: [&str; 2] = ["one@to.example", "two@to.example"];
 
 /// What all who take part share.
 #[derive(Default)]

@@ -158,11 +158,11 @@ impl Account {
             return Some(worst.clone());
         }
         let unexplained = |why: String| Some((Fate::Unexplained, why));
-        let undone = self.windows.iter().filter(|window| window.undoes()).count() as u64;
-        if self.late > undone {
+        let again = self.windows.iter().filter(|w| w.settles_again()).count() as u64;
+        if self.late > again {
             return unexplained("delivered after it had been settled".to_owned());
         }
-        if self.held() > self.owed.max(1) + undone {
+        if self.held() > self.owed.max(1) + again {
             let (settled, waiting) = (self.settled, self.waiting);
             return unexplained(match waiting {
                 0 => format!("settled {settled} times"),

@@ -31,9 +31,13 @@ impl Window {
         }
     }
 
-    /// Whether a record is undone, so that what was settled may be served again.
-    pub fn undoes(self) -> bool {
-        matches!(self, Window::PowerLost | Window::FailedOver)
+    /// Whether what was settled may be settled again: another copy of it is, or
+    /// the record was undone.
+    pub fn settles_again(self) -> bool {
+        matches!(
+            self,
+            Window::Resent | Window::PowerLost | Window::FailedOver
+        )
     }
 }
 

@@ -55,7 +55,7 @@ const WINDOWS: [Window; 6] = [
 
 #[test]
 fn each_verdict_has_a_story() {
-    let stories: [(&[Fact], Option<Fate>); 18] = [
+    let stories: [(&[Fact], Option<Fate>); 19] = [
         (&[Owe, Deliver, Settle], Some(Fate::Delivered)),
         (&[Owe, Settle, Bounce], Some(Fate::Bounced)),
         (&[Owe, Wait], Some(Fate::Queued)),
@@ -86,6 +86,11 @@ fn each_verdict_has_a_story() {
                 Deliver,
                 Settle,
             ],
+            Some(Fate::Duplicated),
+        ),
+        // Two copies, each with its settlement.
+        (
+            &[Owe, Deliver, Settle, Open(Window::Resent), Deliver, Settle],
             Some(Fate::Duplicated),
         ),
         (&[Owe, Remove, Wait], Some(Fate::Unexplained)),

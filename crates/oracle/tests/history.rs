@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
 use slimta_oracle::{Copy, Fate, History, Hit, Window};
 
 const TO: &str = "to@example";
@@ -159,4 +160,99 @@ fn what_comes_too_soon_changed_or_from_nobody_is_told() {
     altered.takes(begun, copy(1), to, SUM + 1);
     assert_eq!(verdict(&altered).0, Fate::Altered);
     assert_eq!(verdict(&history(&[Take(1)])).0, Fate::Unexplained);
+}
+
+/// What happens next to a message that is handed in until it is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// It is handed in, and the server dies before the commit, before the answer,
+    /// or not.
+    LostCopy,
+    UnansweredCopy,
+    AnsweredCopy,
+    /// A stored copy is attempted, and the server dies before the final dot,
+    /// after it, before the next hop has read it, after the reply, or not.
+    BeforeDot,
+    AfterDot,
+    ReadLate,
+    AfterReply,
+    Settled,
+}
+
+/// What a true run looks like from outside that takes these turns, and then
+/// comes to its end.
+fn run(turns: &[Turn]) -> Vec<Step> {
+    let (mut steps, mut stored, mut sent, mut is_answered) = (vec![], vec![], 0, false);
+    let mut turns = turns.to_vec();
+    turns.push(Turn::AnsweredCopy);
+    turns.extend(turns.clone().iter().map(|_| Turn::Settled));
+    for turn in turns {
+        if matches!(
+            turn,
+            Turn::LostCopy | Turn::UnansweredCopy | Turn::AnsweredCopy
+        ) {
+            if is_answered {
+                continue;
+            }
+            sent += 1;
+            steps.push(Send(sent));
+            if turn != Turn::LostCopy {
+                stored.push(sent);
+            }
+            is_answered = turn == Turn::AnsweredCopy;
+            steps.push(if is_answered { Answer } else { KILL });
+            continue;
+        }
+        let Some(copy) = stored.first().copied() else {
+            continue;
+        };
+        steps.extend(match turn {
+            Turn::BeforeDot => vec![Begin, KILL],
+            Turn::AfterDot => vec![Begin, End(copy), KILL],
+            Turn::ReadLate => vec![Begin, KILL, End(copy)],
+            Turn::AfterReply => vec![Begin, End(copy), Reply, KILL],
+            _ => vec![Begin, End(copy), Reply],
+        });
+        if turn == Turn::Settled {
+            stored.remove(0);
+        }
+    }
+    steps
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let all = vec![
+        Turn::LostCopy,
+        Turn::UnansweredCopy,
+        Turn::AnsweredCopy,
+        Turn::BeforeDot,
+        Turn::AfterDot,
+        Turn::ReadLate,
+        Turn::AfterReply,
+        Turn::Settled,
+    ];
+    proptest::collection::vec(proptest::sample::select(all), 0..12)
+}
+
+proptest! {
+    #[test]
+    fn a_true_run_holds_no_fault(turns in turns()) {
+        let steps = run(&turns);
+        let arrivals = steps.iter().filter(|step| matches!(step, End(_))).count();
+        let (fate, windows) = verdict(&history(&steps));
+        prop_assert!(!fate.is_fault(), "{:?}", steps);
+        prop_assert_eq!(windows.len(), arrivals - 1);
+    }
+
+    #[test]
+    fn what_never_comes_and_what_comes_again_is_noticed(turns in turns()) {
+        let mut steps = run(&turns);
+        let Some(End(last)) = steps.iter().rfind(|step| matches!(step, End(_))).copied() else {
+            panic!("nothing arrives: {steps:?}");
+        };
+        steps.push(Take(last));
+        prop_assert_eq!(verdict(&history(&steps)).0, Fate::Unexplained);
+        steps.retain(|step| !matches!(step, End(_) | Take(_) | Reply));
+        prop_assert_eq!(verdict(&history(&steps)).0, Fate::Lost);
+    }
 }

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use slimta_core::message::{Content, Envelope, MessageId, Recipient, Report, Submission};
+use slimta_core::message::{
+    Content, Envelope, MessageId, Recipient, Report, StoredMessage, Submission,
+};
 use slimta_core::relay::LeaseSignal;
 use slimta_core::storage::Ticket;
 use slimta_oracle::{Fate, Window};
 
+use crate::mail::{Key, keys};
 use crate::wire::Line;
 
-/// A recipient of a message of the run, by the number of that message.
-pub(crate) type Key = slimta_oracle::Key<usize>;
 type Ledger = slimta_oracle::Ledger<usize>;
-
-/// The header field that carries a message's number through the run.
-const NUMBER: &str = "X-Sim: ";
 
 /// The shared books of one run.
 #[derive(Clone, Debug, Default)]
@@ -124,10 +122,10 @@ impl Books {
         self.pages().committed.extend(keys);
     }
 
-    /// A recipient is attempted before it is due.
-    pub(crate) fn comes_early(&self, key: &Key) {
-        let why = "attempted before it was due".to_owned();
-        self.pages().ledger.account(key).spoil(Fate::Early, why);
+    /// A recipient has its turn before its time.
+    pub(crate) fn comes_early(&self, key: &Key, why: &str) {
+        let mut pages = self.pages();
+        pages.ledger.account(key).spoil(Fate::Early, why.to_owned());
     }
 
     /// What comes for a recipient is not what was sent.
@@ -137,7 +135,8 @@ impl Books {
     }
 
     /// A message was leased.
-    pub(crate) fn leases(&self, ticket: Ticket, envelope: &Envelope) {
+    pub(crate) fn leases(&self, ticket: Ticket, message: &StoredMessage) {
+        let envelope = &message.envelope;
         let mut pages = self.pages();
         let Some(content) = pages.contents.get(&ticket.id).cloned() else {
             pages
@@ -150,6 +149,12 @@ impl Books {
             is_notice: envelope.sender.is_null(),
             recipients: envelope.recipients.iter().map(of).collect(),
         };
+        for key in leased.recipients.iter().flat_map(|(_, keys)| keys) {
+            if message.held.is_some() {
+                let why = "leased while it was held".to_owned();
+                pages.ledger.account(key).spoil(Fate::Early, why);
+            }
+        }
         pages.leased.insert(ticket, leased);
     }
 
@@ -275,6 +280,17 @@ impl Books {
         }
     }
 
+    /// An operator removed a message.
+    pub(crate) fn removes(&self, id: MessageId, envelope: &Envelope) {
+        let mut pages = self.pages();
+        let content = pages.contents.get(&id).cloned().unwrap_or_default();
+        for recipient in &envelope.recipients {
+            for key in keys(&content, envelope, recipient) {
+                pages.ledger.account(&key).remove();
+            }
+        }
+    }
+
     /// A message is in the store at the end, when all should be settled.
     pub(crate) fn waits(&self, id: MessageId, envelope: &Envelope) {
         let mut pages = self.pages();
@@ -347,37 +363,4 @@ impl Drop for Attempting {
             attempt.is_over = true;
         }
     }
-}
-
-/// The contents of the message of this number.
-pub(crate) fn content(number: usize) -> Content {
-    let text = format!("{NUMBER}{number}\r\nSubject: simulated\r\n{}", body(number));
-    Content::new(text.into_bytes())
-}
-
-/// Their end, which stays as it is on the whole way. Some lines begin with a
-/// dot.
-pub(crate) fn body(number: usize) -> String {
-    let line = format!(".This is message {number}, and it must arrive as it is.\r\n.\r\n");
-    format!("\r\n{}", line.repeat(1 + number % 5))
-}
-
-/// Whose fate a message for `recipient` tells: of a message of the run that
-/// recipient's, of a notice the failed recipients'.
-pub(crate) fn keys(content: &Content, envelope: &Envelope, recipient: &Recipient) -> Vec<Key> {
-    let bytes = content.to_vec();
-    let text = String::from_utf8_lossy(&bytes);
-    let after = |prefix: &'static str| {
-        text.lines()
-            .filter_map(move |line| line.trim_end().strip_prefix(prefix))
-    };
-    let Some(number) = after(NUMBER).next().and_then(|n| n.parse().ok()) else {
-        return Vec::new();
-    };
-    if !envelope.sender.is_null() {
-        return vec![(number, recipient.address.as_str().to_owned())];
-    }
-    after("Final-Recipient: rfc822;")
-        .map(|address| (number, address.trim().to_owned()))
-        .collect()
 }

@@ -122,7 +122,7 @@ struct FlakySession {
 impl FlakySession {
     fn note_leases(&self, leased: &[Leased]) {
         for Leased { lease, message } in leased {
-            self.books.leases(lease.ticket(), &message.envelope);
+            self.books.leases(lease.ticket(), message);
         }
     }
 

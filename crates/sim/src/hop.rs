@@ -12,9 +12,10 @@ use slimta_core::message::{Report, Response};
 use slimta_core::relay::{Delivery, Relay};
 use slimta_oracle::Window;
 
-use crate::books::{Books, body, keys};
+use crate::books::Books;
 use crate::flaky::Weather;
 use crate::host::Host;
+use crate::mail::{body, keys};
 use crate::wire::{self, ATTEMPT};
 
 /// The way from one manager to all next hops.
@@ -57,7 +58,7 @@ impl Hop {
             !envelope.sender.is_null() && !delivery.content.to_vec().ends_with(body.as_bytes());
         for key in &keys {
             if is_early {
-                self.books.comes_early(key);
+                self.books.comes_early(key, "attempted before it was due");
             }
             if is_altered {
                 self.books.is_altered(key);

@@ -9,8 +9,9 @@ use slimta_core::message::{Recipient, Response, ReversePath};
 use slimta_smtp::server::{Received, Session, Settings, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use crate::books::{Books, keys};
+use crate::books::Books;
 use crate::flaky::Weather;
+use crate::mail::keys;
 use crate::wire::Line;
 
 /// How long a host waits for its client.

@@ -7,7 +7,8 @@
 //! start, and their wall clocks jump; the storage is slow, fails before or
 //! after a commit, or is out of reach for longer than a lease; next hops take,
 //! defer, refuse, hang, mumble, answer too much, too little or too early, or
-//! take a message and never say so. In a first phase faults happen, in a second
+//! take a message and never say so; an operator holds messages back, lets them
+//! go and removes them. In a first phase faults happen, in a second
 //! they do not, and then everything must be settled. The oracle's ledger compares
 //! what clients were told with what arrived.
 //!
@@ -20,6 +21,8 @@ mod clock;
 mod flaky;
 mod hop;
 mod host;
+mod mail;
+mod operator;
 mod run;
 mod wire;
 

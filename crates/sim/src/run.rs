@@ -7,9 +7,7 @@ use std::time::Duration;
 use slimta::edge::smtp::SmtpEdge;
 use slimta::policy;
 use slimta_core::bus;
-use slimta_core::message::{
-    Address, Client, Envelope, Message, Response, ReversePath, StoredMessage,
-};
+use slimta_core::message::{Response, StoredMessage};
 use slimta_core::queue::{Direct, Event, Limits, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
 use slimta_core::world::{SeededRandom, Timestamp, World};
@@ -17,12 +15,14 @@ use slimta_oracle::{Broken, Tally, Window};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::books::{Books, content};
+use crate::books::Books;
 use crate::chance::Chance;
 use crate::client::{Door, hand_in};
 use crate::clock::Skewed;
 use crate::flaky::{Flaky, Weather};
 use crate::hop::Hop;
+use crate::mail::message;
+use crate::operator;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.
@@ -152,6 +152,7 @@ impl Run {
             30..33 => self.jump(index),
             33..37 => self.start_and_crash(index).await,
             37..50 => self.start(index),
+            50..55 => self.operate().await,
             _ => self.send(index),
         }
     }
@@ -275,6 +276,18 @@ impl Run {
         self.managers[index].weather.cut_for(time);
     }
 
+    /// An operator does something.
+    async fn operate(&self) {
+        let now = self.world.now();
+        let acted = match self.storage.connect().await {
+            Ok(session) => operator::act(&*session, &self.chance, &self.books, now).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = acted {
+            self.books.fault(error.to_string());
+        }
+    }
+
     /// A client hands a message in.
     fn send(&mut self, index: usize) {
         let Some(up) = &self.managers[index].up else {
@@ -316,6 +329,9 @@ impl Run {
         let Ok(session) = self.storage.connect().await else {
             return self.books.fault("the storage gives no session".to_owned());
         };
+        if let Err(error) = operator::release(&*session).await {
+            self.books.fault(error.to_string());
+        }
         let deadline = self.world.monotonic() + SETTLED_WITHIN;
         while waiting(&*session).await > 0 || !self.clients.is_empty() {
             if self.world.monotonic() > deadline {
@@ -371,14 +387,4 @@ fn observe(books: &Books, clock: &World, manager: usize, event: &Event) {
     if let Event::LeaseLost { id, .. } | Event::Unsettled { id, .. } = event {
         books.loses_track(manager, Some(*id), Window::LeaseLost);
     }
-}
-
-/// The message of this number.
-fn message(number: usize, recipients: &[String], now: Timestamp) -> Message {
-    let address = |text: &str| text.parse::<Address>().ok();
-    let sender = address(&format!("from{number}@sender.example"));
-    let sender = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
-    let recipients = recipients.iter().filter_map(|r| address(r));
-    let envelope = Envelope::new(sender, recipients);
-    Message::new(Client::default(), envelope, content(number), now)
 }

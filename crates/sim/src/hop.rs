@@ -51,8 +51,7 @@ impl Hop {
         let Some((number, _)) = keys.first() else {
             return self.books.fault(format!("{} speaks of nobody", message.id));
         };
-        // A fresh message may go at once, whatever its manager's clock says.
-        let is_early = message.attempts > 0 && message.due > self.weather.chance.0.now();
+        let is_early = message.due > self.weather.chance.0.now();
         let body = body(*number);
         let is_altered =
             !envelope.sender.is_null() && !delivery.content.to_vec().ends_with(body.as_bytes());

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bench;
+mod between;
 pub mod leasing;
 pub mod model;
 pub mod operating;
@@ -16,6 +17,7 @@ pub mod settling;
 pub mod storing;
 
 pub use bench::{Bench, ManualClock};
+pub use between::{Between, Hook};
 
 /// Makes a test of each rule for one engine.
 ///

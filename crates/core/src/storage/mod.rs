@@ -16,6 +16,7 @@ mod lease;
 mod memory;
 mod select;
 mod settle;
+mod transfer;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use select::{
     Acted, Action, Due, Filter, LeaseView, Listed, Listing, Page, State, Stats, Unreadable,
 };
 pub use settle::{Change, Deferral, Settled, Settlement, check_submission};
+pub use transfer::{MoveError, Moved, move_all};
 
 /// A storage engine.
 #[async_trait]

@@ -44,6 +44,7 @@ macro_rules! storage_conformance {
             storing::a_submission_without_messages_is_refused
             storing::a_repeated_store_changes_nothing
             storing::a_repeated_store_does_not_bring_back_what_was_delivered
+            storing::the_rest_of_a_submission_can_be_stored
             storing::first_leases_come_with_the_store
             storing::contents_survive_byte_for_byte
             storing::big_contents_and_many_recipients_survive

@@ -13,7 +13,7 @@ use slimta::policy;
 use slimta::queue::{Direct, Observer, Queue, RelayBus};
 use slimta::relay::{self, NextHop};
 use slimta::routing::ByDomain;
-use slimta::storage::{OpenError, Storage, StorageError, embedded_directory};
+use slimta::storage::{OpenError, Session, Storage, StorageError, embedded_directory};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -73,12 +73,15 @@ impl Server {
     ) -> Result<Self, Failure> {
         let next_hop = next_hop(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
-        let storage = storage(&settings.storage, &world).await?;
+        let storage = storage(&settings.storage, "--storage", &world).await?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
         let queue = queue(settings, queue_end, next_hop, storage.clone())?
             .with_world(world.clone())
             .with_observer(observer);
-        let session = storage.connect().await.map_err(|error| unusable(&error))?;
+        let session = storage
+            .connect()
+            .await
+            .map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
         let edges = edges(settings, &edge(settings, edge_end, &world))?;
@@ -190,25 +193,28 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
         {
             return Ok(door);
         }
-        check_there(&place.storage)?;
+        check_there(&place.storage, "--storage")?;
         match try_storage(&place.storage, &world).await {
             Ok(storage) => {
                 let queue = Queue::new(None, None, storage.clone())
                     .with_world(world.clone())
                     .with_hostname(place.hostname.clone());
-                let session = storage.connect().await.map_err(|error| unusable(&error))?;
+                let session = storage
+                    .connect()
+                    .await
+                    .map_err(|error| unusable("--storage", &error))?;
                 return Ok(Door::Desk(Desk::new(queue, session)));
             }
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
             }
-            Err(error) => return Err(unusable(&error)),
+            Err(error) => return Err(unusable("--storage", &error)),
         }
     }
 }
 
 /// Looking at a queue must not make one.
-fn check_there(url: &str) -> Result<(), Failure> {
+fn check_there(url: &str, flag: &str) -> Result<(), Failure> {
     if url == "memory:" {
         return Err(Failure::Usage(
             "memory: lies in the process that serves it: give both the server and this command \
@@ -218,7 +224,7 @@ fn check_there(url: &str) -> Result<(), Failure> {
     }
     match directory(url).map(|directory| (std::fs::read_dir(&directory), directory)) {
         Some((Err(error), directory)) => Err(Failure::Usage(format!(
-            "there is no storage in {} (--storage): {error}",
+            "there is no storage in {} ({flag}): {error}",
             directory.display()
         ))),
         _ => Ok(()),
@@ -241,8 +247,23 @@ fn directory(url: &str) -> Option<PathBuf> {
     embedded_directory(url).map(Path::to_owned)
 }
 
+/// A session on the storage that `flag` names, which no server of another
+/// process has for itself. Where mail is only taken from, it must be there.
+pub(crate) async fn session(
+    url: &str,
+    flag: &str,
+    must_exist: bool,
+) -> Result<Arc<dyn Session>, Failure> {
+    if must_exist || url == "memory:" {
+        check_there(url, flag)?;
+    }
+    let storage = storage(url, flag, &World::system()).await?;
+    let session = storage.connect().await;
+    session.map_err(|error| unusable(flag, &error))
+}
+
 /// Opens a storage, as soon as no other process has it open.
-async fn storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
+async fn storage(url: &str, flag: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
     let give_up = world.monotonic() + DOOR_WAIT_MAX;
     loop {
         match try_storage(url, world).await {
@@ -250,7 +271,7 @@ async fn storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> 
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
             }
-            Err(error) => return Err(unusable(&error)),
+            Err(error) => return Err(unusable(flag, &error)),
         }
     }
 }
@@ -272,6 +293,6 @@ fn is_in_use(error: &OpenError) -> bool {
     matches!(error, OpenError::Storage(StorageError::InUse { .. }))
 }
 
-fn unusable(error: &impl std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{error} (--storage)"))
+fn unusable(flag: &str, error: &impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{error} ({flag})"))
 }

@@ -4,6 +4,7 @@
 //! walks the queue a page at a time, however long it is.
 
 mod act;
+mod carry;
 mod show;
 mod table;
 mod walk;
@@ -35,7 +36,15 @@ pub(crate) struct QueueCommand {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    ask: Ask,
+    work: Work,
+}
+
+#[derive(Subcommand, Debug)]
+enum Work {
+    #[command(flatten)]
+    Ask(Ask),
+    #[command(flatten)]
+    Carry(carry::Carry),
 }
 
 /// Where the queue is: the options of `slimta serve` that say so.
@@ -163,10 +172,15 @@ impl QueueCommand {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let place = self.place.begin()?;
         block_on(async {
-            let door = assemble::door(&place).await?;
-            let done = self.ask.run(&door, self.json).await;
-            door.close().await;
-            done
+            match self.work {
+                Work::Ask(ask) => {
+                    let door = assemble::door(&place).await?;
+                    let done = ask.run(&door, self.json).await;
+                    door.close().await;
+                    done
+                }
+                Work::Carry(carry) => carry.run(&place.storage, self.json).await,
+            }
         })?
     }
 }

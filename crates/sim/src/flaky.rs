@@ -253,6 +253,10 @@ impl Session for FlakySession {
         self.inner.changed(seen).await
     }
 
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        self.weather.call(self.inner.manage(lasting)).await
+    }
+
     async fn act(
         &self,
         filter: &Filter,

@@ -14,6 +14,7 @@ use crate::world::{Watched, World};
 use super::event::{Event, Observer};
 use super::lanes::Lanes;
 use super::limits::Limits;
+use super::peers::Peers;
 use super::retry::RetryAlgorithm;
 
 /// What can be set on a queue. Work that was accepted keeps the settings of
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) relay_bus: Option<Arc<dyn bus::Client<Delivery, Report>>>,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) peers: Arc<Peers>,
     pub(super) session: Arc<OnceCell<Arc<dyn Session>>>,
     pub(super) phase: Arc<Watched<Phase>>,
 }

@@ -144,6 +144,16 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// storage has stopped writing ([`StorageError::Poisoned`]).
     async fn changed(&self, seen: u64) -> Result<u64, StorageError>;
 
+    // --- managers that share a storage --------------------------------------------
+
+    /// Says that this session's owner manages the queue for `lasting` from now,
+    /// and gives all owners who do, in any order. With a zero it ceases to. Need not be durable: nothing but speed depends on it. A
+    /// storage that one process has for itself has one manager.
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        let manages = !lasting.is_zero();
+        Ok(manages.then(|| self.owner().clone()).into_iter().collect())
+    }
+
     // --- operators --------------------------------------------------------------
 
     /// Acts on the messages of one page of a filter; leased ones are left as

@@ -165,6 +165,10 @@ impl<H: Hook> Session for BetweenSession<H> {
         self.inner.changed(seen).await
     }
 
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        self.call("manage", self.inner.manage(lasting)).await
+    }
+
     async fn act(
         &self,
         filter: &Filter,

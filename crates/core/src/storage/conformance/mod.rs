@@ -64,6 +64,7 @@ macro_rules! storage_conformance {
             leasing::locking_takes_what_is_not_due_or_held
             leasing::a_failed_lock_leaves_the_holder_alone
             leasing::tokens_grow_and_are_never_used_again
+            leasing::managers_that_share_know_each_other
             settling::a_removed_message_leaves_no_trace
             settling::a_deferred_message_keeps_what_waits
             settling::a_settled_attempt_cannot_settle_again

@@ -191,6 +191,10 @@ impl Session for MemorySession {
         }
     }
 
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        self.step(|shelf, now| shelf.manage(&self.owner, lasting, now))
+    }
+
     async fn act(
         &self,
         filter: &Filter,

@@ -262,6 +262,23 @@ pub(crate) async fn session(
     session.map_err(|error| unusable(flag, &error))
 }
 
+/// What a storage is called, however its URL is written; without secrets.
+pub(crate) fn name(url: &str) -> String {
+    if let Some(directory) = embedded_directory(url) {
+        let whole = std::fs::canonicalize(directory);
+        let whole = whole.as_deref().unwrap_or(directory);
+        return format!("embedded:{}", whole.display());
+    }
+    let bare = url.split(['?', '#']).next().unwrap_or(url);
+    match bare.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            format!("{scheme}://{host}")
+        }
+        None => bare.to_owned(),
+    }
+}
+
 /// Opens a storage, as soon as no other process has it open.
 async fn storage(url: &str, flag: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
     let give_up = world.monotonic() + DOOR_WAIT_MAX;
@@ -295,4 +312,19 @@ fn is_in_use(error: &OpenError) -> bool {
 
 fn unusable(flag: &str, error: &impl std::fmt::Display) -> Failure {
     Failure::Usage(format!("{error} ({flag})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_storage_has_one_name_without_secrets() {
+        assert_eq!(name("embedded:."), name("embedded:./"));
+        assert_eq!(
+            name("postgres://u:s@cr/et@db/mail?x=y"),
+            "postgres://db/mail"
+        );
+        assert_eq!(name("redis://host:6379/1"), "redis://host:6379/1");
+    }
 }

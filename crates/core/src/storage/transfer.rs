@@ -66,7 +66,8 @@ pub enum MoveError {
 
 /// Moves all mail of `from` to `to` and gives what was done. `name` names
 /// `from`, the same at each call: by it a later move knows what this one left.
-/// `told` hears of each step, for whoever waits.
+/// `told` hears of each message whose original is gone, before its copy is
+/// released; after a move that was cut short, perhaps twice.
 ///
 /// Mail that arrives in `from` in the meantime may be moved or not; where a
 /// manager works on `from`, what it has leased is left for a later call.
@@ -74,13 +75,14 @@ pub async fn move_all(
     from: &dyn Session,
     to: &dyn Session,
     name: &str,
-    told: &mut (dyn FnMut(&Moved) + Send),
+    told: &mut (dyn FnMut(&StoredMessage) + Send),
 ) -> Result<Moved, MoveError> {
     let mut mover = Mover {
         from,
         to,
         mark: format!("Being moved from {name}"),
         moved: Moved::default(),
+        told,
     };
     mover.finish_earlier().await?;
     let mut after = None;
@@ -93,7 +95,6 @@ pub async fn move_all(
         for submission in submissions.collect::<BTreeSet<_>>() {
             mover.submission(submission).await?;
         }
-        told(&mover.moved);
         after = listing.next;
         if after.is_none() {
             return Ok(mover.moved);
@@ -107,6 +108,7 @@ struct Mover<'a> {
     /// How the reason of a copy begins.
     mark: String,
     moved: Moved,
+    told: &'a mut (dyn FnMut(&StoredMessage) + Send),
 }
 
 impl Mover<'_> {
@@ -262,7 +264,8 @@ impl Mover<'_> {
     }
 
     /// Makes a copy what its original was.
-    async fn release(&self, copy: &StoredMessage) -> Result<(), MoveError> {
+    async fn release(&mut self, copy: &StoredMessage) -> Result<(), MoveError> {
+        (self.told)(copy);
         let held_before = copy.held.as_deref().and_then(|r| r.split_once(BEFORE));
         let action = match held_before {
             Some((_, reason)) => Action::Hold(reason.to_owned()),

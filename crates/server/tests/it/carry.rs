@@ -54,11 +54,36 @@ fn a_queue_moves_whole() {
     let expected = whole(&from, &list);
     let to = Store::new();
     let (from_url, to_url) = (from.url(), to.url());
-    let output = run(&["queue", "move", "--from", &from_url, "--to", &to_url]);
+    let moving = ["queue", "move", "--from", &from_url, "--to", &to_url];
+    let output = run(&[&moving[..], &["--log-format", "json"]].concat());
     assert_eq!(stdout(&output), "4 messages moved\n", "{}", stderr(&output));
+    // The log of the move says where they are now, to the audit of either side.
+    let log = to.path().with_extension("move.log");
+    fs::write(&log, stderr(&output)).unwrap();
+    let (served, moved) = (from.log(), log.display().to_string());
+    let served = served.display().to_string();
+    for (url, logs, fate) in [
+        (&from_url, &[&served, &moved][..], "removed"),
+        (&to_url, &[&moved], "queued"),
+    ] {
+        let logs = logs.iter().map(|log| log.as_str());
+        let args: Vec<_> = ["audit", "--json", "--storage", url]
+            .into_iter()
+            .chain(logs)
+            .collect();
+        let output = run(&args);
+        let said = stdout(&output);
+        let last = said
+            .lines()
+            .last()
+            .unwrap_or_else(|| panic!("{}", stderr(&output)));
+        let summary: Value = serde_json::from_str(last).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_eq!(summary["summary"]["fates"][fate], 4, "{said}");
+    }
     assert_eq!(whole(&to, &to.list()), expected);
     assert_eq!(from.stats()["messages"], 0);
-    let again = run(&["queue", "move", "--from", &from_url, "--to", &to_url]);
+    let again = run(&moving);
     assert_eq!(stdout(&again), "0 messages moved\n");
 }
 

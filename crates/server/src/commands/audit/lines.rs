@@ -17,6 +17,8 @@ const BEGIN: &[u8] = b"{\"timestamp\":";
 /// The files of a log, in the order in which they were written.
 pub(super) struct Log {
     files: Vec<LogFile>,
+    /// The storage that is audited, by its name.
+    storage: String,
     /// Lines that were read.
     pub(super) lines: u64,
     /// Lines that are not JSON.
@@ -33,11 +35,13 @@ struct LogFile {
 }
 
 impl Log {
-    /// Opens all its files.
-    pub(super) fn open(names: &[String]) -> Result<Self, Failure> {
+    /// Opens all its files. What they say of other storages than this one is
+    /// passed over.
+    pub(super) fn open(names: &[String], storage: String) -> Result<Self, Failure> {
         let files: Result<_, _> = names.iter().map(|name| LogFile::open(name)).collect();
         Ok(Log {
             files: files?,
+            storage,
             lines: 0,
             unreadable: 0,
             events: 0,
@@ -77,7 +81,7 @@ impl Log {
 
     fn take(&mut self, line: &[u8], audit: &mut Audit) {
         self.lines += 1;
-        match understand(line) {
+        match understand(line, &self.storage) {
             Ok(Some((at, event))) => {
                 self.events += 1;
                 audit.tell(at, &event);
@@ -124,11 +128,13 @@ struct Line {
     recipient: Option<String>,
     /// Many recipients.
     to: Option<String>,
+    /// From where a message was moved, or to where.
+    storage: Option<String>,
 }
 
 /// What a line says; nothing if it is about something else. A line that was
 /// cut when the server died may have the next one behind it.
-fn understand(line: &[u8]) -> serde_json::Result<Option<(Millis, Event)>> {
+fn understand(line: &[u8], storage: &str) -> serde_json::Result<Option<(Millis, Event)>> {
     let parsed = serde_json::from_slice(line).or_else(|error| {
         match memchr::memmem::rfind(line, BEGIN).and_then(|at| line.get(at..)) {
             Some(whole) => serde_json::from_slice(whole),
@@ -142,7 +148,7 @@ fn understand(line: &[u8]) -> serde_json::Result<Option<(Millis, Event)>> {
     };
     let at = line.timestamp.parse::<jiff::Timestamp>().ok();
     let at = at.and_then(|at| Millis::try_from(at.as_millisecond()).ok());
-    Ok(at.zip(line.event()))
+    Ok(at.zip(line.event(storage)))
 }
 
 /// The addresses in a list of them: what stands between spaces that are not in
@@ -160,9 +166,10 @@ fn names(list: &str) -> Vec<String> {
 }
 
 impl Line {
-    fn event(self) -> Option<Event> {
+    fn event(self, storage: &str) -> Option<Event> {
         let parse = |text: &Option<String>| text.as_deref()?.parse::<MessageId>().ok();
         let id = parse(&self.id).map(number);
+        let is_here = self.storage.as_deref() == Some(storage);
         Some(match (self.message.as_str(), id) {
             ("started", _) => Event::Started,
             ("stopped", _) => Event::Stopped,
@@ -182,6 +189,13 @@ impl Line {
                 Event::Bounced(id, self.recipient?, None)
             }
             ("deleted by operator", Some(id)) => Event::Removed(id),
+            ("moved to another storage", Some(id)) if is_here => Event::Removed(id),
+            ("moved from another storage" | "imported", Some(id)) if is_here => {
+                Event::Received(id, names(self.to.as_deref()?))
+            }
+            ("moved to another storage" | "moved from another storage" | "imported", _) => {
+                return None;
+            }
             ("a message cannot be read and is put into quarantine", Some(id)) => {
                 Event::Quarantined(id)
             }
@@ -210,7 +224,9 @@ mod tests {
     }
 
     fn event(line: &str) -> Option<Event> {
-        understand(line.as_bytes()).unwrap().map(|(_, event)| event)
+        understand(line.as_bytes(), "embedded:/here")
+            .unwrap()
+            .map(|(_, event)| event)
     }
 
     #[test]
@@ -237,6 +253,14 @@ mod tests {
             ),
             (line("deleted by operator", ""), Event::Removed(id)),
             (
+                line("moved to another storage", r#","storage":"embedded:/here""#),
+                Event::Removed(id),
+            ),
+            (
+                line("imported", r#","to":"a@x","storage":"embedded:/here""#),
+                Event::Received(id, vec!["a@x".to_owned()]),
+            ),
+            (
                 line("lease lost", r#","possible_duplicates":1,"to":"a@x""#),
                 Event::Unrecorded(id, vec!["a@x".to_owned()], Window::LeaseLost),
             ),
@@ -248,13 +272,13 @@ mod tests {
         ] {
             assert_eq!(event(&line), Some(expected), "{line}");
         }
-        let at = understand(line("started", "").as_bytes())
+        let at = understand(line("started", "").as_bytes(), "")
             .unwrap()
             .unwrap()
             .0;
         assert_eq!(at, 1_234);
         assert_eq!(event(r#"{"an": "object"}"#), None);
-        assert!(understand(b"INFO slimta: received").is_err());
+        assert!(understand(b"INFO slimta: received", "").is_err());
     }
 
     #[test]
@@ -275,6 +299,6 @@ mod tests {
         let cut = &line("delivered", "")[..60];
         let torn = format!("{cut}\0\0{}", line("started", ""));
         assert_eq!(event(&torn), Some(Event::Started));
-        assert!(understand(cut.as_bytes()).is_err());
+        assert!(understand(cut.as_bytes(), "").is_err());
     }
 }

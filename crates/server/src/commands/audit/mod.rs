@@ -48,7 +48,7 @@ impl AuditCommand {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let place = self.place.begin()?;
-        let mut log = Log::open(&self.logs)?;
+        let mut log = Log::open(&self.logs, assemble::name(&place.storage))?;
         block_on(async {
             let mut audit = Audit::default();
             let began = World::system().now().as_millis();

@@ -9,7 +9,7 @@ use slimta_core::message::Submission;
 use slimta_core::storage::{FirstLeases, Leased, Session, Settled, StorageError};
 
 use super::super::to_json;
-use super::{failed, messages};
+use super::{brought, failed, messages};
 use crate::assemble;
 use crate::exported;
 use crate::failure::Failure;
@@ -42,13 +42,14 @@ impl Import {
         let sheets = exported::sheets(&self.directory)
             .map_err(|error| Failure::Usage(format!("{}: {error}", self.directory.display())))?;
         let session = assemble::session(storage, "--storage", false).await?;
+        let name = assemble::name(storage);
         let bar = output::progress(sheets.len() as u64, Unit::Messages);
         let mut imported = Imported::default();
         for sheet in sheets {
             match exported::read(&sheet) {
                 Ok(submission) => {
                     let submission = self.held(submission);
-                    let stored = store(&*session, submission, &mut imported).await;
+                    let stored = store(&*session, &name, submission, &mut imported).await;
                     match stored {
                         Err(StorageError::Invalid(why)) => {
                             imported.wrong.push(format!("{}: {why}", sheet.display()));
@@ -79,6 +80,7 @@ impl Import {
 /// was there already.
 async fn store(
     session: &dyn Session,
+    name: &str,
     submission: Submission,
     imported: &mut Imported,
 ) -> Result<(), StorageError> {
@@ -90,7 +92,8 @@ async fn store(
     let leased = session.store(submission, Some(lease)).await?;
     imported.messages += leased.len() as u64;
     imported.present += (count - leased.len()) as u64;
-    for Leased { lease, .. } in leased {
+    for Leased { lease, message } in leased {
+        brought(&message, name, "imported");
         // Lost: then somebody attempts it already.
         let (Settled::Done | Settled::LeaseLost) = session.unlock(&lease).await?;
     }

@@ -6,6 +6,7 @@ mod import;
 mod moving;
 
 use clap::Subcommand;
+use slimta_core::message::StoredMessage;
 
 use crate::failure::Failure;
 
@@ -43,6 +44,13 @@ impl Carry {
 /// A storage failed on the way.
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::Failed(error.to_string())
+}
+
+/// Logs that a message has come into a storage, for the audit of that one.
+fn brought(message: &StoredMessage, storage: &str, how: &'static str) {
+    let recipients = message.envelope.recipients.iter();
+    let to: Vec<_> = recipients.map(|r| r.address.as_str()).collect();
+    tracing::info!(id = %message.id, to = to.join(" "), storage, "{how}");
 }
 
 /// `1 message`, `2 messages`.

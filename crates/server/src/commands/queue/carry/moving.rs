@@ -1,14 +1,12 @@
 //! `slimta queue move`.
 
-use std::path::Path;
-
 use clap::Args;
 use serde_json::json;
-use slimta::storage::embedded_directory;
+use slimta_core::message::StoredMessage;
 use slimta_core::storage::{Moved, Session, move_all};
 
 use super::super::to_json;
-use super::{failed, messages};
+use super::{brought, failed, messages};
 use crate::assemble;
 use crate::failure::Failure;
 use crate::output::{self, Unit};
@@ -26,48 +24,41 @@ pub(in crate::commands::queue) struct Move {
 impl Move {
     pub(super) async fn run(self, json: bool) -> Result<(), Failure> {
         let from = assemble::session(&self.from, "--from", true).await?;
-        let name = name(&self.from);
-        if name == self::name(&self.to) {
+        let names = [&self.from, &self.to].map(|url| assemble::name(url));
+        if names[0] == names[1] {
             return Err(Failure::Usage(format!(
-                "--from and --to are both {name}: there is nothing to move"
+                "--from and --to are both {}: there is nothing to move",
+                names[0]
             )));
         }
         let to = assemble::session(&self.to, "--to", false).await?;
-        let moved = move_with_bar(&*from, &*to, &name).await;
+        let moved = move_with_bar(&*from, &*to, &names).await;
         from.close().await;
         to.close().await;
         report(&moved?, json)
     }
 }
 
-async fn move_with_bar(from: &dyn Session, to: &dyn Session, name: &str) -> Result<Moved, Failure> {
+async fn move_with_bar(
+    from: &dyn Session,
+    to: &dyn Session,
+    names: &[String; 2],
+) -> Result<Moved, Failure> {
     let total = from.stats().await.map_err(failed)?.messages;
     let bar = output::progress(total, Unit::Messages);
-    let mut told = |moved: &Moved| bar.set_position(moved.messages);
-    let moved = move_all(from, to, name, &mut told).await;
+    let mut told = |message: &StoredMessage| {
+        let id = message.id;
+        tracing::info!(%id, storage = names[0], "moved to another storage");
+        brought(message, &names[1], "moved from another storage");
+        bar.inc(1);
+    };
+    let moved = move_all(from, to, &names[0], &mut told).await;
     bar.finish_and_clear();
     moved.map_err(|error| {
         Failure::Failed(format!(
             "{error}; what is moved stays moved, run the same command again for the rest"
         ))
     })
-}
-
-/// What a storage is called, however its URL is written; without secrets.
-fn name(url: &str) -> String {
-    if let Some(directory) = embedded_directory(url) {
-        let whole = std::fs::canonicalize(directory);
-        let whole = whole.as_deref().unwrap_or(Path::new(directory));
-        return format!("embedded:{}", whole.display());
-    }
-    let bare = url.split(['?', '#']).next().unwrap_or(url);
-    match bare.split_once("://") {
-        Some((scheme, rest)) => {
-            let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-            format!("{scheme}://{rest}")
-        }
-        None => bare.to_owned(),
-    }
 }
 
 fn report(moved: &Moved, json: bool) -> Result<(), Failure> {
@@ -102,20 +93,5 @@ fn report(moved: &Moved, json: bool) -> Result<(), Failure> {
     match moved.busy + unreadable {
         0 => Ok(()),
         _ => Err(Failure::Told),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::name;
-
-    #[test]
-    fn a_storage_has_one_name_without_secrets() {
-        assert_eq!(name("embedded:."), name("embedded:./"));
-        assert_eq!(
-            name("postgres://u:s@cr/et@db/mail?x=y"),
-            "postgres://db/mail"
-        );
-        assert_eq!(name("redis://host:6379/1"), "redis://host:6379/1");
     }
 }

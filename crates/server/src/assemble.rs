@@ -79,7 +79,7 @@ impl Server {
             .with_world(world.clone())
             .with_observer(observer);
         let session = storage.connect().await.map_err(|error| unusable(&error))?;
-        let desk = Arc::new(Desk::new(queue.clone(), session, world.clone()));
+        let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
         let edges = edges(settings, &edge(settings, edge_end, &world))?;
         Ok(Server {
@@ -197,7 +197,7 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
                     .with_world(world.clone())
                     .with_hostname(place.hostname.clone());
                 let session = storage.connect().await.map_err(|error| unusable(&error))?;
-                return Ok(Door::Desk(Desk::new(queue, session, world)));
+                return Ok(Door::Desk(Desk::new(queue, session)));
             }
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;

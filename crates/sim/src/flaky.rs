@@ -151,6 +151,10 @@ impl Session for FlakySession {
         self.inner.owner()
     }
 
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

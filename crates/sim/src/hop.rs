@@ -45,8 +45,7 @@ impl Hop {
     fn look(&self, delivery: &Delivery) {
         let message = &delivery.message;
         let id = message.id;
-        // A fresh message may go at once, whatever its manager's clock says.
-        if message.attempts > 0 && message.due > self.weather.chance.0.now() {
+        if message.due > self.weather.chance.0.now() {
             self.books
                 .fault(format!("{id} is attempted before it is due"));
         }

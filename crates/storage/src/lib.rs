@@ -12,6 +12,8 @@ mod closing;
 mod embedded;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod server_time;
 mod url;
 
 #[cfg(feature = "embedded")]

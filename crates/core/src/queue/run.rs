@@ -142,7 +142,7 @@ async fn round(
     if found {
         return Ok(());
     }
-    let pause = pause(shared, &*session, claimed.blocked).await?;
+    let pause = pause(&*session, claimed.blocked).await?;
     tokio::select! {
         biased;
         () = shared.reached(Phase::Draining) => {}
@@ -154,16 +154,12 @@ async fn round(
 }
 
 /// How long nothing will become due.
-async fn pause(
-    shared: &Shared,
-    session: &dyn Session,
-    blocked: bool,
-) -> Result<Duration, StorageError> {
+async fn pause(session: &dyn Session, blocked: bool) -> Result<Duration, StorageError> {
     if blocked {
         return Ok(BLOCKED_TIME_MAX);
     }
     let next = session.next_due().await?;
-    let pause = next.map_or(ROUND_TIME_MAX, |due| due.since(shared.world().now()));
+    let pause = next.map_or(ROUND_TIME_MAX, |due| due.since(session.now()));
     Ok(pause.min(ROUND_TIME_MAX))
 }
 

@@ -45,11 +45,18 @@ pub trait Storage: Debug + Send + Sync + 'static {
 /// One owner's handle on an engine: the seed's `storage_session`.
 ///
 /// Whether a message is due, and whether a lease still holds, is judged by the
-/// clock of the storage, never by the caller's.
+/// clock of the storage, never by the caller's. Whoever sets a due time counts
+/// from [`now`](Session::now).
 #[async_trait]
 pub trait Session: Debug + Send + Sync + 'static {
     /// Who owns the leases taken through this session.
     fn owner(&self) -> &Owner;
+
+    /// The time by the storage's clock, as far as this session knows it: behind
+    /// it by an answer's way at most, and ahead only by the drift of two clocks
+    /// since the last answer. What is due then is due at once, however wrong
+    /// the caller's own clock is.
+    fn now(&self) -> Timestamp;
 
     /// Ends the session. Later calls answer [`StorageError::Closed`]; leases
     /// that it still holds run out.

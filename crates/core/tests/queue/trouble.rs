@@ -51,6 +51,10 @@ impl Session for TroubledSession {
         self.inner.owner()
     }
 
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

@@ -83,7 +83,7 @@ async fn desk(messages: usize) -> Desk {
         session.store(submission, None).await.unwrap();
     }
     let queue = Queue::new(None, None, storage).with_world(world.clone());
-    Desk::new(queue, session, world)
+    Desk::new(queue, session)
 }
 
 fn submission(world: &World, recipient: &str) -> Submission {

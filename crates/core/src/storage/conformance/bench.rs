@@ -109,7 +109,7 @@ impl Bench {
     }
 
     /// A submission of one message, due now.
-    pub(super) fn mail(&self, destination: &str) -> Submission {
+    pub fn mail(&self, destination: &str) -> Submission {
         self.mails(&[destination])
     }
 

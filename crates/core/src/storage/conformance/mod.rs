@@ -72,6 +72,7 @@ macro_rules! storage_conformance {
             ordering::the_longest_due_destination_comes_first
             ordering::destinations_come_in_pages
             ordering::what_is_not_due_is_not_claimed
+            ordering::a_session_knows_the_storage_s_time
             ordering::priority_comes_before_age
             ordering::a_claim_takes_no_more_than_asked
             ordering::a_destination_with_nothing_to_claim_is_not_due

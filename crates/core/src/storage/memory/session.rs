@@ -51,6 +51,10 @@ impl Session for MemorySession {
         &self.owner
     }
 
+    fn now(&self) -> Timestamp {
+        self.memory.world.now()
+    }
+
     async fn close(&self) {
         self.closed.set(true);
     }

@@ -224,6 +224,12 @@ impl Books {
         }
     }
 
+    /// Whether an attempt is under way, or its result is not recorded yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        let pages = self.pages();
+        !pages.open.is_empty() || pages.attempts.values().any(|attempt| !attempt.is_over)
+    }
+
     /// A message is in the store at the end.
     pub(crate) fn waits(&self, id: MessageId, envelope: &Envelope) {
         let mut pages = self.pages();

@@ -27,6 +27,8 @@ use crate::ledger::{Broken, Tally, Window};
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5 * 86_400);
+/// Time between two looks whether it has.
+const LOOK_DELAY: Duration = Duration::from_secs(60);
 /// Attempts after which a message is given up.
 const ATTEMPTS_MAX: u32 = 8;
 
@@ -324,10 +326,13 @@ impl Run {
                 break;
             }
             while self.clients.try_join_next().is_some() {}
-            self.world.sleep(Duration::from_secs(20)).await;
+            self.world.sleep(LOOK_DELAY).await;
         }
         // Results whose recording was refused are told by then.
-        self.world.sleep(Duration::from_secs(3600)).await;
+        let deadline = self.world.monotonic() + Duration::from_secs(3600);
+        while self.books.is_busy() && self.world.monotonic() < deadline {
+            self.world.sleep(LOOK_DELAY).await;
+        }
         for index in 0..self.managers.len() {
             self.stop(index).await;
         }

@@ -7,6 +7,7 @@ use slimta_core::message::{Content, Envelope, MessageId, Recipient, Report};
 use slimta_core::relay::LeaseSignal;
 use slimta_core::storage::Ticket;
 
+use crate::copies::Copies;
 use crate::ledger::{Key, Ledger, Window};
 use crate::wire::Line;
 
@@ -15,7 +16,10 @@ const NUMBER: &str = "X-Sim: ";
 
 /// The shared books of one run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Books(Arc<Mutex<Pages>>);
+pub(crate) struct Books {
+    pages: Arc<Mutex<Pages>>,
+    pub(crate) copies: Copies,
+}
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -58,7 +62,7 @@ struct Taken {
 
 impl Books {
     fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line of the story.
@@ -78,8 +82,33 @@ impl Books {
         self.pages().ledger.fault(what);
     }
 
-    pub(crate) fn accepted(&self, number: usize, recipients: &[String]) {
+    /// A copy is about to be stored: somebody handed it in, and whole. Gives its
+    /// number.
+    pub(crate) fn whole(&self, number: Option<usize>) -> usize {
+        match number {
+            Some(number) if self.copies.is_whole(number) => number,
+            _ => {
+                self.fault(format!("copy {number:?} is stored, and nobody ended it"));
+                usize::MAX
+            }
+        }
+    }
+
+    /// A client was told that a copy is safe.
+    pub(crate) fn answered(&self, number: usize, recipients: &[String]) {
+        if !self.copies.is_stored(number) {
+            self.fault(format!("copy {number} was answered before it was stored"));
+        }
         self.pages().ledger.accepted(number, recipients);
+    }
+
+    /// A client was not told so, and nothing explains that.
+    pub(crate) fn unanswered(&self, number: usize) {
+        if self.copies.is_known(number) {
+            self.fault(format!(
+                "copy {number} is stored, and its client was told otherwise"
+            ));
+        }
     }
 
     /// Contents that are about to be stored under an id.
@@ -303,10 +332,19 @@ impl Drop for Attempting {
     }
 }
 
-/// The contents of the message of this number.
-pub(crate) fn content(number: usize) -> Content {
-    let text = format!("{NUMBER}{number}\r\nSubject: simulated\r\n{}", body(number));
+/// The contents of the copy of this number of the message of this mark.
+pub(crate) fn content(number: usize, mark: usize) -> Content {
+    let id = format!("Message-ID: <{mark}@client.example>");
+    let text = format!("{NUMBER}{number}\r\n{id}\r\n{}", body(number));
     Content::new(text.into_bytes())
+}
+
+/// The number of the copy that contents are.
+pub(crate) fn number(content: &Content) -> Option<usize> {
+    let bytes = content.to_vec();
+    let text = String::from_utf8_lossy(&bytes);
+    let number = text.lines().find_map(|line| line.strip_prefix(NUMBER));
+    number.and_then(|number| number.trim_end().parse().ok())
 }
 
 /// Their end, which stays as it is on the whole way. Some lines begin with a
@@ -319,19 +357,16 @@ pub(crate) fn body(number: usize) -> String {
 /// Whose fate a message for `recipient` tells: of a message of the run that
 /// recipient's, of a notice the failed recipients'.
 pub(crate) fn keys(content: &Content, envelope: &Envelope, recipient: &Recipient) -> Vec<Key> {
-    let bytes = content.to_vec();
-    let text = String::from_utf8_lossy(&bytes);
-    let after = |prefix: &'static str| {
-        text.lines()
-            .filter_map(move |line| line.trim_end().strip_prefix(prefix))
-    };
-    let Some(number) = after(NUMBER).next().and_then(|n| n.parse().ok()) else {
+    let Some(number) = number(content) else {
         return Vec::new();
     };
     if !envelope.sender.is_null() {
         return vec![(number, recipient.address.as_str().to_owned())];
     }
-    after("Final-Recipient: rfc822;")
+    let bytes = content.to_vec();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines()
+        .filter_map(|line| line.strip_prefix("Final-Recipient: rfc822;"))
         .map(|address| (number, address.trim().to_owned()))
         .collect()
 }

@@ -14,7 +14,7 @@ use slimta_core::storage::{
 };
 use slimta_core::world::Timestamp;
 
-use crate::books::Books;
+use crate::books::{Books, number};
 use crate::chance::Chance;
 
 /// How long a call waits for a storage that is out of reach.
@@ -168,12 +168,19 @@ impl Session for FlakySession {
         lease: Option<FirstLeases>,
     ) -> Result<Vec<Leased>, StorageError> {
         self.note_submission(&submission);
+        let copy = number(&submission.content);
+        let copy = self.books.whole(copy);
         let call = async {
             let leased = self.inner.store(submission, lease).await?;
+            self.books.copies.stored(copy);
             self.note_leases(&leased);
             Ok(leased)
         };
-        self.weather.call(call).await
+        let answer = self.weather.call(call).await;
+        if answer.is_ok() {
+            self.books.copies.known(copy);
+        }
+        answer
     }
 
     async fn due_destinations(

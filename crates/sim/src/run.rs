@@ -7,24 +7,24 @@ use std::time::Duration;
 use slimta::edge::smtp::SmtpEdge;
 use slimta::policy;
 use slimta_core::bus;
-use slimta_core::message::{
-    Address, Client, Envelope, Message, Response, ReversePath, StoredMessage,
-};
+use slimta_core::message::{Response, StoredMessage};
 use slimta_core::queue::{Direct, Event, Limits, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
 use slimta_core::world::{SeededRandom, Timestamp, World};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::books::{Books, content};
+use crate::books::Books;
 use crate::chance::Chance;
-use crate::client::{Door, hand_in};
+use crate::client::Client;
 use crate::clock::Skewed;
+use crate::door::{Door, Doors};
 use crate::flaky::{Flaky, Weather};
+use crate::garbage::pester;
 use crate::hop::Hop;
 use crate::ledger::{Broken, Tally, Window};
 
-const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5 * 86_400);
 /// Time between two looks whether it has.
@@ -43,6 +43,9 @@ pub struct Story {
     pub faults: Vec<String>,
     /// The account, or the rules that were broken.
     pub account: Result<Tally, Broken>,
+    /// Copies of messages that were stored beyond the first: nobody heard that
+    /// it was.
+    pub resent: u64,
 }
 
 /// Plays the run of `seed`.
@@ -58,6 +61,7 @@ pub fn run(seed: u64) -> Story {
             lines: Vec::new(),
             faults: Vec::new(),
             account: Err(Broken(vec![error.to_string()])),
+            resent: 0,
         },
     }
 }
@@ -70,8 +74,10 @@ struct Run {
     books: Books,
     lock: Duration,
     managers: Vec<Manager>,
+    doors: Doors,
     clients: JoinSet<()>,
-    messages: usize,
+    /// Draws for what clients do besides sending once.
+    crowd: Chance,
 }
 
 /// One queue manager, up or down.
@@ -83,7 +89,6 @@ struct Manager {
 }
 
 struct Up {
-    door: Arc<Door>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -104,8 +109,9 @@ impl Run {
             lock: Duration::from_secs(20 + chance.below(120)),
             storage: Arc::new(Memory::new(world.clone())),
             books: Books::default(),
+            doors: Doors::default(),
             clients: JoinSet::new(),
-            messages: 0,
+            crowd: Chance(World::simulated(START, seed.rotate_left(16) ^ 0xc407d)),
             world,
             chance,
             calm,
@@ -141,12 +147,16 @@ impl Run {
             lines,
             faults,
             account: ledger.close(),
+            resent: self.books.copies.surplus(),
         }
     }
 
     /// Something happens.
     async fn step(&mut self) {
         let index = usize::try_from(self.chance.below(self.managers.len() as u64)).unwrap_or(0);
+        if self.crowd.permille(40) {
+            self.pester(index);
+        }
         match self.chance.below(100) {
             0..12 => self.crash(index),
             12..18 => self.stop(index).await,
@@ -203,11 +213,9 @@ impl Run {
         let edge = SmtpEdge::new(Arc::new(edge), world.clone())
             .with_hostname(name)
             .with_policy(policy::standard(name, world));
-        self.managers[index].up = Some(Up {
-            door: Door::new(edge, weather, self.books.clone()),
-            stop,
-            running,
-        });
+        let door = Door::new(edge, weather, self.books.clone());
+        self.doors.open(index, door);
+        self.managers[index].up = Some(Up { stop, running });
     }
 
     /// The process dies while it starts, again and again.
@@ -247,7 +255,7 @@ impl Run {
     fn crash(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell_fault(&format!("manager {index} crashes"));
-            up.door.shut();
+            self.doors.shut(index);
             up.running.abort();
             self.books.loses_track(index, None, Window::Crash);
         }
@@ -257,8 +265,7 @@ impl Run {
     async fn stop(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell(&format!("manager {index} is stopped"));
-            up.door.shut();
-            drop(up.door);
+            self.doors.shut(index);
             drop(up.stop);
             let ended = tokio::time::timeout(Duration::from_secs(3600), up.running).await;
             if ended.is_err() {
@@ -279,30 +286,31 @@ impl Run {
 
     /// A client hands a message in.
     fn send(&mut self, index: usize) {
-        let Some(up) = &self.managers[index].up else {
+        if self.managers[index].up.is_none() {
             return;
-        };
-        let number = self.messages;
-        self.messages += 1;
+        }
         let recipients: Vec<String> = (0..1 + self.chance.below(4))
             .map(|n| format!("to{n}@d{}.example", self.chance.below(3)))
             .collect();
-        let message = message(number, &recipients, self.world.now());
-        let (door, books, world) = (up.door.clone(), self.books.clone(), self.world.clone());
-        self.clients.spawn(async move {
-            let report = hand_in(door, message, world.clone()).await;
-            let at = world.now().since(START).as_secs_f64();
-            let heard: Vec<_> = report.responses.iter().map(|r| r.code.get()).collect();
-            books.tell(format!(
-                "{at:>12.3} client of message {number} hears {heard:?}"
-            ));
-            let heard = recipients.iter().zip(&report.responses);
-            let kept: Vec<_> = heard
-                .filter(|(_, response)| response.is_success())
-                .map(|(recipient, _)| recipient.clone())
-                .collect();
-            books.accepted(number, &kept);
-        });
+        let client = self.client();
+        self.clients.spawn(client.send(index, recipients));
+    }
+
+    /// A client sends garbage.
+    fn pester(&mut self, index: usize) {
+        if let Some(door) = self.doors.at(index) {
+            let (books, chance) = (self.books.clone(), self.crowd.fork());
+            self.clients.spawn(pester(door, books, chance));
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client {
+            doors: self.doors.clone(),
+            books: self.books.clone(),
+            world: self.world.clone(),
+            chance: self.crowd.fork(),
+        }
     }
 
     /// Faults stop, and everything must come to its end.
@@ -376,14 +384,4 @@ fn observe(books: &Books, clock: &World, manager: usize, event: &Event) {
     if let Event::LeaseLost { id, .. } | Event::Unsettled { id, .. } = event {
         books.loses_track(manager, Some(*id), Window::LeaseLost);
     }
-}
-
-/// The message of this number.
-fn message(number: usize, recipients: &[String], now: Timestamp) -> Message {
-    let address = |text: &str| text.parse::<Address>().ok();
-    let sender = address(&format!("from{number}@sender.example"));
-    let sender = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
-    let recipients = recipients.iter().filter_map(|r| address(r));
-    let envelope = Envelope::new(sender, recipients);
-    Message::new(Client::default(), envelope, content(number), now)
 }

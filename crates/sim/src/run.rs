@@ -7,8 +7,7 @@ use std::time::Duration;
 use slimta::edge::smtp::SmtpEdge;
 use slimta::policy;
 use slimta_core::bus;
-use slimta_core::message::{Response, StoredMessage};
-use slimta_core::queue::{Direct, Event, Limits, Queue};
+use slimta_core::queue::{Direct, Event, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
 use slimta_core::world::{SeededRandom, Timestamp, World};
 use tokio::sync::oneshot;
@@ -23,14 +22,16 @@ use crate::flaky::{Flaky, Weather};
 use crate::garbage::pester;
 use crate::hop::Hop;
 use crate::ledger::{Broken, Tally, Window};
+use crate::nature::Hops;
+use crate::rules::{Patience, limits};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5 * 86_400);
 /// Time between two looks whether it has.
-const LOOK_DELAY: Duration = Duration::from_secs(60);
-/// Attempts after which a message is given up.
-const ATTEMPTS_MAX: u32 = 8;
+pub(crate) const LOOK_DELAY: Duration = Duration::from_secs(60);
+/// How many runs in a thousand have a siege.
+const SIEGES_PERMILLE: u64 = 60;
 
 /// How a run went.
 #[derive(Debug)]
@@ -66,22 +67,24 @@ pub fn run(seed: u64) -> Story {
     }
 }
 
-struct Run {
-    world: World,
+pub(crate) struct Run {
+    pub(crate) world: World,
     chance: Chance,
     calm: Arc<AtomicBool>,
     storage: Arc<Memory>,
-    books: Books,
+    pub(crate) books: Books,
     lock: Duration,
-    managers: Vec<Manager>,
+    pub(crate) managers: Vec<Manager>,
     doors: Doors,
-    clients: JoinSet<()>,
+    pub(crate) hops: Arc<Hops>,
+    is_siege: bool,
+    pub(crate) clients: JoinSet<()>,
     /// Draws for what clients do besides sending once.
     crowd: Chance,
 }
 
 /// One queue manager, up or down.
-struct Manager {
+pub(crate) struct Manager {
     weather: Arc<Weather>,
     /// How wrong its wall clock is.
     skew: Arc<AtomicI64>,
@@ -104,21 +107,25 @@ impl Run {
             skew: Arc::default(),
             up: None,
         });
+        let crowd = Chance(World::simulated(START, seed.rotate_left(16) ^ 0xc407d));
+        let is_siege = crowd.permille(SIEGES_PERMILLE);
         Run {
+            hops: Hops::draw(&crowd.fork(), is_siege),
+            is_siege,
             managers: managers.collect(),
             lock: Duration::from_secs(20 + chance.below(120)),
             storage: Arc::new(Memory::new(world.clone())),
             books: Books::default(),
             doors: Doors::default(),
             clients: JoinSet::new(),
-            crowd: Chance(World::simulated(START, seed.rotate_left(16) ^ 0xc407d)),
+            crowd,
             world,
             chance,
             calm,
         }
     }
 
-    fn tell(&self, line: &str) {
+    pub(crate) fn tell(&self, line: &str) {
         let at = self.world.now().since(START).as_secs_f64();
         self.books.tell(format!("{at:>12.3} {line}"));
     }
@@ -180,23 +187,18 @@ impl Run {
             books: self.books.clone(),
         };
         let world = self.world_of(index);
-        let hop = Hop::new(index, weather.clone(), self.books.clone());
+        let hop = Hop::new(index, weather.clone(), self.books.clone(), &self.hops);
         let (server, edge) = bus::local(4);
         let books = self.books.clone();
         let clock = self.world.clone();
-        let limits = Limits {
-            attempts_max: 20,
-            drain_time_max: Duration::from_secs(30),
-            ..Limits::default()
-        };
         let mut queue = Queue::new(
             Some(Arc::new(server)),
             Some(Arc::new(Direct(hop))),
             Arc::new(storage),
         )
         .with_world(world.clone())
-        .with_limits(limits)
-        .with_retry_algorithm(patience(world.clone()))
+        .with_limits(limits())
+        .with_retry_algorithm(Patience)
         .with_observer(move |event: &Event| observe(&books, &clock, index, event));
         if let Err(error) = queue.set_lock_duration(self.lock) {
             self.books.fault(error.to_string());
@@ -292,6 +294,11 @@ impl Run {
         let recipients: Vec<String> = (0..1 + self.chance.below(4))
             .map(|n| format!("to{n}@d{}.example", self.chance.below(3)))
             .collect();
+        self.hand_in(index, recipients);
+    }
+
+    /// A client hands a message in for these recipients.
+    pub(crate) fn hand_in(&mut self, index: usize, recipients: Vec<String>) {
         let client = self.client();
         self.clients.spawn(client.send(index, recipients));
     }
@@ -326,6 +333,9 @@ impl Run {
         let Ok(session) = self.storage.connect().await else {
             return self.books.fault("the storage gives no session".to_owned());
         };
+        if self.is_siege {
+            self.besiege(&*session).await;
+        }
         let deadline = self.world.monotonic() + SETTLED_WITHIN;
         while waiting(&*session).await > 0 || !self.clients.is_empty() {
             if self.world.monotonic() > deadline {
@@ -365,17 +375,6 @@ async fn waiting(session: &dyn Session) -> u64 {
         .stats()
         .await
         .map_or(u64::MAX, |stats| stats.messages)
-}
-
-/// Tries again every few minutes, and gives up unless it is a notice.
-fn patience(
-    world: World,
-) -> impl Fn(&StoredMessage, &Response) -> Option<Timestamp> + Send + Sync + 'static {
-    move |message, _| {
-        let gives_up = message.attempts >= ATTEMPTS_MAX && !message.envelope.sender.is_null();
-        let delay = Duration::from_secs(60 * u64::from(message.attempts.min(10)));
-        (!gives_up).then(|| world.now().after(delay))
-    }
 }
 
 fn observe(books: &Books, clock: &World, manager: usize, event: &Event) {

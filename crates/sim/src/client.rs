@@ -81,7 +81,7 @@ impl Client {
         if !kept.is_empty() {
             self.books.answered(number, &kept);
         } else if line.get().is_some_and(|line| !line.is_bad())
-            && !door.is_shut()
+            && !door.is_broken()
             && self.world.monotonic() - began < Limits::default().store_time_max
         {
             self.books.unanswered(number);

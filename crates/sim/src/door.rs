@@ -1,57 +1,81 @@
 //! The doors of managers, and the way of clients to them.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
-use slimta::edge::smtp::SmtpEdge;
+use slimta::edge::smtp::Listener;
 use slimta::relay::{Connector, Stream};
-use tokio::task::JoinSet;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
 
 use crate::books::Books;
 use crate::flaky::Weather;
 use crate::wire::{self, Line, Near};
 
-/// The door of a manager that is up. Its sessions end with it.
+/// The door of a manager that is up.
 pub(crate) struct Door {
-    edge: SmtpEdge,
     weather: Arc<Weather>,
     books: Books,
-    sessions: Mutex<Option<JoinSet<()>>>,
+    clients: mpsc::UnboundedSender<DuplexStream>,
+    /// The process behind it is gone, from one moment to the next.
+    is_broken: AtomicBool,
 }
 
 impl Door {
-    pub(crate) fn new(edge: SmtpEdge, weather: Arc<Weather>, books: Books) -> Self {
-        Door {
-            edge,
+    /// A door, and where its edge takes clients from.
+    pub(crate) fn new(weather: Arc<Weather>, books: Books) -> (Door, Queue) {
+        let (clients, queue) = mpsc::unbounded_channel();
+        let door = Door {
             weather,
             books,
-            sessions: Mutex::new(Some(JoinSet::new())),
-        }
+            clients,
+            is_broken: AtomicBool::new(false),
+        };
+        (door, Queue(Mutex::new(queue)))
     }
 
-    fn sessions(&self) -> MutexGuard<'_, Option<JoinSet<()>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether all sessions are cut, and none begins any more.
-    pub(crate) fn is_shut(&self) -> bool {
-        self.sessions().is_none()
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
     }
 
     /// Begins a session.
     pub(crate) fn enter(&self) -> io::Result<(Near, Arc<Line>)> {
-        let mut sessions = self.sessions();
-        let Some(sessions) = sessions.as_mut() else {
+        if self.clients.is_closed() {
             return Err(io::ErrorKind::ConnectionRefused.into());
-        };
+        }
         let (near, stream, line) = wire::connect(&self.weather, &self.books);
-        let edge = self.edge.clone();
-        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        sessions.spawn(async move { edge.serve_stream(stream, ip).await });
+        let refused = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
+        self.clients.send(stream).map_err(refused)?;
         Ok((near, line))
+    }
+}
+
+/// Clients that wait to be let in.
+pub(crate) struct Queue(Mutex<mpsc::UnboundedReceiver<DuplexStream>>);
+
+#[async_trait]
+impl Listener for Queue {
+    type Stream = DuplexStream;
+
+    async fn accept(&self) -> io::Result<(DuplexStream, SocketAddr)> {
+        let next = poll_fn(|context| {
+            let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            clients.poll_recv(context)
+        });
+        match next.await {
+            Some(stream) => Ok((stream, SocketAddr::from((Ipv4Addr::LOCALHOST, 25)))),
+            // Nobody will come any more.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn refuse(_: DuplexStream, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -68,10 +92,11 @@ impl Doors {
         self.map().insert(manager, Arc::new(door));
     }
 
-    /// Cuts all sessions of a manager, which takes no more.
-    pub(crate) fn shut(&self, manager: usize) {
+    /// Nobody comes in at a manager any more; who is inside may stay, unless
+    /// the door is broken.
+    pub(crate) fn shut(&self, manager: usize, is_broken: bool) {
         if let Some(door) = self.map().remove(&manager) {
-            drop(door.sessions().take());
+            door.is_broken.store(is_broken, Ordering::Relaxed);
         }
     }
 

@@ -20,6 +20,7 @@ mod chance;
 mod client;
 mod clock;
 mod copies;
+mod crowd;
 mod door;
 mod flaky;
 mod garbage;

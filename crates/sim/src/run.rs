@@ -15,11 +15,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::books::Books;
 use crate::chance::Chance;
-use crate::client::Client;
 use crate::clock::Skewed;
 use crate::door::{Door, Doors};
 use crate::flaky::{Flaky, Weather};
-use crate::garbage::pester;
 use crate::hop::Hop;
 use crate::ledger::{Broken, Tally, Window};
 use crate::nature::Hops;
@@ -28,6 +26,8 @@ use crate::rules::{Patience, limits};
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5 * 86_400);
+/// Within which time an edge ends: its grace, and a moment for goodbyes.
+const CLOSED_WITHIN: Duration = Duration::from_secs(33);
 /// Time between two looks whether it has.
 pub(crate) const LOOK_DELAY: Duration = Duration::from_secs(60);
 /// How many runs in a thousand have a siege.
@@ -69,18 +69,18 @@ pub fn run(seed: u64) -> Story {
 
 pub(crate) struct Run {
     pub(crate) world: World,
-    chance: Chance,
+    pub(crate) chance: Chance,
     calm: Arc<AtomicBool>,
     storage: Arc<Memory>,
     pub(crate) books: Books,
     lock: Duration,
     pub(crate) managers: Vec<Manager>,
-    doors: Doors,
+    pub(crate) doors: Doors,
     pub(crate) hops: Arc<Hops>,
     is_siege: bool,
     pub(crate) clients: JoinSet<()>,
     /// Draws for what clients do besides sending once.
-    crowd: Chance,
+    pub(crate) crowd: Chance,
 }
 
 /// One queue manager, up or down.
@@ -88,10 +88,14 @@ pub(crate) struct Manager {
     weather: Arc<Weather>,
     /// How wrong its wall clock is.
     skew: Arc<AtomicI64>,
-    up: Option<Up>,
+    pub(crate) up: Option<Up>,
 }
 
-struct Up {
+pub(crate) struct Up {
+    /// Stops the edge.
+    close: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    /// Stops the queue.
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -166,7 +170,10 @@ impl Run {
         }
         match self.chance.below(100) {
             0..12 => self.crash(index),
-            12..18 => self.stop(index).await,
+            12..18 => {
+                self.come_last(index).await;
+                self.stop(index).await;
+            }
             18..30 => self.cut(index),
             30..33 => self.jump(index),
             33..37 => self.start_and_crash(index).await,
@@ -215,9 +222,16 @@ impl Run {
         let edge = SmtpEdge::new(Arc::new(edge), world.clone())
             .with_hostname(name)
             .with_policy(policy::standard(name, world));
-        let door = Door::new(edge, weather, self.books.clone());
+        let (door, clients) = Door::new(weather, self.books.clone());
         self.doors.open(index, door);
-        self.managers[index].up = Some(Up { stop, running });
+        let (close, closed) = oneshot::channel::<()>();
+        let serving = tokio::spawn(edge.serve(clients, async { drop(closed.await) }));
+        self.managers[index].up = Some(Up {
+            close,
+            serving,
+            stop,
+            running,
+        });
     }
 
     /// The process dies while it starts, again and again.
@@ -257,7 +271,8 @@ impl Run {
     fn crash(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell_fault(&format!("manager {index} crashes"));
-            self.doors.shut(index);
+            self.doors.shut(index, true);
+            up.serving.abort();
             up.running.abort();
             self.books.loses_track(index, None, Window::Crash);
         }
@@ -267,10 +282,12 @@ impl Run {
     async fn stop(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell(&format!("manager {index} is stopped"));
-            self.doors.shut(index);
+            self.doors.shut(index, false);
+            drop(up.close);
+            let closed = tokio::time::timeout(CLOSED_WITHIN, up.serving).await;
             drop(up.stop);
             let ended = tokio::time::timeout(Duration::from_secs(3600), up.running).await;
-            if ended.is_err() {
+            if closed.is_err() || ended.is_err() {
                 self.books.fault(format!("manager {index} does not stop"));
             }
             // What could not be recorded by then is as after a crash.
@@ -284,40 +301,6 @@ impl Run {
             "manager {index} cannot reach the storage for {time:?}"
         ));
         self.managers[index].weather.cut_for(time);
-    }
-
-    /// A client hands a message in.
-    fn send(&mut self, index: usize) {
-        if self.managers[index].up.is_none() {
-            return;
-        }
-        let recipients: Vec<String> = (0..1 + self.chance.below(4))
-            .map(|n| format!("to{n}@d{}.example", self.chance.below(3)))
-            .collect();
-        self.hand_in(index, recipients);
-    }
-
-    /// A client hands a message in for these recipients.
-    pub(crate) fn hand_in(&mut self, index: usize, recipients: Vec<String>) {
-        let client = self.client();
-        self.clients.spawn(client.send(index, recipients));
-    }
-
-    /// A client sends garbage.
-    fn pester(&mut self, index: usize) {
-        if let Some(door) = self.doors.at(index) {
-            let (books, chance) = (self.books.clone(), self.crowd.fork());
-            self.clients.spawn(pester(door, books, chance));
-        }
-    }
-
-    fn client(&self) -> Client {
-        Client {
-            doors: self.doors.clone(),
-            books: self.books.clone(),
-            world: self.world.clone(),
-            chance: self.crowd.fork(),
-        }
     }
 
     /// Faults stop, and everything must come to its end.

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use slimta::edge::smtp::Limits;
 use slimta::relay::SmtpRelay;
-use slimta_core::message::{
-    Address, Class, Destination, Envelope, MessageId, Priority, Report, ReversePath, StoredMessage,
-};
+use slimta_core::message::{Class, Destination, MessageId, Priority, Report, StoredMessage};
 use slimta_core::relay::{Delivery, LeaseSignal, Relay as _};
 use slimta_core::world::World;
 
-use crate::books::{Books, content};
+use crate::books::Books;
 use crate::chance::Chance;
 use crate::door::{Door, Doors, Way};
+use crate::mail::{content, envelope};
 use crate::run::START;
 
 /// How often a client tries at most.
@@ -126,12 +125,4 @@ impl Client {
             lease: LeaseSignal::unleased(),
         }
     }
-}
-
-fn envelope(mark: usize, recipients: &[String]) -> Envelope {
-    let address = |text: &str| text.parse::<Address>().ok();
-    let sender = address(&format!("from{mark}@sender.example"));
-    let sender = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
-    let recipients = recipients.iter().filter_map(|r| address(r));
-    Envelope::new(sender, recipients)
 }

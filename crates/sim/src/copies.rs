@@ -67,11 +67,6 @@ impl Copies {
         }
     }
 
-    /// Whether it is stored.
-    pub(crate) fn is_stored(&self, number: usize) -> bool {
-        self.map().get(&number).is_some_and(|copy| copy.is_stored)
-    }
-
     /// Whether the queue knows that it is stored.
     pub(crate) fn is_known(&self, number: usize) -> bool {
         self.map().get(&number).is_some_and(|copy| copy.is_known)

@@ -14,8 +14,9 @@ use slimta_core::storage::{
 };
 use slimta_core::world::Timestamp;
 
-use crate::books::{Books, number};
+use crate::books::Books;
 use crate::chance::Chance;
+use crate::mail::number;
 
 /// How long a call waits for a storage that is out of reach.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -125,7 +126,7 @@ struct FlakySession {
 impl FlakySession {
     fn note_leases(&self, leased: &[Leased]) {
         for Leased { lease, message } in leased {
-            self.books.leases(lease.ticket(), &message.envelope);
+            self.books.leases(lease.ticket(), message);
         }
     }
 
@@ -137,13 +138,10 @@ impl FlakySession {
                     Change::Defer(deferral) => &deferral.recipients,
                 };
                 self.books.settles(settlement.lease.ticket(), remaining);
+                for notice in &settlement.notices {
+                    self.books.commits(self.books.stores(notice));
+                }
             }
-        }
-    }
-
-    fn note_submission(&self, submission: &Submission) {
-        for message in &submission.messages {
-            self.books.stores(message.id, &submission.content);
         }
     }
 }
@@ -167,12 +165,12 @@ impl Session for FlakySession {
         submission: Submission,
         lease: Option<FirstLeases>,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.note_submission(&submission);
-        let copy = number(&submission.content);
-        let copy = self.books.whole(copy);
+        let copy = self.books.whole(number(&submission.content));
+        let keys = self.books.stores(&submission);
         let call = async {
             let leased = self.inner.store(submission, lease).await?;
             self.books.copies.stored(copy);
+            self.books.commits(keys);
             self.note_leases(&leased);
             Ok(leased)
         };
@@ -229,10 +227,9 @@ impl Session for FlakySession {
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
-        batch
-            .iter()
-            .flat_map(|s| &s.notices)
-            .for_each(|n| self.note_submission(n));
+        for notice in batch.iter().flat_map(|settlement| &settlement.notices) {
+            self.books.stores(notice);
+        }
         let call = async {
             let answers = self.inner.settle(batch).await?;
             self.note_settled(batch, &answers);

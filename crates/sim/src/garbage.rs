@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
-use crate::books::{Books, content};
+use crate::books::Books;
 use crate::chance::Chance;
 use crate::door::Door;
+use crate::mail::content;
 use crate::wire::Near;
 
 /// Pieces that such a client sends at most.

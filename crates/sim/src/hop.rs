@@ -11,11 +11,12 @@ use async_trait::async_trait;
 use slimta::relay::{Connector, SmtpRelay, Stream};
 use slimta_core::message::{Report, Response};
 use slimta_core::relay::{Delivery, Relay};
+use slimta_oracle::Window;
 
-use crate::books::{Books, body, keys};
+use crate::books::Books;
 use crate::flaky::Weather;
 use crate::host::Host;
-use crate::ledger::Window;
+use crate::mail::{body, keys};
 use crate::nature::{Hops, Nature, NextHop};
 use crate::wire::{self, ATTEMPT};
 
@@ -57,27 +58,23 @@ impl Hop {
     /// Nothing comes early, and everything comes as it was sent.
     fn look(&self, delivery: &Delivery) {
         let message = &delivery.message;
-        let id = message.id;
-        if message.due > self.weather.chance.0.now() {
-            self.books
-                .fault(format!("{id} is attempted before it is due"));
-        }
-        let Some(recipient) = message.envelope.recipients.first() else {
-            return self.books.fault(format!("{id} has no recipients"));
+        let envelope = &message.envelope;
+        let of = |recipient| keys(&delivery.content, envelope, recipient);
+        let keys: Vec<_> = envelope.recipients.iter().flat_map(of).collect();
+        let Some((number, _)) = keys.first() else {
+            return self.books.fault(format!("{} speaks of nobody", message.id));
         };
-        let number = keys(&delivery.content, &message.envelope, recipient);
-        match number.first() {
-            None => self.books.fault(format!("{id} speaks of nobody")),
-            Some((number, _))
-                if !message.envelope.sender.is_null()
-                    && !delivery
-                        .content
-                        .to_vec()
-                        .ends_with(body(*number).as_bytes()) =>
-            {
-                self.books.fault(format!("{id} was altered"));
+        let is_early = message.due > self.weather.chance.0.now();
+        let body = body(*number);
+        let is_altered =
+            !envelope.sender.is_null() && !delivery.content.to_vec().ends_with(body.as_bytes());
+        for key in &keys {
+            if is_early {
+                self.books.comes_early(key, "attempted before it was due");
             }
-            Some(_) => {}
+            if is_altered {
+                self.books.is_altered(key);
+            }
         }
     }
 

@@ -9,8 +9,9 @@ use slimta_core::message::{Recipient, Response, ReversePath};
 use slimta_smtp::server::{Received, Session, Settings, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use crate::books::{Books, keys};
+use crate::books::Books;
 use crate::flaky::Weather;
+use crate::mail::keys;
 use crate::nature::{Nature, NextHop};
 use crate::wire::Line;
 
@@ -200,9 +201,12 @@ impl Host {
             return said(if is_final { 554 } else { 451 });
         }
         let attempt = self.line.attempt();
-        self.books.arrives(attempt, &received.content);
+        let is_as_stored = self.books.is_as_stored(attempt, &received.content);
         for recipient in &received.envelope.recipients {
             let keys = keys(&received.content, &received.envelope, recipient);
+            if !is_as_stored {
+                keys.iter().for_each(|key| self.books.is_altered(key));
+            }
             self.books
                 .takes(attempt, recipient, keys, is_notice, &self.line);
         }

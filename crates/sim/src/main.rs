@@ -55,7 +55,7 @@ fn replay(seed: u64) -> bool {
     say(&story.lines.join("\n"));
     match &story.account {
         Ok(tally) => say(&format!(
-            "seed {seed} keeps every promise: {tally:?}, resent: {}",
+            "seed {seed} keeps every promise: {tally}, resent: {}",
             story.resent
         )),
         Err(broken) => say(&format!("seed {seed} breaks:\n{broken}")),
@@ -103,10 +103,7 @@ fn explore(seeds: Range<u64>) -> bool {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     let resent = exploration.resent.load(Ordering::Relaxed);
-    say(&format!(
-        "{}: {sum:?}, resent: {resent}",
-        exploration.rate()
-    ));
+    say(&format!("{}: {sum}, resent: {resent}", exploration.rate()));
     exploration.failed.load(Ordering::Relaxed) == 0
 }
 

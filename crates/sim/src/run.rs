@@ -10,6 +10,7 @@ use slimta_core::bus;
 use slimta_core::queue::{Direct, Event, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
 use slimta_core::world::{SeededRandom, Timestamp, World};
+use slimta_oracle::{Broken, Tally, Window};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -19,8 +20,8 @@ use crate::clock::Skewed;
 use crate::door::{Door, Doors};
 use crate::flaky::{Flaky, Weather};
 use crate::hop::Hop;
-use crate::ledger::{Broken, Tally, Window};
 use crate::nature::Hops;
+use crate::operator;
 use crate::rules::{Patience, limits};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -178,6 +179,7 @@ impl Run {
             30..33 => self.jump(index),
             33..37 => self.start_and_crash(index).await,
             37..50 => self.start(index),
+            50..55 => self.operate().await,
             _ => self.send(index),
         }
     }
@@ -303,6 +305,18 @@ impl Run {
         self.managers[index].weather.cut_for(time);
     }
 
+    /// An operator does something.
+    async fn operate(&self) {
+        let now = self.world.now();
+        let acted = match self.storage.connect().await {
+            Ok(session) => operator::act(&*session, &self.chance, &self.books, now).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = acted {
+            self.books.fault(error.to_string());
+        }
+    }
+
     /// Faults stop, and everything must come to its end.
     async fn settle(&mut self) {
         self.tell("faults stop");
@@ -316,6 +330,9 @@ impl Run {
         let Ok(session) = self.storage.connect().await else {
             return self.books.fault("the storage gives no session".to_owned());
         };
+        if let Err(error) = operator::release(&*session).await {
+            self.books.fault(error.to_string());
+        }
         if self.is_siege {
             self.besiege(&*session).await;
         }

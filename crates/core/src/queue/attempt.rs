@@ -248,7 +248,9 @@ pub(super) async fn settle(
         notices: notice.into_iter().collect(),
     };
     let outcome = offer(shared, session, &settlement).await;
-    let delivered = verdict.delivered.len();
+    let delivered = verdict.delivered.iter();
+    let delivered = delivered.map(|(recipient, _)| recipient.address.clone());
+    let delivered = delivered.collect();
     let id = message.id;
     match &outcome {
         Ok(Settled::Done) => {

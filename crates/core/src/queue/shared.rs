@@ -80,12 +80,13 @@ impl Shared {
     /// One event a message of a submission that was just stored.
     pub(super) fn observe_received(&self, submission: &Submission) {
         for message in &submission.messages {
+            let recipients = message.envelope.recipients.iter();
             self.observe(&Event::Received {
                 id: message.id,
                 submission: message.submission,
                 sender: message.envelope.sender.clone(),
                 destination: message.destination.clone(),
-                recipients: message.envelope.recipients.len(),
+                recipients: recipients.map(|r| r.address.clone()).collect(),
                 size: message.size,
             });
         }

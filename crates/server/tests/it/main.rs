@@ -6,7 +6,6 @@ mod audit;
 mod commands;
 mod crash;
 mod full;
-mod ledger;
 mod load;
 mod rig;
 mod scenarios;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::audit::all_is_delivered;
 use crate::rig::{KeepingSink, NextHop, Store, postfix, send, text, until, until_after};
 
 const SENDER: &str = "sender@from.example";
@@ -203,7 +204,8 @@ fn a_large_run_arrives_complete() {
     const SIZE: usize = 10 * 1024;
     let store = Store::new();
     let maildir = store.path().with_file_name("maildir");
-    let server = store.serve(&["--relay", &format!("maildir:{}", maildir.display())]);
+    let relay = format!("maildir:{}", maildir.display());
+    let server = store.serve(&["--relay", &relay, "--log-format", "json"]);
     let sent = std::process::Command::new(postfix("smtp-source"))
         .args(["-N", "-s", "20", "-m", &MESSAGES.to_string()])
         .args(["-l", &SIZE.to_string()])
@@ -214,6 +216,7 @@ fn a_large_run_arrives_complete() {
     until_after("an empty queue", LARGE_RUN_PATIENCE, || {
         (store.stats()["messages"] == 0).then_some(())
     });
+    all_is_delivered(&store, MESSAGES as u64);
     let mut recipients = BTreeSet::new();
     let mut bodies = BTreeSet::new();
     let mut arrived = 0;

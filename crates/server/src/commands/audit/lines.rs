@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader};
 
 use serde::Deserialize;
 use slimta_core::message::MessageId;
+use slimta_oracle::Window;
 use slimta_oracle::audit::{Audit, Event, Millis};
 
 use super::number;
@@ -120,8 +121,9 @@ struct Line {
     message: String,
     id: Option<String>,
     notice: Option<String>,
-    recipients: Option<u64>,
-    possible_duplicates: Option<u64>,
+    recipient: Option<String>,
+    /// Many recipients.
+    to: Option<String>,
 }
 
 /// What a line says; nothing if it is about something else. A line that was
@@ -143,8 +145,22 @@ fn understand(line: &[u8]) -> serde_json::Result<Option<(Millis, Event)>> {
     Ok(at.zip(line.event()))
 }
 
+/// The addresses in a list of them: what stands between spaces that are not in
+/// quotes.
+fn names(list: &str) -> Vec<String> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let ends = |c: char| {
+        let ends = c == ' ' && !is_quoted;
+        is_quoted ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && is_quoted && !is_escaped;
+        ends
+    };
+    let names = list.split(ends).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
 impl Line {
-    fn event(&self) -> Option<Event> {
+    fn event(self) -> Option<Event> {
         let parse = |text: &Option<String>| text.as_deref()?.parse::<MessageId>().ok();
         let id = parse(&self.id).map(number);
         Some(match (self.message.as_str(), id) {
@@ -153,21 +169,29 @@ impl Line {
             // What was under way then may have been stored without a line.
             (
                 "some messages could not be handed back; their leases run out"
+                | "an operator's request was cut; what it did may have no line"
                 | "the storage failed to write and refuses all further writes",
                 _,
             ) => Event::Cut,
-            ("received", Some(id)) => Event::Received(id, self.recipients?),
-            ("delivered", Some(id)) => Event::Delivered(id),
-            ("bounced", Some(id)) => Event::Bounced(id, parse(&self.notice).map(number)),
-            ("double bounce: nobody is told", Some(id)) => Event::Bounced(id, None),
+            ("received", Some(id)) => Event::Received(id, names(self.to.as_deref()?)),
+            ("delivered", Some(id)) => Event::Delivered(id, self.recipient?),
+            ("bounced", Some(id)) => {
+                Event::Bounced(id, self.recipient?, parse(&self.notice).map(number))
+            }
+            ("double bounce: nobody is told", Some(id)) => {
+                Event::Bounced(id, self.recipient?, None)
+            }
             ("deleted by operator", Some(id)) => Event::Removed(id),
             ("a message cannot be read and is put into quarantine", Some(id)) => {
                 Event::Quarantined(id)
             }
-            ("lease lost" | "result could not be recorded", Some(id)) => {
-                Event::MaybeTwice(id, self.possible_duplicates?)
+            ("lease lost", Some(id)) => {
+                Event::Unrecorded(id, names(self.to.as_deref()?), Window::LeaseLost)
             }
-            (_, Some(id)) => Event::Seen(id),
+            ("result could not be recorded", Some(id)) => {
+                Event::Unrecorded(id, names(self.to.as_deref()?), Window::Crash)
+            }
+            (_, Some(id)) => Event::Seen(id, self.recipient),
             (_, None) => return None,
         })
     }
@@ -193,23 +217,34 @@ mod tests {
     fn lines_become_events() {
         let id = number(ID.parse().unwrap());
         let notice = format!(r#","notice":"{ID}""#);
+        let to = r#","recipient":"a@x""#;
+        let bounced = |notice| Event::Bounced(id, "a@x".to_owned(), notice);
         for (line, expected) in [
             (line("started", ""), Event::Started),
             (
-                line("received", r#","recipients":3"#),
-                Event::Received(id, 3),
+                line("received", r#","recipients":2,"to":"a@x \"b c\"@y""#),
+                Event::Received(id, vec!["a@x".to_owned(), "\"b c\"@y".to_owned()]),
             ),
-            (line("bounced", &notice), Event::Bounced(id, Some(id))),
+            (line("bounced", &format!("{to}{notice}")), bounced(Some(id))),
             (
-                line("bounced", r#","notice":null"#),
-                Event::Bounced(id, None),
+                line("bounced", &format!(r#"{to},"notice":null"#)),
+                bounced(None),
+            ),
+            (line("double bounce: nobody is told", to), bounced(None)),
+            (
+                line("delivered", to),
+                Event::Delivered(id, "a@x".to_owned()),
             ),
             (line("deleted by operator", ""), Event::Removed(id)),
             (
-                line("lease lost", r#","possible_duplicates":2"#),
-                Event::MaybeTwice(id, 2),
+                line("lease lost", r#","possible_duplicates":1,"to":"a@x""#),
+                Event::Unrecorded(id, vec!["a@x".to_owned()], Window::LeaseLost),
             ),
-            (line("deferred", ""), Event::Seen(id)),
+            (
+                line("deferred", to),
+                Event::Seen(id, Some("a@x".to_owned())),
+            ),
+            (line("handed back", ""), Event::Seen(id, None)),
         ] {
             assert_eq!(event(&line), Some(expected), "{line}");
         }
@@ -220,6 +255,19 @@ mod tests {
         assert_eq!(at, 1_234);
         assert_eq!(event(r#"{"an": "object"}"#), None);
         assert!(understand(b"INFO slimta: received").is_err());
+    }
+
+    #[test]
+    fn lists_are_split_where_no_quote_is_open() {
+        for expected in [
+            &[][..],
+            &["a@x"],
+            &["a@x", "a@x", "postmaster"],
+            &[r#""a b"@x"#, "c@y"],
+            &[r#""a\" \\"@x"#, r#"" "@[IPv6:::1]"#, "d@z"],
+        ] {
+            assert_eq!(names(&expected.join(" ")), expected);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use slimta_core::relay::LeaseSignal;
 use slimta_core::storage::Ticket;
 use slimta_oracle::{Fate, Window};
 
+use crate::copies::Copies;
 use crate::mail::{Key, keys};
 use crate::wire::Line;
 
@@ -17,7 +18,10 @@ type Ledger = slimta_oracle::Ledger<usize>;
 
 /// The shared books of one run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Books(Arc<Mutex<Pages>>);
+pub(crate) struct Books {
+    pages: Arc<Mutex<Pages>>,
+    pub(crate) copies: Copies,
+}
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -70,7 +74,7 @@ struct Taken {
 
 impl Books {
     fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line of the story.
@@ -90,8 +94,29 @@ impl Books {
         self.pages().ledger.fault(what);
     }
 
-    /// A client was told 250 for a message to `recipients`.
-    pub(crate) fn accepted(&self, number: usize, recipients: &[String]) {
+    /// A copy is about to be stored: somebody handed it in, and whole. Gives its
+    /// number.
+    pub(crate) fn whole(&self, number: Option<usize>) -> usize {
+        match number {
+            Some(number) if self.copies.is_whole(number) => number,
+            _ => {
+                self.fault(format!("copy {number:?} is stored, and nobody ended it"));
+                usize::MAX
+            }
+        }
+    }
+
+    /// A client was not told so, and nothing explains that.
+    pub(crate) fn unanswered(&self, number: usize) {
+        if self.copies.is_known(number) {
+            self.fault(format!(
+                "copy {number} is stored, and its client was told otherwise"
+            ));
+        }
+    }
+
+    /// A client was told that a copy is safe.
+    pub(crate) fn answered(&self, number: usize, recipients: &[String]) {
         let mut guard = self.pages();
         let pages = &mut *guard;
         for recipient in recipients {
@@ -278,6 +303,12 @@ impl Books {
         for Taken { key, .. } in lost {
             pages.ledger.account(&key).open(window);
         }
+    }
+
+    /// Whether an attempt is under way, or its result is not recorded yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        let pages = self.pages();
+        !pages.open.is_empty() || pages.attempts.values().any(|attempt| !attempt.is_over)
     }
 
     /// An operator removed a message.

@@ -21,4 +21,4 @@ pub use embedded::Embedded;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 pub use slimta_core::storage::Memory;
-pub use url::{OpenError, embedded_directory, open};
+pub use url::{OpenError, embedded_directory, open, open_checked};

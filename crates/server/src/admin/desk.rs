@@ -6,7 +6,7 @@ use slimta_core::message::{EnhancedCode, MessageId, Response};
 use slimta_core::queue::{Bounced, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session};
 
-use super::protocol::{Acted, Contents, Id, Listed, Part, Reply, Request, Unread, Verb, Which};
+use super::protocol::{Acted, Contents, Listed, Part, Reply, Request, Unread, Verb, Which};
 use super::view::{MessageView, StatsView};
 
 /// Most messages of a page.
@@ -45,9 +45,9 @@ impl Desk {
         self.session.close().await;
     }
 
-    async fn list(&self, which: &Which, after: Option<Id>) -> Result<Listed, QueueError> {
+    async fn list(&self, which: &Which, after: Option<MessageId>) -> Result<Listed, QueueError> {
         let page = Page {
-            after: after.map(|id| id.0),
+            after,
             limit: PAGE_MESSAGES_MAX,
         };
         let listing = self.session.list(&which.filter(), page).await?;
@@ -56,11 +56,11 @@ impl Desk {
             messages: listing.messages.iter().map(MessageView::from).collect(),
             unreadable: unreadable
                 .map(|u| Unread {
-                    id: Id(u.id),
+                    id: u.id,
                     reason: u.reason,
                 })
                 .collect(),
-            next: listing.next.map(Id),
+            next: listing.next,
         })
     }
 
@@ -69,8 +69,8 @@ impl Desk {
         Ok(StatsView::new(&stats, self.session.now()))
     }
 
-    async fn contents(&self, id: Id, part: Part) -> Result<Contents, QueueError> {
-        let content = self.session.contents(id.0).await?;
+    async fn contents(&self, id: MessageId, part: Part) -> Result<Contents, QueueError> {
+        let content = self.session.contents(id).await?;
         Ok(content.map(|content| match part {
             Part::Header => content.header_bytes().to_vec(),
             Part::Whole => content.to_vec(),
@@ -81,7 +81,7 @@ impl Desk {
         &self,
         which: &Which,
         verb: &Verb,
-        after: Option<Id>,
+        after: Option<MessageId>,
     ) -> Result<Acted, QueueError> {
         let action = match verb {
             Verb::Retry => Action::SetDue(self.session.now()),
@@ -91,7 +91,7 @@ impl Desk {
             Verb::Bounce { reason } => return self.bounce(which, reason, after).await,
         };
         let page = Page {
-            after: after.map(|id| id.0),
+            after,
             limit: ACT_MESSAGES_MAX,
         };
         let acted = self.session.act(&which.filter(), page, &action).await?;
@@ -99,9 +99,9 @@ impl Desk {
             audit(*id, verb);
         }
         Ok(Acted {
-            changed: acted.changed.into_iter().map(Id).collect(),
+            changed: acted.changed,
             leased: acted.leased,
-            next: acted.next.map(Id),
+            next: acted.next,
         })
     }
 
@@ -109,15 +109,15 @@ impl Desk {
         &self,
         which: &Which,
         reason: &str,
-        after: Option<Id>,
+        after: Option<MessageId>,
     ) -> Result<Acted, QueueError> {
         let page = Page {
-            after: after.map(|id| id.0),
+            after,
             limit: PAGE_MESSAGES_MAX,
         };
         let listing = self.session.list(&which.filter(), page).await?;
         let mut acted = Acted {
-            next: listing.next.map(Id),
+            next: listing.next,
             ..Acted::default()
         };
         for listed in listing
@@ -138,7 +138,7 @@ impl Desk {
                             reason: reason.to_owned(),
                         },
                     );
-                    acted.changed.push(Id(id));
+                    acted.changed.push(id);
                 }
                 Bounced::Locked => acted.leased += 1,
             }

@@ -33,14 +33,14 @@ pub(crate) enum Request {
         /// Which messages.
         which: Which,
         /// Begins behind this id.
-        after: Option<Id>,
+        after: Option<MessageId>,
     },
     /// Counts.
     Stats,
     /// The contents of one message.
     Contents {
         /// Which message.
-        id: Id,
+        id: MessageId,
         /// How much of them.
         part: Part,
     },
@@ -51,7 +51,7 @@ pub(crate) enum Request {
         /// What to do.
         verb: Verb,
         /// Begins behind this id.
-        after: Option<Id>,
+        after: Option<MessageId>,
     },
 }
 
@@ -94,7 +94,7 @@ pub(crate) enum Part {
 pub(crate) struct Which {
     /// The message of this id, or all of the submission of this id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) id: Option<Id>,
+    pub(crate) id: Option<MessageId>,
     /// `active`, `deferred` or `held`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<StateName>,
@@ -113,39 +113,20 @@ impl Which {
     /// The message of this id, or all of the submission of this id.
     pub(crate) fn id(id: MessageId) -> Self {
         Which {
-            id: Some(Id(id)),
+            id: Some(id),
             ..Which::default()
         }
     }
 
     pub(super) fn filter(&self) -> Filter {
         Filter {
-            id: self.id.map(|id| id.0),
+            id: self.id,
             state: self.state.map(|state| state.0),
             destination: self.destination.as_deref().map(Destination::new),
             sender: self.sender.clone(),
             recipient: self.recipient.clone(),
             due_by: None,
         }
-    }
-}
-
-/// An id, written as people write it.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Id(pub(crate) MessageId);
-
-impl TryFrom<String> for Id {
-    type Error = slimta_core::message::IdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Id)
-    }
-}
-
-impl From<Id> for String {
-    fn from(id: Id) -> String {
-        id.0.to_string()
     }
 }
 
@@ -221,14 +202,14 @@ pub(crate) struct Listed {
     /// Those that cannot be read.
     pub(crate) unreadable: Vec<Unread>,
     /// Behind which id the next page begins; none after the last.
-    pub(crate) next: Option<Id>,
+    pub(crate) next: Option<MessageId>,
 }
 
 /// A record that cannot be read.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Unread {
     /// Its id.
-    pub(crate) id: Id,
+    pub(crate) id: MessageId,
     /// What is wrong with it.
     pub(crate) reason: String,
 }
@@ -237,9 +218,9 @@ pub(crate) struct Unread {
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Acted {
     /// Those that were changed.
-    pub(crate) changed: Vec<Id>,
+    pub(crate) changed: Vec<MessageId>,
     /// How many are being attempted just now, and were left as they are.
     pub(crate) leased: u64,
     /// Behind which id the next page begins; none after the last.
-    pub(crate) next: Option<Id>,
+    pub(crate) next: Option<MessageId>,
 }

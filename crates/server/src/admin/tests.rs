@@ -172,7 +172,7 @@ async fn a_long_queue_comes_in_pages() {
 async fn contents_come_as_they_are_and_nothing_else_does() {
     let (_directory, path, _serving) = behind_socket(desk(1).await).await;
     let door = Door::beside(&path).await.unwrap().unwrap();
-    let id: Id = walk(&door).await.1[0].id.clone().try_into().unwrap();
+    let id: MessageId = walk(&door).await.1[0].id.parse().unwrap();
     let header = door
         .ask(Request::Contents {
             id,
@@ -196,7 +196,7 @@ async fn contents_come_as_they_are_and_nothing_else_does() {
         Reply::Contents(Some(b"Subject: test\r\n\r\nHello.\r\n".to_vec()))
     );
     let nobody = Request::Contents {
-        id: Id(MessageId::MIN),
+        id: MessageId::MIN,
         part: Part::Whole,
     };
     assert_eq!(door.ask(nobody).await.unwrap(), Reply::Contents(None));

@@ -100,7 +100,7 @@ async fn look(
             audit.stored(number(id), Some(message.recipients.clone()));
         }
         for unread in &page.unreadable {
-            audit.unreadable(number(unread.id.0));
+            audit.unreadable(number(unread.id));
         }
     }
     if matches!(door, Door::Desk(_)) {

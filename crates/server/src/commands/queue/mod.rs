@@ -235,7 +235,7 @@ async fn list(mut walk: Walk<'_>, json: bool) -> Result<(), Failure> {
         for unread in &page.unreadable {
             eprintln!(
                 "slimta: message {} cannot be read: {}",
-                unread.id.0, unread.reason
+                unread.id, unread.reason
             );
         }
     }

@@ -46,7 +46,7 @@ pub(super) async fn show(
             }
             found = true;
         }
-        if let Some(unread) = page.unreadable.iter().find(|unread| unread.id.0 == id) {
+        if let Some(unread) = page.unreadable.iter().find(|unread| unread.id == id) {
             return Err(Failure::Failed(format!(
                 "message {id} cannot be read: {}",
                 unread.reason
@@ -65,8 +65,7 @@ async fn contents(
     message: &MessageView,
     part: Part,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let id = message.id.clone().try_into();
-    let id = id.map_err(|_| strange())?;
+    let id = message.id.parse().map_err(|_| strange())?;
     match door.ask(Request::Contents { id, part }).await? {
         Reply::Contents(contents) => Ok(contents),
         _ => Err(strange()),

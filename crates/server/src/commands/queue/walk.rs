@@ -1,13 +1,15 @@
 //! A walk through the messages that fit, a page at a time.
 
-use crate::admin::{Door, Id, Listed, Reply, Request, Which};
+use slimta_core::message::MessageId;
+
+use crate::admin::{Door, Listed, Reply, Request, Which};
 use crate::failure::Failure;
 
 /// A walk. What arrives behind it on the way is met too, what left is not.
 pub(in crate::commands) struct Walk<'a> {
     door: &'a Door,
     which: Which,
-    after: Option<Id>,
+    after: Option<MessageId>,
     ended: bool,
 }
 

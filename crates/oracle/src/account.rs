@@ -65,6 +65,12 @@ impl Account {
         self.windows.push(window);
     }
 
+    /// The same of a notice about it.
+    pub fn bounce_unrecorded(&mut self, window: Window) {
+        self.bounced += 1;
+        self.windows.push(window);
+    }
+
     /// A record says that a next hop took it.
     pub fn record_delivery(&mut self) {
         self.delivered += 1;

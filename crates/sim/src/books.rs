@@ -267,16 +267,18 @@ impl Books {
         attempt.taken.push(recipient.clone());
         for key in keys {
             let account = pages.ledger.account(&key);
-            match notice {
-                true => account.bounce(),
-                false => account.deliver(),
-            }
             if !pages.committed.contains(&key) {
                 account.spoil(Fate::Early, "handed on before it was stored".to_owned());
             }
+            // The attempt broke off while this was on its way: it was sent
+            // before whatever has been settled since.
+            match (notice, attempt.is_over) {
+                (true, false) => account.bounce(),
+                (true, true) => account.bounce_unrecorded(Window::ReplyLost),
+                (false, true) => account.deliver_unrecorded(Window::ReplyLost),
+                (false, false) => account.deliver(),
+            }
             if attempt.is_over {
-                // The attempt broke off while this was on its way.
-                account.open(Window::ReplyLost);
                 continue;
             }
             pages.open.push(Taken {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use slimta_core::queue::Limits;
 use slimta_core::storage::{Filter, Page, Session};
 use slimta_core::world::Timestamp;
 
@@ -26,6 +27,9 @@ impl Run {
     pub(crate) async fn besiege(&mut self, session: &dyn Session) {
         self.tell("a siege begins: bad next hops stay bad");
         self.hops.set_siege(true);
+        // An attempt that hangs from before has a place in a lane even when its
+        // message is gone.
+        self.world.sleep(Limits::default().attempt_time_max).await;
         self.wait_for_the_healthy(session, OLD_WITHIN, LOOK_DELAY)
             .await;
         let bad = |domain: &&str| self.hops.is_bad(domain);

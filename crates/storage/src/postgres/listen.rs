@@ -14,7 +14,8 @@ use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::{Shared, ask};
 
-const CHANNEL: &str = "slimta";
+/// The channel on which changes are told.
+pub(super) const CHANNEL: &str = "slimta";
 /// How long to wait before listening again after the connection was lost.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 

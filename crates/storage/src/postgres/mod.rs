@@ -3,9 +3,16 @@
 //! Every call is one statement or one short transaction. Leases are judged by
 //! the clock of the database, and every change of a leased message names its
 //! token. The tables are described in `docs/design/postgres.md`.
+//!
+//! An application that has its data in the same database queues mail inside its
+//! own transactions with [`enqueue()`], or by the SQL function `slimta_enqueue`
+//! (`docs/postgres.md`).
 
 mod ask;
 mod clock;
+mod contents;
+mod enqueue;
+mod handed;
 mod listen;
 mod listing;
 mod migrate;
@@ -16,6 +23,10 @@ mod settle;
 mod store;
 #[cfg(test)]
 mod tests;
+
+#[cfg(feature = "sqlx")]
+pub use enqueue::sqlx;
+pub use enqueue::{EnqueueError, enqueue};
 
 use std::sync::Arc;
 use std::time::Duration;

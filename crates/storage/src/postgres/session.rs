@@ -13,6 +13,7 @@ use slimta_core::world::Timestamp;
 use uuid::Uuid;
 
 use super::clock::NOW;
+use super::contents;
 use super::listen::notify;
 use super::listing;
 use super::reads;
@@ -20,7 +21,6 @@ use super::rows::{self, get, key, millis, token, unavailable};
 use super::settle::{NO_LEASE, quarantine, settle};
 use super::store::{Columns, insert, pair};
 use super::{Shared, ask};
-use crate::chunks;
 use crate::closing::Closing;
 
 #[derive(Debug)]
@@ -250,23 +250,10 @@ impl Session for PostgresSession {
     async fn contents(&self, id: MessageId) -> Result<Option<Content>, StorageError> {
         let shared = self.open()?;
         let client = shared.client().await?;
-        let found = ask::rows(
-            &client,
-            "SELECT c.data FROM slimta_messages m JOIN slimta_contents c USING (submission)
-                 WHERE m.id = $1 AND m.quarantined IS NULL ORDER BY c.part",
-            &[&key(id)],
-        )
-        .await?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let parts = found
-            .iter()
-            .map(|row| get::<&[u8]>(row, "data"))
-            .collect::<Result<Vec<_>, _>>()?;
-        match chunks::join(parts.into_iter()) {
-            Ok(content) => Ok(Some(content)),
-            Err(reason) => {
+        match contents::read(&client, id).await? {
+            None => Ok(None),
+            Some(Ok(content)) => Ok(Some(content)),
+            Some(Err(reason)) => {
                 quarantine(&client, key(id), &reason).await?;
                 Ok(None)
             }

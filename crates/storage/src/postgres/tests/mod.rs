@@ -1,5 +1,7 @@
-//! The conformance suite on a real PostgreSQL.
+//! The conformance suite, and what only this engine has, on a real PostgreSQL.
 
+mod enqueue;
+#[path = "../../../tests/support/postgres.rs"]
 mod server;
 
 use std::sync::Arc;
@@ -14,9 +16,8 @@ use server::Server;
 /// A store in a schema of its own.
 async fn fresh(world: World) -> (Arc<dyn Storage>, Arc<Server>) {
     let server = Server::running();
-    let url = server.schema().await;
     let clock = ServerClock::Manual(world.clone());
-    let storage = Postgres::with_clock(&url, world, clock).unwrap();
+    let storage = Postgres::with_clock(&server.schema(), world, clock).unwrap();
     (Arc::new(storage), server)
 }
 

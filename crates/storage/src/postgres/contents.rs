@@ -1,10 +1,10 @@
 //! Reads contents.
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::{Content, MessageId};
 use slimta_core::storage::StorageError;
 
 use super::ask;
+use super::circuit::Asks;
 use super::handed;
 use super::rows::{get, key};
 use crate::chunks;
@@ -12,7 +12,7 @@ use crate::chunks;
 /// The contents of a message, or what is wrong with them; none if the message
 /// is unknown or set aside.
 pub(super) async fn read(
-    client: &impl GenericClient,
+    client: &impl Asks,
     id: MessageId,
 ) -> Result<Option<Result<Content, String>>, StorageError> {
     let found = ask::rows(

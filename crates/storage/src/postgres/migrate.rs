@@ -2,8 +2,8 @@
 
 use slimta_core::storage::StorageError;
 
-use super::Shared;
-use super::rows::unavailable;
+use super::rows::get;
+use super::{Shared, ask};
 
 /// What makes each version of the tables out of the one before. What was once
 /// released stays as it is.
@@ -16,41 +16,29 @@ const LOCK: i64 = 0x736c_696d_7461;
 /// Makes the tables if they are not there, and brings them to [`VERSION`].
 pub(super) async fn migrate(shared: &Shared) -> Result<(), StorageError> {
     let mut client = shared.client().await?;
-    let txn = client.transaction().await.map_err(unavailable)?;
+    let txn = client.transaction().await?;
     // Until the end of the transaction: others wait, then find the tables.
-    txn.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
-        .await
-        .map_err(unavailable)?;
-    txn.batch_execute("CREATE TABLE IF NOT EXISTS slimta_version (version integer NOT NULL)")
-        .await
-        .map_err(unavailable)?;
-    let found = txn
-        .query_opt("SELECT version FROM slimta_version", &[])
-        .await
-        .map_err(unavailable)?;
-    let found = match &found {
-        Some(row) => row.try_get::<_, i32>(0).map_err(unavailable)?,
-        None => 0,
-    };
+    ask::run(&txn, "SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let made = "CREATE TABLE IF NOT EXISTS slimta_version (version integer NOT NULL)";
+    ask::batch(&txn, made).await?;
+    let found = ask::row(&txn, "SELECT version FROM slimta_version", &[]).await?;
+    let found = found.map_or(Ok(0), |row| get(&row, "version"))?;
     let Some(steps) = steps(found) else {
         return Err(StorageError::Version {
-            place: shared.place.clone(),
+            place: shared.place().to_owned(),
             found: found.to_string(),
             known: VERSION.to_string(),
         });
     };
     for step in steps {
-        txn.batch_execute(step).await.map_err(unavailable)?;
+        ask::batch(&txn, step).await?;
     }
     if found != VERSION {
-        txn.batch_execute("DELETE FROM slimta_version")
-            .await
-            .map_err(unavailable)?;
-        txn.execute("INSERT INTO slimta_version VALUES ($1)", &[&VERSION])
-            .await
-            .map_err(unavailable)?;
+        ask::batch(&txn, "DELETE FROM slimta_version").await?;
+        let insert = "INSERT INTO slimta_version VALUES ($1)";
+        ask::run(&txn, insert, &[&VERSION]).await?;
     }
-    txn.commit().await.map_err(unavailable)
+    txn.commit().await
 }
 
 /// What is left to do from a version on; none for one that is not known.

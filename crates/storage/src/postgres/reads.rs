@@ -1,18 +1,18 @@
 //! Reads that look over the whole queue.
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::Destination;
 use slimta_core::storage::{Due, Stats, StorageError};
 use slimta_core::world::Timestamp;
 use tokio_postgres::Row;
 
 use super::ask;
+use super::circuit::Asks;
 use super::clock::{NOW, ServerClock};
 use super::rows::get;
 
 /// The destinations that have due mail, the longest due first.
 pub(super) async fn due_destinations(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
     after: Option<&Due>,
     limit: usize,
@@ -62,10 +62,7 @@ pub(super) async fn due_destinations(
 }
 
 /// Counts.
-pub(super) async fn stats(
-    client: &impl GenericClient,
-    clock: &ServerClock,
-) -> Result<Stats, StorageError> {
+pub(super) async fn stats(client: &impl Asks, clock: &ServerClock) -> Result<Stats, StorageError> {
     let statement = format!(
         "WITH clock AS (SELECT {NOW} AS now), states AS (
              SELECT quarantined IS NOT NULL AS is_quarantined, received, attempts, is_held,
@@ -99,7 +96,7 @@ pub(super) async fn stats(
 
 /// When something can be claimed next.
 pub(super) async fn next_due(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
 ) -> Result<Option<Timestamp>, StorageError> {
     let statement = format!(
@@ -118,7 +115,7 @@ pub(super) async fn next_due(
 
 /// The one row of a statement that only asks for the time.
 async fn one(
-    client: &impl GenericClient,
+    client: &impl Asks,
     statement: &str,
     clock: &ServerClock,
 ) -> Result<Row, StorageError> {

@@ -10,8 +10,18 @@ use super::handed;
 
 /// What every error of the database is to the queue: try again later.
 pub(super) fn unavailable(error: tokio_postgres::Error) -> StorageError {
-    let detail = error.as_db_error().map(ToString::to_string);
-    StorageError::Unavailable(detail.unwrap_or_else(|| error.to_string()))
+    StorageError::Unavailable(told(&error))
+}
+
+/// An error with what caused it.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
 }
 
 pub(super) fn key(id: MessageId) -> Uuid {

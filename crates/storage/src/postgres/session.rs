@@ -17,7 +17,7 @@ use super::contents;
 use super::listen::notify;
 use super::listing;
 use super::reads;
-use super::rows::{self, get, key, millis, token, unavailable};
+use super::rows::{self, get, key, millis, token};
 use super::settle::{NO_LEASE, quarantine, settle};
 use super::store::{Columns, insert, pair};
 use super::{Shared, ask};
@@ -215,13 +215,13 @@ impl Session for PostgresSession {
             ready.push((settlement, notices));
         }
         let mut client = shared.client().await?;
-        let txn = client.transaction().await.map_err(unavailable)?;
+        let txn = client.transaction().await?;
         let mut answers = Vec::with_capacity(batch.len());
         for (settlement, notices) in &ready {
             let clock = &shared.clock;
             answers.push(settle(&txn, clock, &self.owner, settlement, notices).await?);
         }
-        txn.commit().await.map_err(unavailable)?;
+        txn.commit().await?;
         shared.changed();
         Ok(answers)
     }
@@ -288,12 +288,12 @@ impl Session for PostgresSession {
     ) -> Result<Acted, StorageError> {
         let shared = self.open()?;
         let mut client = shared.client().await?;
-        let txn = client.transaction().await.map_err(unavailable)?;
+        let txn = client.transaction().await?;
         let acted = listing::act(&txn, &shared.clock, filter, page, action).await?;
         if !acted.changed.is_empty() {
             notify(&txn).await?;
         }
-        txn.commit().await.map_err(unavailable)?;
+        txn.commit().await?;
         shared.changed();
         Ok(acted)
     }

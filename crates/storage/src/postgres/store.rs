@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::{MessageId, Submission};
 use slimta_core::storage::{FirstLeases, Lease, Leased, Owner, StorageError, check_submission};
 use slimta_core::world::Timestamp;
@@ -11,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::ask;
+use super::circuit::Asks;
 use super::clock::{NOW, ServerClock};
 use super::rows::{get, id, key, millis};
 use crate::chunks;
@@ -179,14 +179,16 @@ impl Columns {
 /// Inserts a submission, unless any part of it is there; gives the leases on
 /// its first messages.
 pub(super) async fn insert(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
     columns: &Columns,
     owner: &Owner,
     lease: Option<FirstLeases>,
 ) -> Result<Vec<Lease>, StorageError> {
     let leasing = Leasing::new(clock, owner, lease);
-    let rows = ask::rows(client, &statement(), &columns.parameters(&leasing)).await?;
+    let parameters = columns.parameters(&leasing);
+    let bytes = u64::try_from(columns.bytes).unwrap_or(0);
+    let rows = ask::rows_of(client, &statement(), &parameters, bytes).await?;
     let mut granted = Vec::new();
     for row in &rows {
         let token: Option<i64> = get(row, "lease_token")?;

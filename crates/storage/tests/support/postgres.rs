@@ -18,6 +18,7 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 
 static RUNNING: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 
+/// A running server, or one that is stopped and can be started again.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Mutex<Option<Child>>,

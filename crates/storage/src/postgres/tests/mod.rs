@@ -1,6 +1,10 @@
 //! The conformance suite, and what only this engine has, on a real PostgreSQL.
 
+mod durability;
 mod enqueue;
+mod outage;
+#[path = "../../../tests/support/proxy.rs"]
+mod proxy;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
 

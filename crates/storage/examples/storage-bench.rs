@@ -1,10 +1,11 @@
-//! How fast the embedded engine stores and settles on this machine's disk:
+//! How fast an engine stores and settles on this machine's disk:
 //!
 //! ```text
-//! cargo run --release -p slimta-storage --example storage-bench [DIRECTORY]
+//! cargo run --release -p slimta-storage --example storage-bench [DIRECTORY | URL]
 //! ```
 //!
-//! Without a directory it uses a temporary one. Each line is one measurement of
+//! Without a directory it uses a temporary one. What is stored at a URL stays
+//! there. Each line is one measurement of
 //! messages of 10 KiB, durable before the call returns; all take less than a
 //! minute. `store` only stores; `lifecycle` stores under a lease and removes.
 
@@ -17,9 +18,8 @@ use slimta_core::message::{
     Client, Content, Destination, Envelope, MessageId, Priority, ReversePath, StoredMessage,
     Submission,
 };
-use slimta_core::storage::{Change, FirstLeases, Session, Settlement, Storage};
+use slimta_core::storage::{Change, FirstLeases, Session, Settlement};
 use slimta_core::world::World;
-use slimta_storage::Embedded;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -47,16 +47,22 @@ async fn main() -> Outcome<()> {
     for (name, work) in [("store", Work::Store), ("lifecycle", Work::Lifecycle)] {
         for submitters in [1, 20, 100] {
             let store = directory.join(format!("bench-{name}-{submitters}"));
-            measure(name, work, submitters, &store).await?;
-            std::fs::remove_dir_all(&store)?;
+            match given.as_deref().filter(|given| given.contains("://")) {
+                Some(url) => measure(name, work, submitters, url).await?,
+                None => {
+                    let url = format!("embedded:{}", store.display());
+                    measure(name, work, submitters, &url).await?;
+                    std::fs::remove_dir_all(&store)?;
+                }
+            }
         }
     }
     Ok(())
 }
 
-async fn measure(name: &str, work: Work, submitters: usize, directory: &Path) -> Outcome<()> {
+async fn measure(name: &str, work: Work, submitters: usize, url: &str) -> Outcome<()> {
     let world = World::system();
-    let storage = Embedded::open(directory, world.clone())?;
+    let storage = slimta_storage::open(url, world.clone())?;
     let session = storage.connect().await?;
     let content = Content::new(vec![b'x'; BODY_BYTES]);
     let left = Arc::new(AtomicUsize::new(MESSAGES_MAX));

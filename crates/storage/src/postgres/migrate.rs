@@ -7,9 +7,13 @@ use super::{Shared, ask};
 
 /// What makes each version of the tables out of the one before. What was once
 /// released stays as it is.
-const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 /// The version of the tables that this program knows.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 /// Any number that no other program locks.
 const LOCK: i64 = 0x736c_696d_7461;
 

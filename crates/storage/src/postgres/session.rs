@@ -106,11 +106,17 @@ impl Session for PostgresSession {
         let shared = self.open()?;
         let statement = format!(
             "WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
-                 SELECT id FROM slimta_messages, clock
-                 WHERE destination = $2 AND NOT is_held AND quarantined IS NULL AND due <= now
-                     AND (lease_end IS NULL OR lease_end <= now)
-                 ORDER BY priority, due, id LIMIT $3
-                 FOR UPDATE OF slimta_messages SKIP LOCKED
+                 -- Of each priority only what is due: what waits behind it costs nothing.
+                 SELECT first.id FROM clock, (VALUES (0), (1), (2)) AS priorities (priority),
+                     LATERAL (
+                         SELECT id FROM slimta_messages m
+                         WHERE m.destination = $2 AND m.priority = priorities.priority
+                             AND NOT m.is_held AND m.quarantined IS NULL AND m.due <= clock.now
+                             AND (m.lease_end IS NULL OR m.lease_end <= clock.now)
+                         ORDER BY m.due, m.id LIMIT $3
+                         FOR UPDATE OF m SKIP LOCKED
+                     ) AS first
+                 LIMIT $3
              )
              UPDATE slimta_messages m
              SET lease_owner = $4, lease_token = nextval('slimta_tokens'),

@@ -463,7 +463,7 @@ async fn tables_of_the_first_version_are_brought_up_to_date() {
     let storage = Postgres::new(&url, World::system()).unwrap();
     storage.connect().await.unwrap();
     let asked = "SELECT version FROM slimta_version";
-    assert_eq!(server.try_sql(&url, asked).unwrap(), "2");
+    assert_eq!(server.try_sql(&url, asked).unwrap(), "3");
     let again = Postgres::new(&url, World::system()).unwrap();
     assert!(again.connect().await.is_ok());
 }

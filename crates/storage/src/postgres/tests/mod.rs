@@ -1,5 +1,6 @@
 //! The conformance suite, and what only this engine has, on a real PostgreSQL.
 
+mod backlog;
 mod durability;
 mod enqueue;
 mod outage;

@@ -126,7 +126,7 @@ impl Circuit {
     }
 
     /// Looks whether the database is back.
-    async fn look(self: &Arc<Self>) -> Result<(), String> {
+    async fn look(&self) -> Result<Pool, String> {
         let pool = self.target.pool().map_err(|error| error.to_string())?;
         let asking = async {
             let client = pool.get().await.map_err(|error| told(&error))?;
@@ -135,9 +135,20 @@ impl Circuit {
         };
         let asked = self.world.timeout(SILENCE_MAX, asking).await;
         asked.unwrap_or_else(|| Err("it does not answer".to_owned()))?;
-        self.state.send_replace(State::Closed(pool));
-        tracing::info!("the database is back");
-        Ok(())
+        Ok(pool)
+    }
+
+    /// What calls are told from now on.
+    fn still_open(&self, error: &str) {
+        let why = format!("no connection to {}: {error}", self.target.place);
+        self.state.send_if_modified(|state| {
+            let is_news = !matches!(state, State::Open(known) if *known == why);
+            if is_news {
+                tracing::warn!(reason = why, "the database is still away");
+                *state = State::Open(why);
+            }
+            is_news
+        });
     }
 }
 
@@ -145,8 +156,12 @@ impl Circuit {
 async fn restore(circuit: Weak<Circuit>) {
     while let Some(circuit) = circuit.upgrade() {
         match circuit.look().await {
-            Ok(()) => return,
-            Err(error) => tracing::debug!(error, "the database is still away"),
+            Ok(pool) => {
+                circuit.state.send_replace(State::Closed(pool));
+                tracing::info!("the database is back");
+                return;
+            }
+            Err(error) => circuit.still_open(&error),
         }
         circuit.pause().await;
     }

@@ -125,8 +125,22 @@ impl Trap {
         drop(state);
         let tell = ready();
         kill_process(blow.target, blow.signal).unwrap();
+        if blow.signal == Signal::STOP {
+            until("a server that stands still", || is_stopped(blow.target));
+        }
         tell(blow.signal);
         *self.0.lock().unwrap() = State::Idle;
         Some(blow.signal)
     }
+}
+
+/// Whether all of its threads stand still, which takes a moment.
+fn is_stopped(process: Pid) -> Option<()> {
+    let threads = format!("/proc/{}/task", process.as_raw_nonzero());
+    let mut threads = std::fs::read_dir(threads).unwrap();
+    let is_stopped = threads.all(|thread| {
+        let state = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        state.is_ok_and(|state| state.contains(") T "))
+    });
+    is_stopped.then_some(())
 }

@@ -1,6 +1,7 @@
 //! Asks the database. A connection prepares each statement once.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use deadpool_postgres::GenericClient as _;
 use futures_util::TryStreamExt as _;
@@ -61,8 +62,12 @@ pub(super) async fn run(
     line.answer(client.execute(&statement, parameters)).await
 }
 
-/// Runs statements without parameters.
-pub(super) async fn batch(asks: &impl Asks, statements: &str) -> Result<(), StorageError> {
+/// Runs statements without parameters, for at most so long.
+pub(super) async fn batch(
+    asks: &impl Asks,
+    statements: &str,
+    limit: Duration,
+) -> Result<(), StorageError> {
     let asking = asks.client().batch_execute(statements);
-    asks.line().answer(asking).await
+    asks.line().answer_within(limit, asking).await
 }

@@ -204,7 +204,15 @@ impl Line {
         asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StorageError> {
         let sending = Duration::from_secs(bytes / BYTES_PER_SECOND_MIN);
-        let limit = SILENCE_MAX + sending;
+        self.answer_within(SILENCE_MAX + sending, asking).await
+    }
+
+    /// The answer to something that takes its time.
+    pub(super) async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        asking: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StorageError> {
         match self.circuit.world.timeout(limit, asking).await {
             Some(answer) => answer.map_err(unavailable),
             None => {

@@ -1,5 +1,7 @@
 //! Makes the tables and brings them up to date, once, whoever comes first.
 
+use std::time::Duration;
+
 use slimta_core::storage::StorageError;
 
 use super::rows::get;
@@ -14,6 +16,8 @@ const STEPS: &[&str] = &[
 ];
 /// The version of the tables that this program knows.
 pub(super) const VERSION: i32 = 3;
+/// A new index on a long queue takes its time.
+const TIME_MAX: Duration = Duration::from_secs(3600);
 /// Any number that no other program locks.
 const LOCK: i64 = 0x736c_696d_7461;
 
@@ -22,9 +26,11 @@ pub(super) async fn migrate(shared: &Shared) -> Result<(), StorageError> {
     let mut client = shared.client().await?;
     let txn = client.transaction().await?;
     // Until the end of the transaction: others wait, then find the tables.
-    ask::run(&txn, "SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-    let made = "CREATE TABLE IF NOT EXISTS slimta_version (version integer NOT NULL)";
-    ask::batch(&txn, made).await?;
+    let begin = format!(
+        "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({LOCK});
+         CREATE TABLE IF NOT EXISTS slimta_version (version integer NOT NULL)"
+    );
+    ask::batch(&txn, &begin, TIME_MAX).await?;
     let found = ask::row(&txn, "SELECT version FROM slimta_version", &[]).await?;
     let found = found.map_or(Ok(0), |row| get(&row, "version"))?;
     let Some(steps) = steps(found) else {
@@ -35,10 +41,10 @@ pub(super) async fn migrate(shared: &Shared) -> Result<(), StorageError> {
         });
     };
     for step in steps {
-        ask::batch(&txn, step).await?;
+        ask::batch(&txn, step, TIME_MAX).await?;
     }
     if found != VERSION {
-        ask::batch(&txn, "DELETE FROM slimta_version").await?;
+        ask::run(&txn, "DELETE FROM slimta_version", &[]).await?;
         let insert = "INSERT INTO slimta_version VALUES ($1)";
         ask::run(&txn, insert, &[&VERSION]).await?;
     }

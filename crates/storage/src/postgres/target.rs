@@ -15,6 +15,11 @@ const CONNECTIONS_MAX: usize = 16;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a call waits for a connection while all are in use and answer.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(10);
+/// What our sessions ask of the server, unless the URL says otherwise. A manager
+/// that is frozen or cut off in the middle of a transaction must not keep the
+/// others from its mail for longer than its lease; and who waits for a row that
+/// it holds has met no silent database.
+const SESSION: &str = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=1s";
 /// The one parameter of a URL that is ours.
 const ALLOW_LOSSY: &str = "allow_lossy";
 
@@ -35,6 +40,9 @@ impl Target {
         let mut config = parsed.map_err(|error| unusable(error.to_string()))?;
         config.application_name("slimta");
         config.connect_timeout(CONNECT_TIME_MAX);
+        let of_the_url = config.get_options().unwrap_or_default();
+        let options = format!("{SESSION} {of_the_url}");
+        config.options(options.trim_end());
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
             // Of several hosts the primary; a standby is no place to store.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);

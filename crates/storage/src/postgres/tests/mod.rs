@@ -3,6 +3,7 @@
 mod backlog;
 mod durability;
 mod enqueue;
+mod frozen;
 mod outage;
 #[path = "../../../tests/support/proxy.rs"]
 mod proxy;

@@ -17,6 +17,17 @@ pub enum Hit {
     Killed,
     /// It was stopped for a while, and is about to go on.
     Paused,
+    /// A client was not told what became of a message: it was put off, or gave up
+    /// waiting.
+    Unheard,
+}
+
+/// Which of several servers; none if there is one, or if it may be any.
+type Server = Option<String>;
+
+/// Whether a hit on one server can be what another has seen.
+fn fits(one: &Server, other: &Server) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 /// Which copy of which message: one that was not answered is sent again, with
@@ -38,17 +49,27 @@ struct Arrival {
     begun: Tick,
     taken: Tick,
     replied: Option<Tick>,
+    /// Who brought it.
+    server: Server,
+}
+
+/// A copy on its way into a queue.
+#[derive(Clone, Debug)]
+struct Sent {
+    tick: Tick,
+    checksum: u32,
+    to: Server,
 }
 
 /// What is known of a run.
 #[derive(Debug, Default)]
 pub struct History {
     now: Tick,
-    sent: BTreeMap<Copy, (Tick, u32)>,
+    sent: BTreeMap<Copy, Sent>,
     answered: BTreeMap<String, BTreeSet<String>>,
     arrivals: Vec<Arrival>,
     arrived: BTreeSet<Copy>,
-    hits: Vec<(Tick, Hit)>,
+    hits: Vec<(Tick, Hit, Server)>,
 }
 
 impl History {
@@ -59,8 +80,17 @@ impl History {
 
     /// A client is about to send contents of this checksum.
     pub fn sends(&mut self, copy: &Copy, checksum: u32) {
-        let tick = self.tick();
-        self.sent.insert(copy.clone(), (tick, checksum));
+        let (tick, to) = (self.tick(), None);
+        let sent = Sent { tick, checksum, to };
+        self.sent.insert(copy.clone(), sent);
+    }
+
+    /// The same, to one of several servers.
+    pub fn sends_to(&mut self, server: &str, copy: &Copy, checksum: u32) {
+        self.sends(copy, checksum);
+        if let Some(sent) = self.sent.get_mut(copy) {
+            sent.to = Some(server.to_owned());
+        }
     }
 
     /// A client has read 250 for a message to these recipients.
@@ -96,8 +126,16 @@ impl History {
             begun,
             taken,
             replied: None,
+            server: None,
         });
         self.arrivals.len() - 1
+    }
+
+    /// It was one of several servers that brought it.
+    pub fn comes_from(&mut self, server: &str, arrival: usize) {
+        if let Some(arrival) = self.arrivals.get_mut(arrival) {
+            arrival.server = Some(server.to_owned());
+        }
     }
 
     /// The next hop has said 250.
@@ -116,7 +154,13 @@ impl History {
     /// The server was hit.
     pub fn hits(&mut self, hit: Hit) {
         let tick = self.tick();
-        self.hits.push((tick, hit));
+        self.hits.push((tick, hit, None));
+    }
+
+    /// One of several servers was hit.
+    pub fn hits_one(&mut self, server: &str, hit: Hit) {
+        let tick = self.tick();
+        self.hits.push((tick, hit, Some(server.to_owned())));
     }
 
     /// The books that follow from it.
@@ -150,14 +194,14 @@ impl History {
 
     /// What is wrong with an arrival, wherever others of its copy are.
     fn wrong(&self, arrival: &Arrival) -> Option<(Fate, String)> {
-        let Some((sent, checksum)) = self.sent.get(&arrival.copy) else {
+        let Some(sent) = self.sent.get(&arrival.copy) else {
             return Some((Fate::Unexplained, "nobody sent it".to_owned()));
         };
-        if arrival.begun < *sent {
+        if arrival.begun < sent.tick {
             let why = "the next hop heard of it before it was handed in";
             return Some((Fate::Early, why.to_owned()));
         }
-        let is_altered = *checksum != arrival.checksum;
+        let is_altered = sent.checksum != arrival.checksum;
         is_altered.then(|| (Fate::Altered, "it is not what was sent".to_owned()))
     }
 
@@ -170,7 +214,7 @@ impl History {
         };
         // The first death after an attempt began is that of its process. The next
         // hop may read the final dot later still.
-        if let Some(killed) = self.hit(Hit::Killed, earlier.begun, this.begun) {
+        if let Some(killed) = self.hit(Hit::Killed, &earlier.server, earlier.begun, this.begun) {
             let heard = earlier.replied.is_some_and(|replied| replied < killed);
             return Some(if heard {
                 Window::Crash
@@ -178,38 +222,45 @@ impl History {
                 Window::ReplyLost
             });
         }
-        let paused = self.hit(Hit::Paused, earlier.begun, this.taken);
+        let paused = self.hit(Hit::Paused, &earlier.server, earlier.begun, this.taken);
         paused.map(|_| Window::LeaseLost)
     }
 
-    /// Whether a kill kept the answer to each copy that came from the client, so
+    /// Whether a hit kept the answer to each copy that came from the client, so
     /// that it sent the next. They may come in any order.
     fn was_sent_again(&self, before: &[&Arrival], this: &Arrival) -> bool {
         let copies: BTreeSet<_> = before.iter().chain([&this]).map(|one| &one.copy).collect();
-        let sent = |copy: &Copy| self.sent.get(copy).map(|(tick, _)| *tick);
-        let ticks: Vec<_> = copies.into_iter().filter_map(sent).collect();
-        let is_killed = |(sent, again): (&Tick, &Tick)| self.hit(Hit::Killed, *sent, *again);
-        let mut pairs = ticks.iter().zip(ticks.iter().skip(1));
-        ticks.len() > 1 && pairs.all(|pair| is_killed(pair).is_some())
+        let sent: Vec<_> = copies
+            .into_iter()
+            .filter_map(|c| self.sent.get(c))
+            .collect();
+        let is_hit = |(first, again): (&&Sent, &&Sent)| {
+            [Hit::Killed, Hit::Unheard]
+                .into_iter()
+                .any(|hit| self.hit(hit, &first.to, first.tick, again.tick).is_some())
+        };
+        let mut pairs = sent.iter().zip(sent.iter().skip(1));
+        sent.len() > 1 && pairs.all(is_hit)
     }
 
     /// What is known of a copy too many that nothing explains.
     fn story(&self, before: &[&Arrival], this: &Arrival) -> String {
         let mut story = "it came again for no reason".to_owned();
         for one in before.iter().chain([&this]) {
-            let sent = self.sent.get(&one.copy).map(|(tick, _)| *tick);
+            let sent = self.sent.get(&one.copy).map(|sent| sent.tick);
             let (number, begun, taken) = (one.copy.number, one.begun, one.taken);
             story += &format!("; copy {number}: sent {sent:?}, begun {begun}, taken {taken}");
-            story += &format!(", replied {:?}", one.replied);
+            story += &format!(", replied {:?}, by {:?}", one.replied, one.server);
         }
-        let mut hits = self.hits.iter().filter(|(tick, _)| *tick < this.taken);
+        let mut hits = self.hits.iter().filter(|(tick, ..)| *tick < this.taken);
         story + &format!("; hit before: {:?}", hits.next_back())
     }
 
-    /// When the server was hit so for the first time within these bounds.
-    fn hit(&self, hit: Hit, after: Tick, before: Tick) -> Option<Tick> {
+    /// When a server was hit so for the first time within these bounds.
+    fn hit(&self, hit: Hit, server: &Server, after: Tick, before: Tick) -> Option<Tick> {
         let within = |tick: &Tick| after < *tick && *tick < before;
-        let ticks = self.hits.iter().filter(|(_, how)| *how == hit);
-        ticks.map(|(tick, _)| *tick).find(within)
+        let hits = self.hits.iter();
+        let ticks = hits.filter(|(_, how, whom)| *how == hit && fits(whom, server));
+        ticks.map(|(tick, ..)| *tick).find(within)
     }
 }

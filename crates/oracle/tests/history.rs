@@ -256,3 +256,52 @@ proptest! {
         prop_assert_eq!(verdict(&history(&steps)).0, Fate::Lost);
     }
 }
+
+/// A message that goes into a queue at `a`, and comes out there and at `b`.
+fn by_two(hits: &[(&str, Hit)]) -> Fate {
+    let mut history = History::default();
+    history.sends_to("a", &copy(1), SUM);
+    history.is_answered("mark", &[TO]);
+    let takes = |server, history: &mut History| {
+        let begun = history.begins();
+        let to = BTreeSet::from([TO.to_owned()]);
+        let taken = history.takes(begun, copy(1), to, SUM);
+        history.comes_from(server, taken);
+    };
+    takes("a", &mut history);
+    for (server, hit) in hits {
+        history.hits_one(server, *hit);
+    }
+    takes("b", &mut history);
+    verdict(&history).0
+}
+
+/// The same, but it is sent twice: to `a` first.
+fn sent_twice(hits: &[(&str, Hit)]) -> Fate {
+    let mut history = History::default();
+    history.sends_to("a", &copy(1), SUM);
+    for (server, hit) in hits {
+        history.hits_one(server, *hit);
+    }
+    history.sends_to("b", &copy(2), SUM);
+    for number in [1, 2] {
+        let begun = history.begins();
+        let to = BTreeSet::from([TO.to_owned()]);
+        history.takes(begun, copy(number), to, SUM);
+    }
+    verdict(&history).0
+}
+
+#[test]
+fn of_several_servers_a_blow_explains_what_its_own_did() {
+    for hit in [Hit::Killed, Hit::Paused] {
+        assert_eq!(by_two(&[("a", hit)]), Fate::Duplicated);
+        assert_eq!(by_two(&[("b", hit)]), Fate::Unexplained);
+    }
+    for hit in [Hit::Killed, Hit::Unheard] {
+        assert_eq!(sent_twice(&[("a", hit)]), Fate::Duplicated);
+        assert_eq!(sent_twice(&[("b", hit)]), Fate::Unexplained);
+    }
+    // Who was not told what became of a message asks the storage again.
+    assert_eq!(by_two(&[("a", Hit::Unheard)]), Fate::Unexplained);
+}

@@ -11,7 +11,7 @@ mod closing;
 #[cfg(feature = "embedded")]
 mod embedded;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub mod postgres;
 #[cfg(feature = "postgres")]
 mod server_time;
 mod url;

@@ -55,7 +55,7 @@ pub use event::{Event, Log, Observer};
 pub use judge::{Verdict, judge};
 pub use limits::Limits;
 pub use retry::{RetryAlgorithm, Schedule, ScheduleError};
-pub use split::ByDomain;
+pub use split::{ByDomain, split};
 pub use work::Work;
 
 use claim::{Share, claim_due};

@@ -11,7 +11,7 @@ use crate::world::{Timestamp, World};
 
 /// What is stored for `message`: due at `due`, split as `router` says. None
 /// when it has no recipients.
-pub(super) fn split(
+pub fn split(
     message: Message,
     router: &dyn Router,
     world: &World,

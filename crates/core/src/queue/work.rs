@@ -166,6 +166,7 @@ fn queued(submission: &Submission) -> Response {
 fn not_queued(error: &StorageError) -> Response {
     let (code, subject, detail) = match error {
         StorageError::Full(_) => (452, 3, 1),
+        StorageError::Unavailable(_) => (451, 3, 0),
         _ => (450, 3, 0),
     };
     let enhanced = Some(EnhancedCode::new(4, subject, detail));

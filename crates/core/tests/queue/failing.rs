@@ -13,7 +13,13 @@ const LOCK: Duration = Duration::from_secs(120);
 async fn what_is_not_stored_is_not_queued_and_its_neighbour_is() {
     let full = StorageError::Full("no room".to_owned());
     let gone = StorageError::Unavailable("out of reach".to_owned());
-    for (error, reply) in [(full, "452 4.3.1 "), (gone, "450 4.3.0 ")] {
+    let other = StorageError::Poisoned("a failed write".to_owned());
+    let replies = [
+        (full, "452 4.3.1 "),
+        (gone, "451 4.3.0 "),
+        (other, "450 4.3.0 "),
+    ];
+    for (error, reply) in replies {
         let rig = Rig::new().await;
         *rig.trouble.store.lock().unwrap() = Some(error);
         let new = || message("from@example.com", &["to@example.org"]);

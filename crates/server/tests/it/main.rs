@@ -8,6 +8,11 @@ mod commands;
 mod crash;
 mod full;
 mod load;
+mod managers;
+#[path = "../../../storage/tests/support/postgres.rs"]
+mod postgres;
+#[path = "../../../storage/tests/support/proxy.rs"]
+mod proxy;
 mod rig;
 mod scenarios;
 mod trap;

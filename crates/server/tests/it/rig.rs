@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest wait for anything, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Looks until there is something to see.
@@ -98,15 +98,26 @@ impl Running {
     }
 }
 
-/// A directory with a store, and what the servers on it logged.
+/// A store, and a directory with what the servers on it logged.
 pub(crate) struct Store {
     directory: TempDir,
+    /// Where it is, unless in the directory.
+    elsewhere: Option<String>,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
         Store {
             directory: tempfile::tempdir().unwrap(),
+            elsewhere: None,
+        }
+    }
+
+    /// One that other servers may have open, too.
+    pub(crate) fn at(url: &str) -> Self {
+        Store {
+            elsewhere: Some(url.to_owned()),
+            ..Store::new()
         }
     }
 
@@ -115,7 +126,8 @@ impl Store {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("embedded:{}", self.path().display())
+        let own = || format!("embedded:{}", self.path().display());
+        self.elsewhere.clone().unwrap_or_else(own)
     }
 
     /// Where operators reach a server whose store they cannot see.
@@ -189,7 +201,10 @@ impl Store {
             .open(self.log())
             .unwrap();
         let url = self.url();
-        let mut all = vec!["serve", "--storage", &url, "--hostname", "mx.test.example"];
+        let mut all = vec!["serve", "--storage", &url];
+        if !args.contains(&"--hostname") {
+            all.extend(["--hostname", "mx.test.example"]);
+        }
         if !args.contains(&"--listen") {
             all.extend(["--listen", "127.0.0.1:0"]);
         }
@@ -418,8 +433,13 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and says hello.
     pub(crate) fn connect(address: SocketAddr) -> std::io::Result<Self> {
+        Client::connect_within(address, PATIENCE)
+    }
+
+    /// The same, which waits so long for each answer.
+    pub(crate) fn connect_within(address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         let mut client = Client {
             reading: BufReader::new(stream),

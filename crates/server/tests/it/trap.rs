@@ -53,11 +53,13 @@ impl fmt::Display for Point {
 }
 
 /// What is sent to whom, and at which point.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Blow {
     pub(crate) signal: Signal,
     target: Pid,
     point: Point,
+    /// Whose message must be there; any if there is one server.
+    whose: Option<String>,
 }
 
 impl Blow {
@@ -67,7 +69,14 @@ impl Blow {
             signal,
             target,
             point,
+            whose: None,
         }
+    }
+
+    /// Only when this one of several servers is there.
+    pub(crate) fn of(self, server: &str) -> Self {
+        let whose = Some(server.to_owned());
+        Blow { whose, ..self }
     }
 }
 
@@ -89,31 +98,49 @@ impl Trap {
     /// meanwhile, so that its process id stays its own.
     #[track_caller]
     pub(crate) fn strike(&self, blow: Blow) {
+        let what = format!("somebody at the point {}", blow.point);
         *self.0.lock().unwrap() = State::Armed(blow);
-        until(&format!("somebody at the point {}", blow.point), || {
+        until(&what, || {
             matches!(*self.0.lock().unwrap(), State::Idle).then_some(())
         });
     }
 
-    /// Strikes if it is armed for this point, and says with what.
-    pub(crate) fn pass(&self, point: Point) -> Option<Signal> {
-        self.pass_when(point, || {})
-    }
-
-    /// The same, but strikes only after `ready` has returned.
-    pub(crate) fn pass_when(&self, point: Point, ready: impl FnOnce()) -> Option<Signal> {
+    /// Strikes if it is armed for this point of this server, and says with what.
+    /// It strikes after `ready` has returned, and then tells of it there.
+    pub(crate) fn pass<T: FnOnce(Signal)>(
+        &self,
+        point: Point,
+        server: &str,
+        ready: impl FnOnce() -> T,
+    ) -> Option<Signal> {
         let mut state = self.0.lock().unwrap();
-        let State::Armed(blow) = *state else {
+        let State::Armed(blow) = &*state else {
             return None;
         };
-        if blow.point != point {
+        if blow.point != point || blow.whose.as_ref().is_some_and(|whose| whose != server) {
             return None;
         }
+        let blow = blow.clone();
         *state = State::Claimed;
         drop(state);
-        ready();
+        let tell = ready();
         kill_process(blow.target, blow.signal).unwrap();
+        if blow.signal == Signal::STOP {
+            until("a server that stands still", || is_stopped(blow.target));
+        }
+        tell(blow.signal);
         *self.0.lock().unwrap() = State::Idle;
         Some(blow.signal)
     }
+}
+
+/// Whether all of its threads stand still, which takes a moment.
+fn is_stopped(process: Pid) -> Option<()> {
+    let threads = format!("/proc/{}/task", process.as_raw_nonzero());
+    let mut threads = std::fs::read_dir(threads).unwrap();
+    let is_stopped = threads.all(|thread| {
+        let state = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        state.is_ok_and(|state| state.contains(") T "))
+    });
+    is_stopped.then_some(())
 }

@@ -6,37 +6,52 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use slimta_core::storage::StorageError;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
+use super::circuit::Asks;
+use super::rows::told;
 use super::{Shared, ask};
 
-const CHANNEL: &str = "slimta";
-/// How long to wait before listening again after the connection was lost.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-
+/// The channel on which changes are told.
+pub(super) const CHANNEL: &str = "slimta";
 /// Wakes the managers of all processes when the transaction is committed.
 ///
 /// Commits that notify take turns in the whole database, so what its own
 /// manager has already leased is not told.
-pub(super) async fn notify(client: &impl GenericClient) -> Result<(), StorageError> {
+pub(super) async fn notify(client: &impl Asks) -> Result<(), StorageError> {
     ask::run(client, "SELECT pg_notify($1, '')", &[&CHANNEL])
         .await
         .map(drop)
 }
 
 /// Listens as long as the storage is in use.
-pub(super) fn begin(shared: &Arc<Shared>, config: Config) {
+pub(super) fn begin(shared: &Arc<Shared>) {
+    let (config, circuit) = (shared.target.config.clone(), shared.circuit.clone());
+    let mut generation = shared.generation.subscribe();
     let shared = Arc::downgrade(shared);
-    tokio::spawn(async move {
-        while let Some(world) = shared.upgrade().map(|shared| shared.world.clone()) {
-            if let Err(error) = listen(&shared, &config).await {
-                tracing::warn!(%error, "changes by other servers are not heard for a moment");
+    let gone = async move { while generation.changed().await.is_ok() {} };
+    let listening = async move {
+        loop {
+            circuit.closed().await;
+            let ended = tokio::select! {
+                ended = listen(&shared, &config) => ended,
+                // A connection through which nothing comes looks as if nobody
+                // had anything to tell.
+                () = circuit.opened() => Ok(()),
+            };
+            if let Err(error) = ended {
+                let error = told(&error);
+                tracing::warn!(error, "changes by other servers are not heard for a moment");
             }
-            world.sleep(RETRY_DELAY).await;
+            circuit.pause().await;
+        }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = gone => {}
+            () = listening => {}
         }
     });
 }
@@ -53,10 +68,10 @@ async fn listen(shared: &Weak<Shared>, config: &Config) -> Result<(), tokio_post
                 asked?;
                 is_asked = true;
                 // What was told meanwhile was told to nobody.
-                told(shared);
+                pass_on(shared);
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(_))) if !told(shared) => return Ok(()),
+                Some(Ok(AsyncMessage::Notification(_))) => pass_on(shared),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(error),
                 None => return Ok(()),
@@ -65,8 +80,8 @@ async fn listen(shared: &Weak<Shared>, config: &Config) -> Result<(), tokio_post
     }
 }
 
-/// Passes it on; false if nobody is there any more.
-fn told(shared: &Weak<Shared>) -> bool {
-    let shared = shared.upgrade();
-    shared.as_deref().map(Shared::changed).is_some()
+fn pass_on(shared: &Weak<Shared>) {
+    if let Some(shared) = shared.upgrade() {
+        shared.changed();
+    }
 }

@@ -1,12 +1,12 @@
 //! Pages of messages, for operators and their actions.
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::MessageId;
 use slimta_core::storage::{
     Acted, Action, Filter, Listed, Listing, Page, StorageError, Unreadable,
 };
 
 use super::ask;
+use super::circuit::Asks;
 use super::clock::{NOW, ServerClock};
 use super::rows::{get, id, key, lease_view, message};
 use super::settle::{LastLease, quarantine, remove, write};
@@ -23,7 +23,7 @@ enum Lock {
 
 /// One page of what a filter means.
 pub(super) async fn list(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
     filter: &Filter,
     page: Page,
@@ -37,7 +37,7 @@ pub(super) async fn list(
 
 /// Acts on one page of what a filter means.
 pub(super) async fn act(
-    txn: &impl GenericClient,
+    txn: &impl Asks,
     clock: &ServerClock,
     filter: &Filter,
     page: Page,
@@ -64,7 +64,7 @@ pub(super) async fn act(
 }
 
 async fn select(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
     filter: &Filter,
     page: Page,
@@ -119,7 +119,7 @@ fn add(
 /// Some of the rows that a filter may mean, in the order of their ids. What is
 /// not said here is sorted out by the filter itself.
 async fn rows(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
     filter: &Filter,
     after: Option<MessageId>,

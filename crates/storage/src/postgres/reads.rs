@@ -1,25 +1,76 @@
 //! Reads that look over the whole queue.
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::Destination;
 use slimta_core::storage::{Due, Stats, StorageError};
 use slimta_core::world::Timestamp;
 use tokio_postgres::Row;
 
-use super::ask;
+use super::ask::{self, Parameters};
+use super::circuit::Asks;
 use super::clock::{NOW, ServerClock};
 use super::rows::get;
 
+/// So many due messages are looked at one by one; if there are more, it is
+/// cheaper to ask each destination for its first.
+const ONE_BY_ONE_MAX: i64 = 500;
+
 /// The destinations that have due mail, the longest due first.
 pub(super) async fn due_destinations(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
     after: Option<&Due>,
     limit: usize,
 ) -> Result<Vec<Due>, StorageError> {
-    // From one destination to the next in the index, and in each to its
-    // first message that is free: what lies behind costs nothing.
-    let statement = format!(
+    let since = after.map(|due| due.since.as_millis());
+    let destination = after.map(|due| due.destination.as_str());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let now = clock.parameter();
+    let statement = few_due();
+    let parameters: Parameters<'_> = &[&now, &since, &destination, &limit, &ONE_BY_ONE_MAX];
+    let mut found = ask::rows(client, &statement, parameters).await?;
+    let looked_at = found.first().map_or(Ok(0), |row| get(row, "looked_at"))?;
+    if looked_at >= ONE_BY_ONE_MAX {
+        let statement = each_first();
+        let parameters: Parameters<'_> = &[&now, &since, &destination, &limit];
+        found = ask::rows(client, &statement, parameters).await?;
+    }
+    let due = found.iter().filter_map(|row| {
+        let destination = get::<Option<&str>>(row, "destination").transpose()?;
+        Some(destination.and_then(|destination| {
+            Ok(Due {
+                since: Timestamp::from_millis(get(row, "since")?),
+                destination: Destination::new(destination),
+            })
+        }))
+    });
+    due.collect()
+}
+
+/// What is due, in the order in which it became so, if it is not much. Says in
+/// each row how many messages were looked at; in one without a destination if
+/// the cursor leaves none.
+fn few_due() -> String {
+    format!(
+        "WITH clock AS (SELECT {NOW} AS now), due AS MATERIALIZED (
+             SELECT destination, due FROM slimta_messages, clock
+             WHERE NOT is_held AND quarantined IS NULL AND due + 0 <= now
+                 AND (lease_end IS NULL OR lease_end <= now)
+             ORDER BY due + 0 LIMIT $5
+         ), found AS (
+             SELECT destination, min(due) AS since FROM due GROUP BY destination
+             HAVING $2::bigint IS NULL OR (min(due), destination) > ($2, $3)
+             ORDER BY since, destination LIMIT $4
+         )
+         SELECT found.destination, found.since, total.looked_at
+         FROM (SELECT count(*) AS looked_at FROM due) AS total LEFT JOIN found ON true
+         ORDER BY since, destination"
+    )
+}
+
+/// From one destination to the next in the index, and in each to its first
+/// message that is free: what lies behind costs nothing.
+fn each_first() -> String {
+    format!(
         "WITH RECURSIVE clock AS (SELECT {NOW} AS now), known (destination) AS (
              (SELECT destination FROM slimta_messages
               WHERE NOT is_held AND quarantined IS NULL ORDER BY destination LIMIT 1)
@@ -42,45 +93,31 @@ pub(super) async fn due_destinations(
          GROUP BY known.destination
          HAVING $2::bigint IS NULL OR (min(head.due), known.destination) > ($2, $3)
          ORDER BY since, known.destination LIMIT $4"
-    );
-    let since = after.map(|due| due.since.as_millis());
-    let destination = after.map(|due| due.destination.as_str());
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = ask::rows(
-        client,
-        &statement,
-        &[&clock.parameter(), &since, &destination, &limit],
     )
-    .await?;
-    let due = found.iter().map(|row| {
-        Ok(Due {
-            since: Timestamp::from_millis(get(row, "since")?),
-            destination: Destination::new(get::<&str>(row, "destination")?),
-        })
-    });
-    due.collect()
 }
 
-/// Counts.
-pub(super) async fn stats(
-    client: &impl GenericClient,
-    clock: &ServerClock,
-) -> Result<Stats, StorageError> {
+/// Counts: the sum of all changes. What is leased counts as active, and only for
+/// that the leases in force are looked at.
+pub(super) async fn stats(client: &impl Asks, clock: &ServerClock) -> Result<Stats, StorageError> {
     let statement = format!(
-        "WITH clock AS (SELECT {NOW} AS now), states AS (
-             SELECT quarantined IS NOT NULL AS is_quarantined, received, attempts, is_held,
-                 lease_end > now AS is_leased
+        "WITH clock AS (SELECT {NOW} AS now), kept AS (
+             SELECT COALESCE(sum(messages), 0)::bigint AS messages,
+                 COALESCE(sum(held), 0)::bigint AS held,
+                 COALESCE(sum(deferred), 0)::bigint AS deferred,
+                 COALESCE(sum(quarantined), 0)::bigint AS quarantined,
+                 COALESCE(sum(bytes), 0)::bigint AS bytes
+             FROM slimta_counts
+         ), leased AS (
+             SELECT count(*) FILTER (WHERE is_held) AS held,
+                 count(*) FILTER (WHERE NOT is_held AND attempts > 0) AS deferred
              FROM slimta_messages, clock
+             WHERE lease_end > now AND quarantined IS NULL
          )
-         SELECT count(*) FILTER (WHERE NOT is_quarantined) AS messages,
-             count(*) FILTER (WHERE NOT is_quarantined AND is_held
-                 AND is_leased IS NOT TRUE) AS held,
-             count(*) FILTER (WHERE NOT is_quarantined AND NOT is_held AND attempts > 0
-                 AND is_leased IS NOT TRUE) AS deferred,
-             count(*) FILTER (WHERE is_quarantined) AS quarantined,
-             min(received) FILTER (WHERE NOT is_quarantined) AS oldest,
-             (SELECT COALESCE(sum(bytes), 0)::bigint FROM slimta_submissions) AS bytes
-         FROM states"
+         SELECT kept.messages, kept.held - leased.held AS held,
+             kept.deferred - leased.deferred AS deferred, kept.quarantined, kept.bytes,
+             (SELECT received FROM slimta_messages WHERE quarantined IS NULL
+              ORDER BY id LIMIT 1) AS oldest
+         FROM kept, leased"
     );
     let row = one(client, &statement, clock).await?;
     let count =
@@ -99,7 +136,7 @@ pub(super) async fn stats(
 
 /// Asks what the time is.
 pub(super) async fn learn_time(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
 ) -> Result<(), StorageError> {
     let row = one(client, &format!("SELECT {NOW} AS now"), clock).await?;
@@ -109,7 +146,7 @@ pub(super) async fn learn_time(
 
 /// When something can be claimed next.
 pub(super) async fn next_due(
-    client: &impl GenericClient,
+    client: &impl Asks,
     clock: &ServerClock,
 ) -> Result<Option<Timestamp>, StorageError> {
     let statement = format!(
@@ -118,8 +155,9 @@ pub(super) async fn next_due(
              (SELECT due FROM slimta_messages, clock
               WHERE NOT is_held AND quarantined IS NULL
                   AND (lease_end IS NULL OR lease_end <= now)
-              ORDER BY due LIMIT 1),
-             (SELECT min(lease_end) FROM slimta_messages, clock WHERE lease_end > now)
+              ORDER BY due + 0 LIMIT 1),
+             (SELECT lease_end FROM slimta_messages, clock WHERE lease_end > now
+              ORDER BY lease_end LIMIT 1)
          ) AS next, clock.now FROM clock"
     );
     let row = one(client, &statement, clock).await?;
@@ -130,7 +168,7 @@ pub(super) async fn next_due(
 
 /// The one row of a statement that only asks for the time.
 async fn one(
-    client: &impl GenericClient,
+    client: &impl Asks,
     statement: &str,
     clock: &ServerClock,
 ) -> Result<Row, StorageError> {

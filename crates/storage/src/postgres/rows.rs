@@ -6,10 +6,22 @@ use slimta_core::world::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::handed;
+
 /// What every error of the database is to the queue: try again later.
 pub(super) fn unavailable(error: tokio_postgres::Error) -> StorageError {
-    let detail = error.as_db_error().map(ToString::to_string);
-    StorageError::Unavailable(detail.unwrap_or_else(|| error.to_string()))
+    StorageError::Unavailable(told(&error))
+}
+
+/// An error with what caused it.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told = format!("{told}: {error}");
+        cause = error.source();
+    }
+    told
 }
 
 pub(super) fn key(id: MessageId) -> Uuid {
@@ -36,7 +48,11 @@ pub(super) fn message(row: &Row) -> Result<Result<StoredMessage, Unreadable>, St
         id: id(row.get("id")),
         reason,
     };
-    Ok(StoredMessage::from_record(record).map_err(|error| unreadable(error.to_string())))
+    let read = match handed::is_handed(record) {
+        true => handed::message(record),
+        false => StoredMessage::from_record(record).map_err(|error| error.to_string()),
+    };
+    Ok(read.map_err(unreadable))
 }
 
 /// What was just leased, in a row with `id`, `record`, `lease_token` and

@@ -13,14 +13,14 @@ use slimta_core::world::Timestamp;
 use uuid::Uuid;
 
 use super::clock::NOW;
+use super::contents;
 use super::listen::notify;
 use super::listing;
 use super::reads;
-use super::rows::{self, get, key, millis, token, unavailable};
+use super::rows::{self, get, key, millis, token};
 use super::settle::{NO_LEASE, quarantine, settle};
 use super::store::{Columns, insert, pair};
 use super::{Shared, ask};
-use crate::chunks;
 use crate::closing::Closing;
 
 #[derive(Debug)]
@@ -110,11 +110,17 @@ impl Session for PostgresSession {
         let shared = self.open()?;
         let statement = format!(
             "WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
-                 SELECT id FROM slimta_messages, clock
-                 WHERE destination = $2 AND NOT is_held AND quarantined IS NULL AND due <= now
-                     AND (lease_end IS NULL OR lease_end <= now)
-                 ORDER BY priority, due, id LIMIT $3
-                 FOR UPDATE OF slimta_messages SKIP LOCKED
+                 -- Of each priority only what is due: what waits behind it costs nothing.
+                 SELECT first.id FROM clock, (VALUES (0), (1), (2)) AS priorities (priority),
+                     LATERAL (
+                         SELECT id FROM slimta_messages m
+                         WHERE m.destination = $2 AND m.priority = priorities.priority
+                             AND NOT m.is_held AND m.quarantined IS NULL AND m.due <= clock.now
+                             AND (m.lease_end IS NULL OR m.lease_end <= clock.now)
+                         ORDER BY m.due, m.id LIMIT $3
+                         FOR UPDATE OF m SKIP LOCKED
+                     ) AS first
+                 LIMIT $3
              )
              UPDATE slimta_messages m
              SET lease_owner = $4, lease_token = nextval('slimta_tokens'),
@@ -219,13 +225,13 @@ impl Session for PostgresSession {
             ready.push((settlement, notices));
         }
         let mut client = shared.client().await?;
-        let txn = client.transaction().await.map_err(unavailable)?;
+        let txn = client.transaction().await?;
         let mut answers = Vec::with_capacity(batch.len());
         for (settlement, notices) in &ready {
             let clock = &shared.clock;
             answers.push(settle(&txn, clock, &self.owner, settlement, notices).await?);
         }
-        txn.commit().await.map_err(unavailable)?;
+        txn.commit().await?;
         shared.changed();
         Ok(answers)
     }
@@ -254,23 +260,10 @@ impl Session for PostgresSession {
     async fn contents(&self, id: MessageId) -> Result<Option<Content>, StorageError> {
         let shared = self.open()?;
         let client = shared.client().await?;
-        let found = ask::rows(
-            &client,
-            "SELECT c.data FROM slimta_messages m JOIN slimta_contents c USING (submission)
-                 WHERE m.id = $1 AND m.quarantined IS NULL ORDER BY c.part",
-            &[&key(id)],
-        )
-        .await?;
-        if found.is_empty() {
-            return Ok(None);
-        }
-        let parts = found
-            .iter()
-            .map(|row| get::<&[u8]>(row, "data"))
-            .collect::<Result<Vec<_>, _>>()?;
-        match chunks::join(parts.into_iter()) {
-            Ok(content) => Ok(Some(content)),
-            Err(reason) => {
+        match contents::read(&client, id).await? {
+            None => Ok(None),
+            Some(Ok(content)) => Ok(Some(content)),
+            Some(Err(reason)) => {
                 quarantine(&client, key(id), &reason).await?;
                 Ok(None)
             }
@@ -305,12 +298,12 @@ impl Session for PostgresSession {
     ) -> Result<Acted, StorageError> {
         let shared = self.open()?;
         let mut client = shared.client().await?;
-        let txn = client.transaction().await.map_err(unavailable)?;
+        let txn = client.transaction().await?;
         let acted = listing::act(&txn, &shared.clock, filter, page, action).await?;
         if !acted.changed.is_empty() {
             notify(&txn).await?;
         }
-        txn.commit().await.map_err(unavailable)?;
+        txn.commit().await?;
         shared.changed();
         Ok(acted)
     }

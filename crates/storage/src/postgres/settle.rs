@@ -1,12 +1,12 @@
 //! Settles attempts, each fenced by the token of its lease, and what is shared
 //! with operators' actions: changing and removing a message.
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::StoredMessage;
 use slimta_core::storage::{Change, Deferral, Owner, Settled, Settlement, StorageError, Ticket};
 use uuid::Uuid;
 
 use super::ask;
+use super::circuit::Asks;
 use super::clock::ServerClock;
 use super::rows::{get, key, message, token};
 use super::store::{Columns, count, insert};
@@ -25,7 +25,7 @@ pub(super) enum LastLease {
 
 /// One settlement with its notices made ready, in the caller's transaction.
 pub(super) async fn settle(
-    txn: &impl GenericClient,
+    txn: &impl Asks,
     clock: &ServerClock,
     owner: &Owner,
     settlement: &Settlement,
@@ -45,7 +45,7 @@ pub(super) async fn settle(
     Ok(Settled::if_current(is_current))
 }
 
-async fn remove_leased(txn: &impl GenericClient, ticket: Ticket) -> Result<bool, StorageError> {
+async fn remove_leased(txn: &impl Asks, ticket: Ticket) -> Result<bool, StorageError> {
     let removed = ask::row(
         txn,
         "DELETE FROM slimta_messages WHERE id = $1 AND lease_token = $2 RETURNING submission",
@@ -60,10 +60,7 @@ async fn remove_leased(txn: &impl GenericClient, ticket: Ticket) -> Result<bool,
 }
 
 /// Removes a message whose row is locked by this transaction.
-pub(super) async fn remove(
-    txn: &impl GenericClient,
-    message: &StoredMessage,
-) -> Result<(), StorageError> {
+pub(super) async fn remove(txn: &impl Asks, message: &StoredMessage) -> Result<(), StorageError> {
     let statement = "DELETE FROM slimta_messages WHERE id = $1";
     ask::run(txn, statement, &[&key(message.id)]).await?;
     release_contents(txn, key(message.submission)).await
@@ -71,7 +68,7 @@ pub(super) async fn remove(
 
 /// Removes contents with the last message that shares them. The row of the
 /// submission makes those who remove its messages at once take turns.
-async fn release_contents(txn: &impl GenericClient, submission: Uuid) -> Result<(), StorageError> {
+async fn release_contents(txn: &impl Asks, submission: Uuid) -> Result<(), StorageError> {
     let left = ask::row(
         txn,
         "UPDATE slimta_submissions SET sharers = sharers - 1 WHERE id = $1 RETURNING sharers",
@@ -87,11 +84,7 @@ async fn release_contents(txn: &impl GenericClient, submission: Uuid) -> Result<
     Ok(())
 }
 
-async fn defer(
-    txn: &impl GenericClient,
-    ticket: Ticket,
-    deferral: &Deferral,
-) -> Result<bool, StorageError> {
+async fn defer(txn: &impl Asks, ticket: Ticket, deferral: &Deferral) -> Result<bool, StorageError> {
     let leased = ask::row(
         txn,
         "SELECT id, record FROM slimta_messages WHERE id = $1 AND lease_token = $2 FOR UPDATE",
@@ -113,7 +106,7 @@ async fn defer(
 
 /// Writes a message as it is now.
 pub(super) async fn write(
-    txn: &impl GenericClient,
+    txn: &impl Asks,
     message: &StoredMessage,
     lease: LastLease,
 ) -> Result<(), StorageError> {
@@ -145,7 +138,7 @@ pub(super) async fn write(
 
 /// Puts a message that cannot be read aside. All of its bytes stay.
 pub(super) async fn quarantine(
-    client: &impl GenericClient,
+    client: &impl Asks,
     id: Uuid,
     reason: &str,
 ) -> Result<(), StorageError> {

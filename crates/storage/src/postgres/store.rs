@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use slimta_core::message::{MessageId, Submission};
 use slimta_core::storage::{FirstLeases, Lease, Leased, Owner, StorageError, check_submission};
 use slimta_core::world::Timestamp;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::ask;
+use super::circuit::Asks;
 use super::clock::{NOW, ServerClock};
 use super::rows::{get, id, key, millis};
 use crate::chunks;
@@ -62,16 +63,10 @@ pub(super) fn count(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// Inserts a submission, unless any part of it is there; gives the leases on
-/// its first messages.
-pub(super) async fn insert(
-    client: &impl GenericClient,
-    clock: &ServerClock,
-    columns: &Columns,
-    owner: &Owner,
-    lease: Option<FirstLeases>,
-) -> Result<Vec<Lease>, StorageError> {
-    let statement = format!(
+/// Inserts a submission, unless any part of it is there, and leases its first
+/// messages. Its parameters are [`Columns::parameters`].
+pub(super) fn statement() -> String {
+    format!(
         "WITH new AS (
              INSERT INTO slimta_submissions (id, sharers, bytes)
              SELECT $2, cardinality($5::uuid[]), $3
@@ -95,31 +90,105 @@ pub(super) async fn insert(
              $10::integer[], $11::boolean[], $12::bytea[]) WITH ORDINALITY
              AS m (id, destination, priority, due, received, attempts, is_held, record, number)
          RETURNING id, lease_token, lease_end"
-    );
-    let leases = i64::try_from(lease.map_or(0, |lease| lease.count)).unwrap_or(i64::MAX);
-    let duration = millis(lease.map_or(Duration::ZERO, |lease| lease.lease));
-    let rows = ask::rows(
-        client,
-        &statement,
-        &[
-            &clock.parameter(),
-            &columns.submission,
-            &columns.bytes,
-            &columns.chunks,
-            &columns.ids,
-            &columns.destinations,
-            &columns.priorities,
-            &columns.dues,
-            &columns.receiveds,
-            &columns.attempts,
-            &columns.helds,
-            &columns.records,
-            &leases,
-            &owner.as_str(),
-            &duration,
-        ],
     )
-    .await?;
+}
+
+/// What the rest of the statement's parameters is: who leases, how many, and
+/// by whose clock.
+#[derive(Debug)]
+pub(super) struct Leasing<'a> {
+    clock: Option<i64>,
+    count: i64,
+    owner: &'a str,
+    duration: i64,
+}
+
+impl<'a> Leasing<'a> {
+    fn new(clock: &ServerClock, owner: &'a Owner, lease: Option<FirstLeases>) -> Self {
+        let count = lease.map_or(0, |lease| lease.count);
+        Leasing {
+            clock: clock.parameter(),
+            count: i64::try_from(count).unwrap_or(i64::MAX),
+            owner: owner.as_str(),
+            duration: millis(lease.map_or(Duration::ZERO, |lease| lease.lease)),
+        }
+    }
+
+    /// Nothing is leased.
+    pub(super) const NONE: Leasing<'static> = Leasing {
+        clock: None,
+        count: 0,
+        owner: "",
+        duration: 0,
+    };
+}
+
+impl Columns {
+    /// The parameters of [`statement`].
+    pub(super) fn parameters<'a>(
+        &'a self,
+        leasing: &'a Leasing<'a>,
+    ) -> [&'a (dyn ToSql + Sync); 15] {
+        [
+            &leasing.clock,
+            &self.submission,
+            &self.bytes,
+            &self.chunks,
+            &self.ids,
+            &self.destinations,
+            &self.priorities,
+            &self.dues,
+            &self.receiveds,
+            &self.attempts,
+            &self.helds,
+            &self.records,
+            &leasing.count,
+            &leasing.owner,
+            &leasing.duration,
+        ]
+    }
+}
+
+#[cfg(feature = "sqlx")]
+type SqlxQuery<'q> =
+    sqlx_core::query::Query<'q, sqlx_postgres::Postgres, sqlx_postgres::PgArguments>;
+
+#[cfg(feature = "sqlx")]
+impl Columns {
+    /// [`Columns::parameters`] without leases, for sqlx.
+    pub(super) fn bind<'q>(self, query: SqlxQuery<'q>) -> SqlxQuery<'q> {
+        query
+            .bind(Leasing::NONE.clock)
+            .bind(self.submission)
+            .bind(self.bytes)
+            .bind(self.chunks)
+            .bind(self.ids)
+            .bind(self.destinations)
+            .bind(self.priorities)
+            .bind(self.dues)
+            .bind(self.receiveds)
+            .bind(self.attempts)
+            .bind(self.helds)
+            .bind(self.records)
+            .bind(Leasing::NONE.count)
+            .bind(Leasing::NONE.owner)
+            .bind(Leasing::NONE.duration)
+    }
+}
+
+/// Inserts a submission, unless any part of it is there; gives the leases on
+/// its first messages.
+pub(super) async fn insert(
+    client: &impl Asks,
+    clock: &ServerClock,
+    columns: &Columns,
+    owner: &Owner,
+    lease: Option<FirstLeases>,
+) -> Result<Vec<Lease>, StorageError> {
+    let leasing = Leasing::new(clock, owner, lease);
+    let parameters = columns.parameters(&leasing);
+    let bytes = u64::try_from(columns.bytes).unwrap_or(0);
+    let rows = ask::rows_of(client, &statement(), &parameters, bytes).await?;
     let mut granted = Vec::new();
     for row in &rows {
         let token: Option<i64> = get(row, "lease_token")?;

@@ -1,5 +1,13 @@
-//! The conformance suite on a real PostgreSQL.
+//! The conformance suite, and what only this engine has, on a real PostgreSQL.
 
+mod backlog;
+mod durability;
+mod enqueue;
+mod frozen;
+mod outage;
+#[path = "../../../tests/support/proxy.rs"]
+mod proxy;
+#[path = "../../../tests/support/postgres.rs"]
 mod server;
 
 use std::sync::Arc;
@@ -17,9 +25,8 @@ use server::Server;
 /// A store in a schema of its own.
 async fn fresh(world: World) -> (Arc<dyn Storage>, Arc<Server>) {
     let server = Server::running();
-    let url = server.schema().await;
     let clock = ServerClock::Manual(world.clone());
-    let storage = Postgres::with_clock(&url, world, clock).unwrap();
+    let storage = Postgres::with_clock(&server.schema(), world, clock).unwrap();
     (Arc::new(storage), server)
 }
 
@@ -35,7 +42,7 @@ async fn the_clock_of_a_manager_does_not_matter() {
     let truth = World::system().now();
     for wrong in [truth.before(24 * hour), truth.after(24 * hour)] {
         let world = World::simulated(wrong, 1);
-        let storage = Postgres::new(&server.schema().await, world).unwrap();
+        let storage = Postgres::new(&server.schema(), world).unwrap();
         let session = storage.connect().await.unwrap();
         let mut mail = Bench::new().mail("a.example");
         let now = session.now();

@@ -1,0 +1,147 @@
+//! Which database, by its URL.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use slimta_core::storage::StorageError;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::{Config, NoTls};
+
+use super::durability;
+
+/// Connections that one process opens at most.
+const CONNECTIONS_MAX: usize = 16;
+/// How long a connection may take to be made.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a call waits for a connection while all are in use and answer.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(10);
+/// What our sessions ask of the server, unless the URL says otherwise. A manager
+/// that is frozen or cut off in the middle of a transaction must not keep the
+/// others from its mail for longer than its lease; and who waits for a row that
+/// it holds has met no silent database.
+const SESSION: &str = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=1s";
+/// The one parameter of a URL that is ours.
+const ALLOW_LOSSY: &str = "allow_lossy";
+
+/// What a URL says.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) config: Config,
+    /// The address without its secrets, for messages.
+    pub(super) place: String,
+    /// Servers that may lose what they have acknowledged are good enough.
+    pub(super) allow_lossy: bool,
+}
+
+impl Target {
+    pub(super) fn new(url: &str) -> Result<Self, StorageError> {
+        let (url, allow_lossy) = split_lossy(url).map_err(unusable)?;
+        let parsed: Result<Config, tokio_postgres::Error> = url.parse();
+        let mut config = parsed.map_err(|error| unusable(error.to_string()))?;
+        config.application_name("slimta");
+        config.connect_timeout(CONNECT_TIME_MAX);
+        let of_the_url = config.get_options().unwrap_or_default();
+        let options = format!("{SESSION} {of_the_url}");
+        config.options(options.trim_end());
+        if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            // Of several hosts the primary; a standby is no place to store.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        Ok(Target {
+            place: place(&config),
+            config,
+            allow_lossy,
+        })
+    }
+
+    /// Connections to it; none is made yet.
+    pub(super) fn pool(&self) -> Result<Pool, StorageError> {
+        let recycling_method = RecyclingMethod::Fast;
+        let manager = ManagerConfig { recycling_method };
+        let manager = Manager::from_config(self.config.clone(), NoTls, manager);
+        let mut pool = Pool::builder(manager)
+            .max_size(CONNECTIONS_MAX)
+            .wait_timeout(Some(WAIT_TIME_MAX))
+            .create_timeout(Some(CONNECT_TIME_MAX))
+            .runtime(Runtime::Tokio1);
+        if !self.allow_lossy {
+            pool = pool.post_create(Hook::async_fn(|client, _| {
+                Box::pin(durability::demand(client))
+            }));
+        }
+        pool.build().map_err(|error| unusable(error.to_string()))
+    }
+}
+
+fn unusable(reason: String) -> StorageError {
+    StorageError::Open {
+        place: "postgres".to_owned(),
+        reason,
+    }
+}
+
+/// The address of a database without its secrets.
+fn place(config: &Config) -> String {
+    let host = config.get_hosts().first().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    });
+    let database = config.get_dbname().unwrap_or_default();
+    format!("postgres://{}/{database}", host.unwrap_or_default())
+}
+
+/// A URL without the parameter `allow_lossy`, and what it says.
+fn split_lossy(url: &str) -> Result<(String, bool), String> {
+    let Some((address, parameters)) = url.split_once('?') else {
+        return Ok((url.to_owned(), false));
+    };
+    let mut allow_lossy = false;
+    let mut others = Vec::new();
+    for parameter in parameters.split('&') {
+        match parameter.split_once('=').unwrap_or((parameter, "")) {
+            (ALLOW_LOSSY, "true") => allow_lossy = true,
+            (ALLOW_LOSSY, "false") => allow_lossy = false,
+            (ALLOW_LOSSY, other) => {
+                return Err(format!("{ALLOW_LOSSY} is true or false, not \"{other}\""));
+            }
+            _ => others.push(parameter),
+        }
+    }
+    let question = if others.is_empty() { "" } else { "?" };
+    let url = format!("{address}{question}{}", others.join("&"));
+    Ok((url, allow_lossy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameter_of_ours_is_taken_out_of_the_url() {
+        let split = |url: &str| split_lossy(url).unwrap();
+        let plain = "postgres://u:p@h/d";
+        assert_eq!(split(plain), (plain.to_owned(), false));
+        assert_eq!(
+            split(&format!("{plain}?allow_lossy=true")),
+            (plain.to_owned(), true)
+        );
+        assert_eq!(
+            split(&format!("{plain}?a=b&allow_lossy=false&c=d")),
+            (format!("{plain}?a=b&c=d"), false)
+        );
+        assert!(split_lossy(&format!("{plain}?allow_lossy")).is_err());
+    }
+
+    #[test]
+    fn messages_have_no_password_in_them() {
+        let target = Target::new("postgres://user:secret@db.example:1234/mail").unwrap();
+        assert_eq!(target.place, "postgres://db.example/mail");
+        for wrong in [
+            "postgres://user:secret@h?x=y",
+            "postgres://user:secret@h?allow_lossy=1",
+        ] {
+            let error = Target::new(wrong).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The conformance suite on a real Redis, on one shard and on several.
+
+mod faults;
+mod server;
+
+use std::sync::Arc;
+
+use slimta_core::storage::Storage;
+use slimta_core::world::World;
+
+use super::Redis;
+use super::clock::ServerClock;
+use server::Server;
+
+/// A queue by its URL, in which time passes as the test says.
+fn by_hand(url: &str, world: World) -> Arc<dyn Storage> {
+    let clock = ServerClock::Manual(world.clone());
+    Arc::new(Redis::with_clock(url, world, clock).unwrap())
+}
+
+mod conformance {
+    use super::*;
+
+    slimta_core::storage_conformance!(async |world| {
+        let server = Server::running();
+        (by_hand(&server.queue(), world), server)
+    });
+}
+
+mod conformance_on_shards {
+    use super::*;
+
+    slimta_core::storage_conformance!(async |world| {
+        let server = Server::running();
+        let url = format!("{}&shards=3", server.queue());
+        (by_hand(&url, world), server)
+    });
+}

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, from_redis_value};
 use slimta_core::message::MessageId;
@@ -21,6 +22,8 @@ use super::scripts::{self, Args, Script};
 
 /// How often servers may name another for one call.
 const REDIRECTS_MAX: usize = 5;
+/// How long to go on from one server of the URL to the next.
+const SEEDS_TIME_MAX: Duration = Duration::from_millis(500);
 /// The version of the keys that this program knows.
 const VERSION: &str = "1";
 /// Shards of a new queue in a Cluster.
@@ -259,12 +262,17 @@ impl Servers {
 
     /// The first server of the URL that can be used.
     async fn seed(&self) -> Result<Arc<Link>, StorageError> {
+        let begin = self.world.monotonic();
         let mut why = StorageError::Closed;
         for seed in &self.address.seeds {
             let link = self.link(&host(seed), || seed.clone());
             match link.open().await {
                 Ok(_) => return Ok(link),
                 Err(error) => why = error,
+            }
+            // Who calls is told in time; the next call begins with the others.
+            if self.world.monotonic().saturating_sub(begin) > SEEDS_TIME_MAX {
+                break;
             }
         }
         Err(why)

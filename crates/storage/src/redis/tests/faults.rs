@@ -38,7 +38,7 @@ fn mail(world: &World, content: Content) -> Submission {
     }
 }
 
-fn some_mail(world: &World) -> Submission {
+pub(super) fn some_mail(world: &World) -> Submission {
     mail(world, Content::new("Subject: hello\r\n\r\nworld\r\n"))
 }
 
@@ -50,11 +50,11 @@ fn removal(leased: Leased) -> Settlement {
     }
 }
 
-async fn connect(url: &str) -> Result<Arc<dyn Session>, StorageError> {
+pub(super) async fn connect(url: &str) -> Result<Arc<dyn Session>, StorageError> {
     Redis::new(url, World::system()).unwrap().connect().await
 }
 
-async fn stored(session: &dyn Session) -> Result<MessageId, StorageError> {
+pub(super) async fn stored(session: &dyn Session) -> Result<MessageId, StorageError> {
     let mail = some_mail(&World::system());
     let id = mail.messages[0].id;
     session.store(mail, None).await.map(|_| id)
@@ -70,7 +70,7 @@ async fn leased(session: &dyn Session) -> Leased {
 }
 
 /// Asks until there is an answer again.
-async fn until_back<T>(mut ask: impl AsyncFnMut() -> Result<T, StorageError>) -> T {
+pub(super) async fn until_back<T>(mut ask: impl AsyncFnMut() -> Result<T, StorageError>) -> T {
     for _ in 0..200 {
         match ask().await {
             Ok(answer) => return answer,

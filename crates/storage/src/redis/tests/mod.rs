@@ -1,5 +1,6 @@
-//! The conformance suite on a real Redis, on one shard and on several.
+//! The conformance suite on a real Redis, alone and as a Cluster.
 
+mod cluster;
 mod faults;
 mod server;
 
@@ -24,15 +25,5 @@ mod conformance {
     slimta_core::storage_conformance!(async |world| {
         let server = Server::running();
         (by_hand(&server.queue(), world), server)
-    });
-}
-
-mod conformance_on_shards {
-    use super::*;
-
-    slimta_core::storage_conformance!(async |world| {
-        let server = Server::running();
-        let url = format!("{}&shards=3", server.queue());
-        (by_hand(&url, world), server)
     });
 }

@@ -8,6 +8,7 @@ mod crash;
 mod full;
 mod ledger;
 mod load;
+mod redis;
 mod rig;
 mod scenarios;
 mod trap;

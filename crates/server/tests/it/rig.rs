@@ -101,12 +101,23 @@ impl Running {
 /// A directory with a store, and what the servers on it logged.
 pub(crate) struct Store {
     directory: TempDir,
+    /// Where mail is kept; none for the directory itself.
+    url: Option<String>,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
         Store {
             directory: tempfile::tempdir().unwrap(),
+            url: None,
+        }
+    }
+
+    /// Only the logs are here; mail is kept elsewhere.
+    pub(crate) fn at(url: String) -> Self {
+        Store {
+            url: Some(url),
+            ..Store::new()
         }
     }
 
@@ -115,7 +126,8 @@ impl Store {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("embedded:{}", self.path().display())
+        let embedded = || format!("embedded:{}", self.path().display());
+        self.url.clone().unwrap_or_else(embedded)
     }
 
     /// Where operators reach a server whose store they cannot see.

@@ -116,7 +116,7 @@ impl Link {
         match settings::check(&mut connection, self.allow_lossy).await {
             Ok(kind) => Ok((connection, kind)),
             Err(Unfit::Away(error)) => Err(self.failed(&error)),
-            Err(Unfit::Lossy(reason)) => {
+            Err(Unfit::Refused(reason)) => {
                 tracing::error!(host = self.host(), reason, "this Redis is not used");
                 Err(self.unusable(reason))
             }

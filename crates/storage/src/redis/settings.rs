@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+/// Scripts that say what they do when memory is full came with it.
+const VERSION_MIN: u32 = 7;
+
 /// Settings that lose mail when they have another value.
 const REQUIRED: [(&str, &str); 4] = [
     ("appendonly", "yes"),
@@ -21,8 +24,8 @@ const REQUIRED: [(&str, &str); 4] = [
 pub(super) enum Unfit {
     /// It cannot be asked now.
     Away(RedisError),
-    /// It may lose mail: which setting, and what to do.
-    Lossy(String),
+    /// It is not used as it is: why, and what to do.
+    Refused(String),
 }
 
 impl From<RedisError> for Unfit {
@@ -36,7 +39,8 @@ pub(super) struct Kind {
     pub(super) is_cluster: bool,
 }
 
-/// Refuses a server that may lose mail, unless that is allowed.
+/// Refuses a server that may lose mail, unless that is allowed, and one that
+/// cannot be used at all.
 pub(super) async fn check(
     connection: &mut MultiplexedConnection,
     allow_lossy: bool,
@@ -49,7 +53,17 @@ pub(super) async fn check(
     // A replica refuses writes, whatever is allowed.
     if info.get("role") != Some(&"master") {
         let why = "the server is a replica: name its primary in the URL";
-        return Err(Unfit::Lossy(why.to_owned()));
+        return Err(Unfit::Refused(why.to_owned()));
+    }
+    let version = info.get("redis_version").copied().unwrap_or_default();
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < VERSION_MIN) {
+        return Err(Unfit::Refused(format!(
+            "the server has version \"{version}\": it takes {VERSION_MIN} at least"
+        )));
     }
     if allow_lossy {
         return Ok(kind);
@@ -57,7 +71,7 @@ pub(super) async fn check(
     for (name, wanted) in REQUIRED {
         let found = setting(connection, name).await?;
         if found != wanted {
-            return Err(Unfit::Lossy(format!(
+            return Err(Unfit::Refused(format!(
                 "{name} is \"{found}\", and the server may lose mail that was answered for: \
                  set it to \"{wanted}\", or add allow_lossy=true to the URL"
             )));
@@ -65,7 +79,7 @@ pub(super) async fn check(
     }
     let replicas = info.get("connected_slaves").copied().unwrap_or("0");
     if replicas != "0" {
-        return Err(Unfit::Lossy(format!(
+        return Err(Unfit::Refused(format!(
             "connected_slaves is {replicas}, and if one of these replicas takes over, what it had \
              not received is lost: use a server without, or add allow_lossy=true to the URL"
         )));
@@ -79,7 +93,7 @@ async fn setting(connection: &mut MultiplexedConnection, name: &str) -> Result<S
     let found: Result<BTreeMap<String, String>, _> = command.query_async(connection).await;
     match found {
         Ok(found) => Ok(found.into_values().next().unwrap_or_default()),
-        Err(error) if is_forbidden(&error) => Err(Unfit::Lossy(format!(
+        Err(error) if is_forbidden(&error) => Err(Unfit::Refused(format!(
             "{name} cannot be asked for, because CONFIG GET is forbidden here ({error}): allow it, \
              or, if you know that the server loses nothing, add allow_lossy=true to the URL"
         ))),

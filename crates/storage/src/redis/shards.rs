@@ -120,7 +120,7 @@ impl Servers {
             .shown(shards)
             .shown(u8::from(!must_exist));
         let command = |mut command: Cmd| {
-            command.arg(1).arg(format!("{}shard", shard.base));
+            command.arg(1).arg(shard.key());
             args.add_to(&mut command);
             command
         };
@@ -169,7 +169,7 @@ impl Servers {
         let command = |mut command: Cmd| {
             command
                 .arg(1)
-                .arg(format!("{}shard", shard.base))
+                .arg(shard.key())
                 .arg(self.clock.argument())
                 .arg(&shard.generation)
                 .arg(shard.writes.load(Ordering::Acquire));
@@ -207,7 +207,7 @@ impl Servers {
                 }
                 Err(Failure::Refused(error)) => match moved_to(&error) {
                     Some(host) => shard.remember_server(host),
-                    None => return Err(self.refused(&link, &error)),
+                    None => return Err(self.refused(&link, shard, &error)),
                 },
             }
         }
@@ -215,13 +215,18 @@ impl Servers {
         Err(StorageError::Unavailable(why.to_owned()))
     }
 
-    fn refused(&self, link: &Link, error: &RedisError) -> StorageError {
+    fn refused(&self, link: &Link, shard: &Shard, error: &RedisError) -> StorageError {
         match error.code() {
             Some("OOM") => StorageError::Full(format!("Redis at {} is full", link.host())),
             Some("SLIMTALOST") => {
                 let why = error.detail().unwrap_or_default();
-                let why = format!("Redis at {} lost mail: {why}", link.host());
-                tracing::error!("{why}; nothing is delivered or taken in until an operator looks");
+                let why = format!(
+                    "Redis at {} lost mail: {why}. Nothing is taken in or delivered until somebody \
+                     has looked and says HDEL {} lost",
+                    link.host(),
+                    shard.key()
+                );
+                tracing::error!("{why}");
                 self.lost.send_replace(Some(why.clone()));
                 StorageError::Poisoned(why)
             }
@@ -289,6 +294,11 @@ impl Servers {
 }
 
 impl Shard {
+    /// The hash that all scripts begin with.
+    fn key(&self) -> String {
+        format!("{}shard", self.base)
+    }
+
     fn remember_server(&self, host: String) {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
     }

@@ -26,18 +26,25 @@ if not now then
 end
 
 -- A queue that is not the one that was opened, or lacks what was answered for,
--- must not be worked on.
-local kept = redis.call('HMGET', shard, 'generation', 'writes')
-if not kept[1] then
-    return redis.error_reply('SLIMTALOST the queue is gone: the server is empty')
+-- must not be worked on. That is kept, so that nobody goes on until an operator
+-- has looked, not even one who comes later.
+local kept = redis.call('HMGET', shard, 'generation', 'writes', 'lost')
+local writes, lost = tonumber(kept[2]), kept[3]
+if not lost then
+    if not kept[1] then
+        lost = 'the queue is gone: the server came back empty'
+    elseif kept[1] ~= ARGV[2] then
+        lost = 'another queue is in the place of this one'
+    elseif writes < tonumber(ARGV[3]) then
+        lost = 'the server went back in time: it has ' .. kept[2] .. ' writes, and ' .. ARGV[3] ..
+            ' were answered'
+    end
+    if lost then
+        redis.call('HSET', shard, 'lost', lost)
+    end
 end
-if kept[1] ~= ARGV[2] then
-    return redis.error_reply('SLIMTALOST another queue is in the place of this one')
-end
-local writes = tonumber(kept[2])
-if writes < tonumber(ARGV[3]) then
-    return redis.error_reply('SLIMTALOST the server went back in time: it has ' .. kept[2] ..
-        ' writes, and ' .. ARGV[3] .. ' were answered')
+if lost then
+    return redis.error_reply('SLIMTALOST ' .. lost)
 end
 
 -- Every script that changes something says so, once.

@@ -205,7 +205,7 @@ async fn a_replica_is_refused_and_so_is_a_primary_that_one_may_replace() {
 #[tokio::test]
 async fn a_server_that_came_back_empty_stops_everything() {
     let server = Server::start(&SAFE);
-    let url = server.queue();
+    let (url, prefix) = server.queue_with_prefix();
     let session = connect(&url).await.unwrap();
     let leased = leased(&*session).await;
     let seen = session.changed(0).await.unwrap();
@@ -234,7 +234,11 @@ async fn a_server_that_came_back_empty_stops_everything() {
         stored(&*session).await,
         Err(StorageError::Poisoned(_))
     ));
-    // One who begins anew can say that there must be something.
+    // Nor does one who begins anew go on, until an operator has looked.
+    let error = connect(&url).await.unwrap_err().to_string();
+    let key = format!("{{{prefix}:0}}:shard");
+    assert!(error.contains(&format!("HDEL {key} lost")), "{error}");
+    assert_eq!(server.cli(&["HDEL", &key, "lost"]), "1");
     let error = connect(&format!("{url}&must_exist=true"))
         .await
         .unwrap_err();

@@ -176,6 +176,30 @@ async fn a_server_that_does_not_tell_its_settings_is_refused() {
     assert!(error.contains("CONFIG GET is forbidden"), "{error}");
 }
 
+/// What docs/design/redis.md says that a user needs.
+#[tokio::test]
+async fn a_user_with_the_documented_rights_can_do_everything() {
+    let server = Server::running();
+    let (url, prefix) = server.queue_with_prefix();
+    let rights = format!(
+        "ACL SETUSER {prefix} on >se/cret ~{{{prefix}:* &{prefix}:changed +@read +@write +eval \
+         +evalsha +subscribe +publish +time +info +config|get +ping"
+    );
+    let rights: Vec<&str> = rights.split(' ').collect();
+    assert_eq!(server.cli(&rights), "OK");
+    let url = url.replace("redis://", &format!("redis://{prefix}:se%2Fcret@"));
+    let session = connect(&url).await.unwrap();
+    // It listens, too.
+    session.changed(0).await.unwrap();
+    let leased = leased(&*session).await;
+    let settled = session.settle(&[removal(leased)]).await.unwrap();
+    assert_eq!(settled, [Settled::Done]);
+    let error = connect(&url.replace("se%2Fcret", "wrong")).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, StorageError::Open { .. }), "{error:?}");
+    assert!(!error.to_string().contains("wrong"), "{error}");
+}
+
 #[tokio::test]
 async fn a_replica_is_refused_and_so_is_a_primary_that_one_may_replace() {
     let primary = Server::start(&SAFE);

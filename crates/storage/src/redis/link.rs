@@ -1,11 +1,16 @@
-//! One connection to one server, which all sessions of the process share.
+//! The connections to one server, which all sessions of the process share.
 //!
 //! Who calls gets an answer in bounded time: a connection is made or refused in
 //! a second and a half, and after a failure the next is tried a second later,
-//! with a different moment for each process. Calls are sent one behind the
-//! other, and the server answers all that it has read with one write to disk.
+//! with a different moment for each process.
+//!
+//! A server reads 16 KiB of each connection at a time, carries out what it has
+//! read of all, and writes it to disk once. So there are several connections:
+//! on a single one, each message of the usual size would wait for a sync alone.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -26,29 +31,28 @@ const CONNECT_TIME_MAX: Duration = Duration::from_millis(1500);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to wait behind a failure, and up to as much again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Connections to one server.
+const LANES: usize = 16;
 
-/// A connection that is made when it is needed.
+/// Connections that are made when they are needed.
 pub(super) struct Link {
     info: ConnectionInfo,
     allow_lossy: bool,
     world: World,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    open: Option<Open>,
-    /// Which connection it is; grows.
-    number: u64,
-    /// What the last attempt failed with, and when to try again.
-    failed: Option<(StorageError, Duration)>,
+    lanes: [Lock<Option<Open>>; LANES],
+    next: AtomicUsize,
+    /// How often the server was found to be gone.
+    era: AtomicU64,
+    /// What the last attempt to connect failed with, and when to try again.
+    /// Only one caller makes a connection at a time.
+    failed: Mutex<Option<(StorageError, Duration)>>,
 }
 
 /// A connection in use.
 #[derive(Clone)]
 pub(super) struct Open {
     connection: MultiplexedConnection,
-    number: u64,
+    era: u64,
     pub(super) is_cluster: bool,
 }
 
@@ -58,7 +62,10 @@ impl Link {
             info,
             allow_lossy,
             world,
-            state: Mutex::default(),
+            lanes: Default::default(),
+            next: AtomicUsize::new(0),
+            era: AtomicU64::new(0),
+            failed: Mutex::default(),
         }
     }
 
@@ -66,40 +73,45 @@ impl Link {
         host(&self.info)
     }
 
-    /// The connection; only one caller makes it, and others wait for it.
+    /// A connection; callers take turns through all of them.
     pub(super) async fn open(&self) -> Result<Open, StorageError> {
-        let locked = self.world.timeout(CONNECT_TIME_MAX, self.state.lock());
-        let mut state = locked
-            .await
-            .ok_or_else(|| self.away("it does not answer"))?;
-        if let Some(open) = &state.open {
-            return Ok(open.clone());
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % LANES;
+        let lane = &self.lanes[turn];
+        let look = || lane.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(open) = look() {
+            return Ok(open);
         }
-        if let Some((error, retry)) = &state.failed
+        let locking = self.world.timeout(CONNECT_TIME_MAX, self.failed.lock());
+        let mut failed = locking.await.ok_or_else(|| self.silent())?;
+        if let Some(open) = look() {
+            return Ok(open);
+        }
+        if let Some((error, retry)) = &*failed
             && self.world.monotonic() < *retry
         {
             return Err(error.clone());
         }
-        let made = match self.world.timeout(CONNECT_TIME_MAX, self.connect()).await {
-            Some(made) => made,
-            None => Err(self.away("it does not answer")),
-        };
-        match made {
+        let era = self.era.load(Ordering::Acquire);
+        let made = self.world.timeout(CONNECT_TIME_MAX, self.connect()).await;
+        match made.unwrap_or_else(|| Err(self.silent())) {
             Ok((connection, kind)) => {
-                state.number += 1;
+                *failed = None;
                 let open = Open {
                     connection,
-                    number: state.number,
+                    era,
                     is_cluster: kind.is_cluster,
                 };
-                state.open = Some(open.clone());
-                state.failed = None;
+                *lane.lock().unwrap_or_else(PoisonError::into_inner) = Some(open.clone());
                 Ok(open)
             }
             Err(error) => {
-                let jitter = self.world.random_u64() % 1000;
-                let delay = RETRY_DELAY + RETRY_DELAY * u32::try_from(jitter).unwrap_or(0) / 1000;
-                state.failed = Some((error.clone(), self.world.monotonic() + delay));
+                if matches!(error, StorageError::Open { .. }) {
+                    // What one connection was refused for is true of all.
+                    self.give_up(era);
+                }
+                let jitter = u32::try_from(self.world.random_u64() % 1000).unwrap_or(0);
+                let delay = RETRY_DELAY + RETRY_DELAY * jitter / 1000;
+                *failed = Some((error.clone(), self.world.monotonic() + delay));
                 Err(error)
             }
         }
@@ -136,26 +148,32 @@ impl Link {
             Some(Err(error)) if is_refusal(&error) => {
                 if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
                     // It has become a replica: look at it anew.
-                    self.give_up(open).await;
+                    self.give_up(open.era);
                 }
                 Err(Failure::Refused(error))
             }
             Some(Err(error)) => {
-                self.give_up(open).await;
+                self.give_up(open.era);
                 Err(Failure::Lost(self.away(&error.to_string())))
             }
             None => {
-                self.give_up(open).await;
-                Err(Failure::Lost(self.away("it does not answer")))
+                self.give_up(open.era);
+                Err(Failure::Lost(self.silent()))
             }
         }
     }
 
-    async fn give_up(&self, open: &Open) {
-        let mut state = self.state.lock().await;
-        if state.number == open.number {
-            state.open = None;
+    /// If the server is gone for one connection, it is for all of the same era.
+    fn give_up(&self, era: u64) {
+        self.era.fetch_max(era + 1, Ordering::AcqRel);
+        for lane in &self.lanes {
+            let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+            lane.take_if(|other| other.era <= era);
         }
+    }
+
+    fn silent(&self) -> StorageError {
+        self.away("it does not answer")
     }
 
     /// What every error of a server that is not understood is to the queue: try

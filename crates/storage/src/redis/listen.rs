@@ -67,10 +67,10 @@ async fn listen(shared: &Weak<Shared>, server: usize) -> Result<(), StorageError
     };
     let mut connection = subscribe(info, channel).await.map_err(unheard)?;
     if let Some(shared) = shared.upgrade() {
-        // What was told meanwhile was told to nobody. And a server that was
-        // away may have come back empty.
-        shared.changed();
+        // A server that was away may have come back empty. And what was told
+        // meanwhile was told to nobody.
         shared.see_that_all_is_there().await?;
+        shared.changed();
     }
     let mut messages = connection.on_message();
     while messages.next().await.is_some() {

@@ -7,7 +7,8 @@ use slimta_core::message::{
     Client, Content, Destination, Envelope, MessageId, ReversePath, StoredMessage, Submission,
 };
 use slimta_core::storage::{
-    Change, FirstLeases, Leased, Session, Settled, Settlement, Storage, StorageError,
+    Action, Change, Deferral, Filter, FirstLeases, Leased, Page, Session, Settled, Settlement,
+    Storage, StorageError,
 };
 use slimta_core::world::World;
 
@@ -275,6 +276,23 @@ async fn a_server_that_came_back_empty_stops_everything() {
     assert!(connect(&url).await.is_ok());
 }
 
+/// Somebody else began a queue there before it was noticed.
+#[tokio::test]
+async fn another_queue_in_the_same_place_stops_everybody() {
+    let server = Server::start(&SAFE);
+    let url = server.queue();
+    let before = connect(&url).await.unwrap();
+    before.changed(0).await.unwrap();
+    server.cli(&["FLUSHALL"]);
+    let after = connect(&url).await.unwrap();
+    stored(&*after).await.unwrap();
+    for session in [before, after] {
+        let error = stored(&*session).await.unwrap_err();
+        assert!(matches!(error, StorageError::Poisoned(_)), "{error:?}");
+        assert!(error.to_string().contains("another queue"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_went_back_in_time_stops_everything() {
     let server = Server::start(&SAFE);
@@ -299,7 +317,7 @@ async fn a_full_server_takes_nothing_in_and_still_settles() {
     assert!(matches!(error, StorageError::Full(_)), "{error:?}");
     let due = World::system().now();
     let deferral = Settlement {
-        change: Change::Defer(slimta_core::storage::Deferral {
+        change: Change::Defer(Deferral {
             recipients: other.message.envelope.recipients,
             attempts: 1,
             due,
@@ -354,6 +372,38 @@ async fn what_one_process_stores_wakes_another() {
     assert_eq!(found.unwrap().len(), 1);
 }
 
+/// Two operators at once, one of whom was slower: what the other wrote stays.
+#[tokio::test]
+async fn what_changed_since_it_was_read_is_read_anew() {
+    let server = Server::running();
+    let (url, prefix) = server.queue_with_prefix();
+    let session = connect(&url).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(stored(&*session).await.unwrap());
+    }
+    ids.sort_unstable();
+    let page = Page::first(100);
+    let due = World::system().now().after(LEASE);
+    let (hold, later) = (Action::Hold("wait".to_owned()), Action::SetDue(due));
+    let all = Filter::default();
+    let (held, put_off) = tokio::join!(
+        session.act(&all, page, &hold),
+        session.act(&all, page, &later)
+    );
+    assert_eq!(
+        (held.unwrap().changed, put_off.unwrap().changed),
+        (ids.clone(), ids)
+    );
+    let listing = session.list(&all, page).await.unwrap();
+    for listed in listing.messages {
+        assert_eq!(listed.message.held.as_deref(), Some("wait"));
+        assert_eq!(listed.message.due, due);
+        let key = format!("{{{prefix}:0}}:message:{}", listed.message.id);
+        assert_eq!(server.cli(&["HGET", &key, "revision"]), "2");
+    }
+}
+
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_put_aside() {
     let server = Server::running();
@@ -372,7 +422,7 @@ async fn a_record_that_cannot_be_read_is_put_aside() {
     assert_eq!(claimed, [good]);
     let stats = session.stats().await.unwrap();
     assert_eq!((stats.messages, stats.quarantined), (1, 1));
-    let page = slimta_core::storage::Page::first(10);
+    let page = Page::first(10);
     let listing = session.list(&Default::default(), page).await.unwrap();
     assert_eq!((listing.messages.len(), listing.unreadable.len()), (1, 1));
     assert_eq!(listing.unreadable[0].id, bad);

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::crash::survives_kills;
 use crate::rig::{Client, KeepingSink, Store, free_address, run, send, stderr, until};
 
 const SENDER: &str = "sender@from.example";
@@ -111,6 +112,13 @@ fn mail_is_put_off_while_redis_is_away_and_flows_when_it_is_back() {
     for subject in ["Subject: before", "Subject: after"] {
         assert!(arrived.contains(subject), "no {subject} in {arrived}");
     }
+}
+
+/// Leases of the dead run out, so they are short here.
+#[test]
+fn killed_again_and_again_on_redis_nothing_answered_is_lost() {
+    let redis = Redis::start();
+    survives_kills(&Store::at(redis.url()), &["--lock-duration", "2s"]);
 }
 
 #[test]

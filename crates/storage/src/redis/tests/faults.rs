@@ -88,7 +88,8 @@ async fn what_was_answered_for_survives_kills_of_the_server() {
     let session = connect(&server.queue()).await.unwrap();
     let held = leased(&*session).await;
     let mut answered = vec![held.lease.id()];
-    for _ in 0..5 {
+    let kills = std::env::var("SLIMTA_KILLS").map_or(5, |kills| kills.parse().unwrap());
+    for _ in 0..kills {
         let storing = tokio::spawn({
             let session = session.clone();
             async move {
@@ -105,7 +106,11 @@ async fn what_was_answered_for_survives_kills_of_the_server() {
         server.restart();
         until_back(async || session.stats().await).await;
     }
-    assert!(answered.len() > 5, "too few to tell: {}", answered.len());
+    assert!(
+        answered.len() > kills,
+        "too few to tell: {}",
+        answered.len()
+    );
     for id in &answered {
         assert!(session.load(*id).await.unwrap().is_some(), "{id} is lost");
         assert!(
@@ -115,7 +120,12 @@ async fn what_was_answered_for_survives_kills_of_the_server() {
     }
     // One at most was stored without an answer for each kill.
     let messages = session.stats().await.unwrap().messages;
-    assert!(messages <= answered.len() as u64 + 5, "{messages}");
+    let most = answered.len() + kills;
+    assert!(messages <= most as u64, "{messages} of {most}");
+    println!(
+        "{kills} kills: {} answered, {messages} stored",
+        answered.len()
+    );
     // Leases and tokens survive, too.
     let settled = session.settle(&[removal(held)]).await.unwrap();
     assert_eq!(settled, [Settled::Done]);
@@ -357,6 +367,29 @@ async fn a_server_that_is_away_is_told_in_time() {
     let answer = world.timeout(limit, connect(&url)).await;
     let error = answer.expect("an answer within two seconds").unwrap_err();
     assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
+}
+
+/// Its connections stay open, and nothing comes.
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_until_it_goes_on() {
+    let world = World::system();
+    let server = Server::start(&SAFE);
+    let session = connect(&server.queue()).await.unwrap();
+    server.signal("-STOP");
+    let answer = world
+        .timeout(Duration::from_secs(12), stored(&*session))
+        .await;
+    let error = answer.expect("an answer in bounded time").unwrap_err();
+    assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
+    // From now on everybody is told at once.
+    for _ in 0..3 {
+        let answer = world
+            .timeout(Duration::from_secs(2), stored(&*session))
+            .await;
+        assert!(answer.expect("an answer within two seconds").is_err());
+    }
+    server.signal("-CONT");
+    until_back(async || stored(&*session).await).await;
 }
 
 #[tokio::test]

@@ -90,6 +90,13 @@ impl Server {
         process.wait().unwrap();
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub(super) fn signal(&self, name: &str) {
+        let pid = self.process.lock().unwrap().id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Starts it again on what it has on its disk.
     pub(super) fn restart(&self) {
         *self.process.lock().unwrap() = spawn(self.port, &self.settings, &self.directory);

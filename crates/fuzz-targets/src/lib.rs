@@ -26,6 +26,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("addresses", addresses::addresses),
     ("admin_request", operator::admin_request),
+    ("exported", operator::exported),
     ("configuration", operator::configuration),
     ("conversation", conversation::conversation),
     ("header_edits", header::edits),

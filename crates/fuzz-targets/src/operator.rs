@@ -1,5 +1,5 @@
-//! What operators write: the configuration file and requests to the admin
-//! socket. Mistakes are told, in bounded and readable text.
+//! What operators write: the configuration file, requests to the admin socket
+//! and the files of an import. Mistakes are told, in bounded and readable text.
 
 use slimta_server::fuzz;
 
@@ -17,6 +17,14 @@ pub(crate) fn configuration(bytes: &[u8]) {
 pub(crate) fn admin_request(bytes: &[u8]) {
     match fuzz::admin_request(bytes) {
         Ok(written) => assert_eq!(fuzz::admin_request(&written), Ok(written.clone())),
+        Err(told) => check_told(&told, bytes.len()),
+    }
+}
+
+/// The JSON of an export: what is understood is written alike.
+pub(crate) fn exported(bytes: &[u8]) {
+    match fuzz::exported(bytes) {
+        Ok(written) => assert_eq!(fuzz::exported(&written), Ok(written.clone())),
         Err(told) => check_told(&told, bytes.len()),
     }
 }

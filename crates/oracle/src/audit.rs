@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 
-mod account;
+mod message;
 
 #[cfg(test)]
 mod tests;
 
-use account::Account;
+use crate::account;
+use crate::fate::{Fate, Window};
+use message::Message;
 
 /// A message's id: the 128 bits of a UUID of version 7, whose first 48 are the
 /// milliseconds since 1970 at which it was made.
@@ -31,80 +33,21 @@ pub enum Event {
     Cut,
     /// It ended in good order.
     Stopped,
-    /// The message was stored, for so many recipients.
-    Received(Id, u64),
-    /// The next hop took it for one recipient.
-    Delivered(Id),
-    /// It was given up for one recipient, and this notice was stored, if any.
-    Bounced(Id, Option<Id>),
+    /// The message was stored, for these recipients.
+    Received(Id, Vec<String>),
+    /// The next hop took it for a recipient.
+    Delivered(Id, String),
+    /// It was given up for a recipient, and this notice was stored, if any.
+    Bounced(Id, String, Option<Id>),
     /// An operator removed it.
     Removed(Id),
     /// It could not be read and was kept aside.
     Quarantined(Id),
-    /// The next hop took it for so many recipients, and that could not be
-    /// recorded: it goes there again.
-    MaybeTwice(Id, u64),
-    /// Something else happened to it: it was there.
-    Seen(Id),
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Fate {
-    /// Delivered to all its recipients.
-    Delivered,
-    /// Given up, for some of its recipients at least.
-    Bounced,
-    /// Still in the store.
-    Queued,
-    /// Removed by an operator.
-    Removed,
-    /// Unreadable, and kept aside.
-    Quarantined,
-    /// The server died after the last that is known of it.
-    Unknown,
-    /// Received, and neither stored nor settled.
-    Lost,
-    /// Settled more often than it has recipients, or settled and still stored.
-    Duplicated,
-    /// There, and no line says that it was received.
-    Unexplained,
-}
-
-impl Fate {
-    /// All, from the best to the worst.
-    pub const ALL: [Fate; 9] = [
-        Fate::Delivered,
-        Fate::Bounced,
-        Fate::Queued,
-        Fate::Removed,
-        Fate::Quarantined,
-        Fate::Unknown,
-        Fate::Lost,
-        Fate::Duplicated,
-        Fate::Unexplained,
-    ];
-
-    /// Its name, as a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Fate::Delivered => "delivered",
-            Fate::Bounced => "bounced",
-            Fate::Queued => "queued",
-            Fate::Removed => "removed",
-            Fate::Quarantined => "quarantined",
-            Fate::Unknown => "unknown",
-            Fate::Lost => "lost",
-            Fate::Duplicated => "duplicated",
-            Fate::Unexplained => "unexplained",
-        }
-    }
-
-    /// Whether a promise was broken, or the log and the store contradict each
-    /// other.
-    pub fn is_fault(self) -> bool {
-        matches!(self, Fate::Lost | Fate::Duplicated | Fate::Unexplained)
-    }
+    /// The next hop took it for these recipients, and that could not be
+    /// recorded: it goes there again, through this window.
+    Unrecorded(Id, Vec<String>, Window),
+    /// Something else happened to it, or to it for this recipient: it was there.
+    Seen(Id, Option<String>),
 }
 
 /// What is to be said of one message.
@@ -112,20 +55,24 @@ impl Fate {
 pub struct Verdict {
     /// The message.
     pub id: Id,
-    /// What became of it.
+    /// What became of it: the worst of its recipients' fates.
     pub fate: Fate,
-    /// Recipients for whom the next hop took it.
-    pub delivered: u64,
-    /// Recipients for whom it was given up.
-    pub bounced: u64,
-    /// Recipients that still wait in the store.
-    pub waiting: u64,
+    /// What became of each of its recipients; nobody has a name if no line and
+    /// no store names one.
+    pub recipients: BTreeMap<String, account::Verdict>,
     /// The notices that its sender was sent.
     pub notices: Vec<Id>,
-    /// Deliveries that could not be recorded, and so may have happened twice.
-    pub maybe_twice: u64,
-    /// Why it is not well; empty if it is.
+    /// Deliveries that could not be recorded, and so may happen twice.
+    pub unrecorded: u64,
+    /// Why the message as such is not well; empty if it is.
     pub why: String,
+}
+
+impl Verdict {
+    /// Whether there is nothing to be said of it but its fate.
+    pub fn is_well(&self) -> bool {
+        self.why.is_empty() && self.recipients.values().all(|one| one.why.is_empty())
+    }
 }
 
 /// The time from one start of the server to the next.
@@ -139,7 +86,7 @@ struct Life {
 /// The books of a server.
 #[derive(Debug, Default)]
 pub struct Audit {
-    accounts: BTreeMap<Id, Account>,
+    messages: BTreeMap<Id, Message>,
     lives: Vec<Life>,
     last: Millis,
 }
@@ -156,45 +103,48 @@ impl Audit {
             self.lives.push(life);
         }
         self.last = self.last.max(at);
-        match *event {
+        match event {
             Event::Started => {}
             Event::Cut => self.life(|life| life.is_cut = true),
             Event::Stopped => self.life(|life| life.is_over = true),
-            Event::Received(id, recipients) => self.account(id).recipients = Some(recipients),
-            Event::Delivered(id) => self.account(id).delivered += 1,
-            Event::Bounced(id, notice) => {
-                self.account(id).bounced += 1;
-                if let Some(notice) = notice {
-                    self.account(id).notices.push(notice);
-                    // It was stored in the same commit, for the sender alone.
-                    self.account(notice).recipients.get_or_insert(1);
+            Event::Received(id, recipients) => self.message(*id).receive(recipients),
+            Event::Delivered(id, to) => self.message(*id).account(to).record_delivery(),
+            Event::Bounced(id, to, notice) => {
+                self.message(*id).account(to).record_bounce();
+                if let Some(notice) = *notice {
+                    self.message(*id).notices.push(notice);
+                    // It was stored in the same commit.
+                    self.message(notice).is_received = true;
                 }
             }
-            Event::Removed(id) => self.account(id).is_removed = true,
-            Event::Quarantined(id) => self.account(id).is_quarantined = true,
-            Event::MaybeTwice(id, recipients) => self.account(id).maybe_twice += recipients,
-            Event::Seen(id) => {
-                self.account(id);
+            Event::Removed(id) => self.message(*id).is_removed = true,
+            Event::Quarantined(id) => self.message(*id).is_quarantined = true,
+            Event::Unrecorded(id, to, window) => self.message(*id).take(to, *window),
+            Event::Seen(id, to) => {
+                let message = self.message(*id);
+                if let Some(to) = to {
+                    message.account(to);
+                }
             }
         }
     }
 
-    /// The message is in the store for so many recipients, or is not.
-    pub fn stored(&mut self, id: Id, waiting: Option<u64>) {
-        self.accounts.entry(id).or_default().waiting = waiting;
+    /// The message is in the store for these recipients, or is not.
+    pub fn stored(&mut self, id: Id, waiting: Option<Vec<String>>) {
+        self.messages.entry(id).or_default().stored = waiting;
     }
 
     /// The message cannot be read in the store.
     pub fn unreadable(&mut self, id: Id) {
-        self.accounts.entry(id).or_default().is_quarantined = true;
+        self.messages.entry(id).or_default().is_quarantined = true;
     }
 
     /// Judges each message. `is_running` says that the server of the last life
     /// is alive: then it has not died, though no line says that it ended.
     pub fn judge(&self, is_running: bool) -> Vec<Verdict> {
-        let accounts = self.accounts.iter();
-        accounts
-            .map(|(id, account)| self.verdict(*id, account, is_running))
+        let messages = self.messages.iter();
+        messages
+            .map(|(id, message)| self.verdict(*id, message, is_running))
             .collect()
     }
 
@@ -211,10 +161,10 @@ impl Audit {
         }
     }
 
-    fn account(&mut self, id: Id) -> &mut Account {
-        let account = self.accounts.entry(id).or_default();
-        account.last_life = self.lives.len().saturating_sub(1);
-        account
+    fn message(&mut self, id: Id) -> &mut Message {
+        let message = self.messages.entry(id).or_default();
+        message.last_life = self.lives.len().saturating_sub(1);
+        message
     }
 
     /// Whether a life ended so that lines of it may be missing.
@@ -236,24 +186,24 @@ impl Audit {
         }
     }
 
-    fn verdict(&self, id: Id, account: &Account, is_running: bool) -> Verdict {
-        let died = (account.last_life..self.lives.len()).any(|at| self.has_died(at, is_running));
-        let (mut fate, mut why) = account.fate(died);
-        let excused = account.recipients.is_some() || self.may_lack_its_first_line(id, is_running);
-        if !fate.is_fault() && !excused {
-            fate = Fate::Unexplained;
-            why = "no line says that it was received".to_owned();
-        }
-        Verdict {
+    fn verdict(&self, id: Id, message: &Message, is_running: bool) -> Verdict {
+        let died = (message.last_life..self.lives.len()).any(|at| self.has_died(at, is_running));
+        let recipients = message.judge(died);
+        let worst = recipients.values().map(|one| one.fate).max();
+        let mut verdict = Verdict {
             id,
-            fate,
-            delivered: account.delivered,
-            bounced: account.bounced,
-            waiting: account.waiting.unwrap_or(0),
-            notices: account.notices.clone(),
-            maybe_twice: account.maybe_twice,
-            why,
+            fate: worst.unwrap_or(Fate::Unexplained),
+            recipients,
+            notices: message.notices.clone(),
+            unrecorded: message.unrecorded,
+            why: String::new(),
+        };
+        let excused = message.is_received || self.may_lack_its_first_line(id, is_running);
+        if !verdict.fate.is_fault() && !excused {
+            verdict.fate = Fate::Unexplained;
+            verdict.why = "no line says that it was received".to_owned();
         }
+        verdict
     }
 }
 

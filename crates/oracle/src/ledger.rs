@@ -1,148 +1,133 @@
-//! The oracle: from what clients were told, what next hops took, what was
-//! bounced and what is left, it says what became of every recipient.
+//! The books of a run in which somebody knows what happens, fact by fact.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
-/// A recipient of a submission, by the number of its message and its address.
-pub type Key = (usize, String);
+use crate::account::{Account, Verdict};
+use crate::fate::{Fate, Window};
 
-/// Why a delivery may happen again: the windows of the reliability page, as far
-/// as they can open here.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Window {
-    /// W2: taken by the next hop, whose reply was lost.
-    ReplyLost,
-    /// W3: taken, and the manager crashed or lost its storage before that was
-    /// recorded.
-    Crash,
-    /// W4: taken, and the lease was lost meanwhile.
-    LeaseLost,
-}
+/// A recipient of a message.
+pub type Key<M> = (M, String);
 
-/// What is known of one recipient.
-#[derive(Clone, Debug, Default)]
-struct Account {
-    accepted: bool,
-    delivered: u32,
-    bounced: u32,
-    windows: Vec<Window>,
-    waiting: u32,
-    /// Struck from its message in a commit.
-    struck: bool,
-}
-
-/// The books of one run.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    accounts: BTreeMap<Key, Account>,
+/// The books of one run, whose messages are told apart by an `M`.
+#[derive(Clone, Debug)]
+pub struct Ledger<M> {
+    accounts: BTreeMap<Key<M>, Account>,
+    /// Rules that were broken, not by one recipient.
     faults: Vec<String>,
 }
 
-/// What the books say at the end.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
-    /// Recipients of messages that were answered 250.
-    pub accepted: u64,
-    /// Of these, delivered.
-    pub delivered: u64,
-    /// Of these, bounced.
-    pub bounced: u64,
-    /// Notices or deliveries too many, each with a window that explains it.
-    pub duplicates: u64,
-    /// Recipients that nobody was told about, and yet went out.
-    pub unreceipted: u64,
-}
-
-impl AddAssign<&Tally> for Tally {
-    fn add_assign(&mut self, other: &Tally) {
-        self.accepted += other.accepted;
-        self.delivered += other.delivered;
-        self.bounced += other.bounced;
-        self.duplicates += other.duplicates;
-        self.unreceipted += other.unreceipted;
+impl<M> Default for Ledger<M> {
+    fn default() -> Self {
+        Ledger {
+            accounts: BTreeMap::new(),
+            faults: Vec::new(),
+        }
     }
 }
 
-impl Ledger {
-    fn account(&mut self, key: &Key) -> &mut Account {
+impl<M: Ord + Clone + fmt::Debug> Ledger<M> {
+    /// The account of a recipient, to which facts are told.
+    pub fn account(&mut self, key: &Key<M>) -> &mut Account {
         self.accounts.entry(key.clone()).or_default()
     }
 
-    /// A client was told 250 for a message to `recipients`.
-    pub fn accepted(&mut self, message: usize, recipients: &[String]) {
-        for recipient in recipients {
-            self.account(&(message, recipient.clone())).accepted = true;
-        }
-    }
-
-    /// A next hop took a message for a recipient.
-    pub fn delivered(&mut self, key: &Key) {
-        let account = self.account(key);
-        account.delivered += 1;
-        if account.struck {
-            self.fault(format!("{key:?} was delivered after it had been settled"));
-        }
-    }
-
-    /// A notice about a recipient was delivered to its sender.
-    pub fn bounced(&mut self, key: &Key) {
-        self.account(key).bounced += 1;
-    }
-
-    /// A recipient left its message in a durable commit.
-    pub fn struck(&mut self, key: &Key) {
-        self.account(key).struck = true;
-    }
-
-    /// Something happened after which the recipient may be served again.
-    pub fn window(&mut self, key: &Key, window: Window) {
-        self.account(key).windows.push(window);
-    }
-
-    /// A recipient is still in the store.
-    pub fn waiting(&mut self, key: &Key) {
-        self.account(key).waiting += 1;
-    }
-
-    /// A rule was seen broken.
+    /// A rule was seen broken, not by one recipient.
     pub fn fault(&mut self, what: String) {
         self.faults.push(what);
     }
 
-    /// Closes the books.
-    pub fn close(mut self) -> Result<Tally, Broken> {
+    /// What is to be said of each recipient.
+    pub fn judge(&self) -> impl Iterator<Item = (&Key<M>, Verdict)> {
+        let judge = |(key, account): (_, &Account)| Some((key, account.judge(false)?));
+        self.accounts.iter().filter_map(judge)
+    }
+
+    /// Counts.
+    pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        for (key, account) in &self.accounts {
-            let outcomes = account.delivered + account.bounced;
-            if account.waiting > 0 {
-                self.faults
-                    .push(format!("{key:?} is still queued: {account:?}"));
+        for (key, verdict) in self.judge() {
+            let is_owed = self.accounts.get(key).is_some_and(Account::is_owed);
+            tally.answered += u64::from(is_owed);
+            tally.unanswered += u64::from(!is_owed);
+            *tally.fates.entry(verdict.fate).or_default() += 1;
+            for window in verdict.windows {
+                *tally.windows.entry(window).or_default() += 1;
             }
-            if account.accepted {
-                tally.accepted += 1;
-                tally.delivered += u64::from(account.delivered > 0);
-                tally.bounced += u64::from(account.bounced > 0);
-                if outcomes + account.waiting == 0 {
-                    self.faults.push(format!("{key:?} is lost"));
-                }
-            } else {
-                tally.unreceipted += u64::from(outcomes > 0);
-            }
-            let surplus = outcomes.saturating_sub(1);
-            if usize::try_from(surplus).unwrap_or(usize::MAX) > account.windows.len() {
-                self.faults.push(format!(
-                    "{key:?} is doubled, and nothing explains it: {account:?}"
-                ));
-            }
-            tally.duplicates += u64::from(surplus);
         }
-        if self.faults.is_empty() {
-            Ok(tally)
-        } else {
-            Err(Broken(self.faults))
+        tally
+    }
+
+    /// Closes the books: counts, or the rules that were broken.
+    pub fn close(mut self) -> Result<Tally, Broken> {
+        let tally = self.tally();
+        let mut faults = std::mem::take(&mut self.faults);
+        for (key, verdict) in self.judge().filter(|(_, v)| v.fate.is_fault()) {
+            let (fate, why) = (verdict.fate.name(), verdict.why);
+            faults.push(format!("{key:?} is {fate}: {why}"));
         }
+        match faults.is_empty() {
+            true => Ok(tally),
+            false => Err(Broken(faults)),
+        }
+    }
+}
+
+/// How many recipients met which fate.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Recipients of messages that were answered 250.
+    pub answered: u64,
+    /// Recipients of whom nobody was told, and who were served all the same.
+    pub unanswered: u64,
+    /// All of them, by fate.
+    pub fates: BTreeMap<Fate, u64>,
+    /// Times that somebody was served too often, by the window that explains it.
+    pub windows: BTreeMap<Window, u64>,
+}
+
+impl Tally {
+    /// How many met this fate.
+    pub fn of(&self, fate: Fate) -> u64 {
+        self.fates.get(&fate).copied().unwrap_or(0)
+    }
+
+    /// How often somebody was served too often, and a window explains it.
+    pub fn duplicates(&self) -> u64 {
+        self.windows.values().sum()
+    }
+}
+
+impl AddAssign<&Tally> for Tally {
+    fn add_assign(&mut self, other: &Tally) {
+        self.answered += other.answered;
+        self.unanswered += other.unanswered;
+        for (fate, times) in &other.fates {
+            *self.fates.entry(*fate).or_default() += times;
+        }
+        for (window, times) in &other.windows {
+            *self.windows.entry(*window).or_default() += times;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (answered, unanswered) = (self.answered, self.unanswered);
+        write!(f, "{answered} recipients answered 250, {unanswered} not")?;
+        for fate in Fate::ALL {
+            // That nothing was lost or came for no reason is what one looks for.
+            if self.of(fate) > 0 || fate.is_fault() {
+                write!(f, ", {} {}", self.of(fate), fate.name())?;
+            }
+        }
+        let mut between = "; too many: ";
+        for (window, times) in &self.windows {
+            write!(f, "{between}{} {times}", window.name())?;
+            between = ", ";
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use slimta::policy;
 use slimta::queue::{Direct, Observer, Queue, RelayBus};
 use slimta::relay::{self, NextHop};
 use slimta::routing::ByDomain;
-use slimta::storage::{OpenError, Storage, StorageError, embedded_directory};
+use slimta::storage::{OpenError, Session, Storage, StorageError, embedded_directory};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -73,13 +73,16 @@ impl Server {
     ) -> Result<Self, Failure> {
         let next_hop = next_hop(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
-        let storage = storage(&settings.storage, &world).await?;
+        let storage = storage(&settings.storage, "--storage", &world).await?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
         let queue = queue(settings, queue_end, next_hop, storage.clone())?
             .with_world(world.clone())
             .with_observer(observer);
-        let session = storage.connect().await.map_err(|error| unusable(&error))?;
-        let desk = Arc::new(Desk::new(queue.clone(), session, world.clone()));
+        let session = storage
+            .connect()
+            .await
+            .map_err(|error| unusable("--storage", &error))?;
+        let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
         let edges = edges(settings, &edge(settings, edge_end, &world))?;
         Ok(Server {
@@ -190,25 +193,28 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
         {
             return Ok(door);
         }
-        check_there(&place.storage)?;
+        check_there(&place.storage, "--storage")?;
         match try_storage(&place.storage, &world).await {
             Ok(storage) => {
                 let queue = Queue::new(None, None, storage.clone())
                     .with_world(world.clone())
                     .with_hostname(place.hostname.clone());
-                let session = storage.connect().await.map_err(|error| unusable(&error))?;
-                return Ok(Door::Desk(Desk::new(queue, session, world)));
+                let session = storage
+                    .connect()
+                    .await
+                    .map_err(|error| unusable("--storage", &error))?;
+                return Ok(Door::Desk(Desk::new(queue, session)));
             }
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
             }
-            Err(error) => return Err(unusable(&error)),
+            Err(error) => return Err(unusable("--storage", &error)),
         }
     }
 }
 
 /// Looking at a queue must not make one.
-fn check_there(url: &str) -> Result<(), Failure> {
+fn check_there(url: &str, flag: &str) -> Result<(), Failure> {
     if url == "memory:" {
         return Err(Failure::Usage(
             "memory: lies in the process that serves it: give both the server and this command \
@@ -218,7 +224,7 @@ fn check_there(url: &str) -> Result<(), Failure> {
     }
     match directory(url).map(|directory| (std::fs::read_dir(&directory), directory)) {
         Some((Err(error), directory)) => Err(Failure::Usage(format!(
-            "there is no storage in {} (--storage): {error}",
+            "there is no storage in {} ({flag}): {error}",
             directory.display()
         ))),
         _ => Ok(()),
@@ -241,8 +247,40 @@ fn directory(url: &str) -> Option<PathBuf> {
     embedded_directory(url).map(Path::to_owned)
 }
 
+/// A session on the storage that `flag` names, which no server of another
+/// process has for itself. Where mail is only taken from, it must be there.
+pub(crate) async fn session(
+    url: &str,
+    flag: &str,
+    must_exist: bool,
+) -> Result<Arc<dyn Session>, Failure> {
+    if must_exist || url == "memory:" {
+        check_there(url, flag)?;
+    }
+    let storage = storage(url, flag, &World::system()).await?;
+    let session = storage.connect().await;
+    session.map_err(|error| unusable(flag, &error))
+}
+
+/// What a storage is called, however its URL is written; without secrets.
+pub(crate) fn name(url: &str) -> String {
+    if let Some(directory) = embedded_directory(url) {
+        let whole = std::fs::canonicalize(directory);
+        let whole = whole.as_deref().unwrap_or(directory);
+        return format!("embedded:{}", whole.display());
+    }
+    let bare = url.split(['?', '#']).next().unwrap_or(url);
+    match bare.split_once("://") {
+        Some((scheme, rest)) => {
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            format!("{scheme}://{host}")
+        }
+        None => bare.to_owned(),
+    }
+}
+
 /// Opens a storage, as soon as no other process has it open.
-async fn storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
+async fn storage(url: &str, flag: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
     let give_up = world.monotonic() + DOOR_WAIT_MAX;
     loop {
         match try_storage(url, world).await {
@@ -250,7 +288,7 @@ async fn storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> 
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
             }
-            Err(error) => return Err(unusable(&error)),
+            Err(error) => return Err(unusable(flag, &error)),
         }
     }
 }
@@ -272,6 +310,21 @@ fn is_in_use(error: &OpenError) -> bool {
     matches!(error, OpenError::Storage(StorageError::InUse { .. }))
 }
 
-fn unusable(error: &impl std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{error} (--storage)"))
+fn unusable(flag: &str, error: &impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{error} ({flag})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_storage_has_one_name_without_secrets() {
+        assert_eq!(name("embedded:."), name("embedded:./"));
+        assert_eq!(
+            name("postgres://u:s@cr/et@db/mail?x=y"),
+            "postgres://db/mail"
+        );
+        assert_eq!(name("redis://host:6379/1"), "redis://host:6379/1");
+    }
 }

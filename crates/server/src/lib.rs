@@ -13,8 +13,9 @@ mod bench;
 mod commands;
 mod config;
 mod descriptors;
-mod failure;
 #[doc(hidden)]
+mod exported;
+mod failure;
 pub mod fuzz;
 mod log;
 mod output;

@@ -3,8 +3,10 @@
 //! and lets attempts finish; the storage last.
 
 use std::future::Future;
+use std::time::Duration;
 
 use slimta_core::queue::QueueError;
+use slimta_core::world::World;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
@@ -13,6 +15,9 @@ use crate::failure::Failure;
 use crate::output;
 
 type QueueEnd = Result<Result<(), QueueError>, JoinError>;
+
+/// How long what operators asked for may take once the queue has ended.
+const OPERATORS_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Runs `server` until `until` completes, and until it has ended in good order.
 pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Result<(), Failure> {
@@ -29,9 +34,11 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
     let (stop_queue, queue_stopped) = oneshot::channel::<()>();
     let mut queue =
         tokio::spawn(async move { queue.run(async { drop(queue_stopped.await) }).await });
+    let (stop_operators, operators_stopped) = oneshot::channel::<()>();
     let operators = admin.map(|socket| {
-        let desk = desk.clone();
-        tokio::spawn(async move { socket.serve(desk, world).await })
+        let (desk, world) = (desk.clone(), world.clone());
+        let stopped = async { drop(operators_stopped.await) };
+        tokio::spawn(async move { socket.serve(desk, world, stopped).await })
     });
     let (stop_edges, edges_stopped) = watch::channel(());
     let mut edges = start(edges, &edges_stopped)?;
@@ -50,7 +57,8 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         Some(ended) => ended,
         None => queue.await,
     };
-    end(operators).await;
+    drop(stop_operators);
+    end(operators, &world).await;
     desk.close().await;
     tracing::info!("stopped");
     verdict(ended)
@@ -70,11 +78,17 @@ fn start(edges: Vec<Edge>, stopped: &watch::Receiver<()>) -> Result<JoinSet<()>,
     Ok(running)
 }
 
-/// Cuts the admin socket off and waits until its file is gone.
-async fn end(operators: Option<JoinHandle<()>>) {
-    if let Some(operators) = operators {
+/// Waits until what operators asked for is done and the file of the admin socket
+/// is gone.
+async fn end(operators: Option<JoinHandle<()>>, world: &World) {
+    let Some(mut operators) = operators else {
+        return;
+    };
+    let ended = world.timeout(OPERATORS_TIME_MAX, &mut operators).await;
+    if ended.is_none() {
         operators.abort();
         let _ = operators.await;
+        tracing::warn!("an operator's request was cut; what it did may have no line");
     }
 }
 

@@ -1,21 +1,27 @@
 //! What the simulated parts write down while a run goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use slimta_core::message::{Content, Envelope, MessageId, Recipient, Report};
+use slimta_core::message::{
+    Content, Envelope, MessageId, Recipient, Report, StoredMessage, Submission,
+};
 use slimta_core::relay::LeaseSignal;
 use slimta_core::storage::Ticket;
+use slimta_oracle::{Fate, Window};
 
-use crate::ledger::{Key, Ledger, Window};
+use crate::copies::Copies;
+use crate::mail::{Key, keys};
 use crate::wire::Line;
 
-/// The header field that carries a message's number through the run.
-const NUMBER: &str = "X-Sim: ";
+type Ledger = slimta_oracle::Ledger<usize>;
 
 /// The shared books of one run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Books(Arc<Mutex<Pages>>);
+pub(crate) struct Books {
+    pages: Arc<Mutex<Pages>>,
+    pub(crate) copies: Copies,
+}
 
 #[derive(Debug, Default)]
 struct Pages {
@@ -28,9 +34,19 @@ struct Pages {
     /// Taken by a next hop, and not known to be recorded.
     open: Vec<Taken>,
     /// Whom a leased message is for.
-    leased: BTreeMap<Ticket, Vec<(Recipient, Vec<Key>)>>,
+    leased: BTreeMap<Ticket, Leased>,
     /// What each stored message speaks of.
     contents: BTreeMap<MessageId, Content>,
+    /// Whose message, or the notice about them, was stored in a commit.
+    committed: BTreeSet<Key>,
+}
+
+/// A leased message.
+#[derive(Debug)]
+struct Leased {
+    /// Then those of whom it speaks were settled when it was stored.
+    is_notice: bool,
+    recipients: Vec<(Recipient, Vec<Key>)>,
 }
 
 /// One attempt.
@@ -58,7 +74,7 @@ struct Taken {
 
 impl Books {
     fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A line of the story.
@@ -78,17 +94,74 @@ impl Books {
         self.pages().ledger.fault(what);
     }
 
-    pub(crate) fn accepted(&self, number: usize, recipients: &[String]) {
-        self.pages().ledger.accepted(number, recipients);
+    /// A copy is about to be stored: somebody handed it in, and whole. Gives its
+    /// number.
+    pub(crate) fn whole(&self, number: Option<usize>) -> usize {
+        match number {
+            Some(number) if self.copies.is_whole(number) => number,
+            _ => {
+                self.fault(format!("copy {number:?} is stored, and nobody ended it"));
+                usize::MAX
+            }
+        }
     }
 
-    /// Contents that are about to be stored under an id.
-    pub(crate) fn stores(&self, id: MessageId, content: &Content) {
-        self.pages().contents.insert(id, content.clone());
+    /// A client was not told so, and nothing explains that.
+    pub(crate) fn unanswered(&self, number: usize) {
+        if self.copies.is_known(number) {
+            self.fault(format!(
+                "copy {number} is stored, and its client was told otherwise"
+            ));
+        }
+    }
+
+    /// A client was told that a copy is safe.
+    pub(crate) fn answered(&self, number: usize, recipients: &[String]) {
+        let mut guard = self.pages();
+        let pages = &mut *guard;
+        for recipient in recipients {
+            let key = (number, recipient.clone());
+            let account = pages.ledger.account(&key);
+            account.owe();
+            if !pages.committed.contains(&key) {
+                account.spoil(Fate::Early, "answered before it was stored".to_owned());
+            }
+        }
+    }
+
+    /// A submission is about to be stored; gives whom it speaks of.
+    pub(crate) fn stores(&self, submission: &Submission) -> Vec<Key> {
+        let mut pages = self.pages();
+        let content = &submission.content;
+        let mut all = Vec::new();
+        for message in &submission.messages {
+            pages.contents.insert(message.id, content.clone());
+            let recipients = message.envelope.recipients.iter();
+            all.extend(recipients.flat_map(|r| keys(content, &message.envelope, r)));
+        }
+        all
+    }
+
+    /// What speaks of these was stored in a commit.
+    pub(crate) fn commits(&self, keys: Vec<Key>) {
+        self.pages().committed.extend(keys);
+    }
+
+    /// A recipient has its turn before its time.
+    pub(crate) fn comes_early(&self, key: &Key, why: &str) {
+        let mut pages = self.pages();
+        pages.ledger.account(key).spoil(Fate::Early, why.to_owned());
+    }
+
+    /// What comes for a recipient is not what was sent.
+    pub(crate) fn is_altered(&self, key: &Key) {
+        let why = "it is not what was sent".to_owned();
+        self.pages().ledger.account(key).spoil(Fate::Altered, why);
     }
 
     /// A message was leased.
-    pub(crate) fn leases(&self, ticket: Ticket, envelope: &Envelope) {
+    pub(crate) fn leases(&self, ticket: Ticket, message: &StoredMessage) {
+        let envelope = &message.envelope;
         let mut pages = self.pages();
         let Some(content) = pages.contents.get(&ticket.id).cloned() else {
             pages
@@ -97,29 +170,38 @@ impl Books {
             return;
         };
         let of = |r: &Recipient| (r.clone(), keys(&content, envelope, r));
-        let recipients = envelope.recipients.iter().map(of).collect();
-        pages.leased.insert(ticket, recipients);
+        let leased = Leased {
+            is_notice: envelope.sender.is_null(),
+            recipients: envelope.recipients.iter().map(of).collect(),
+        };
+        for key in leased.recipients.iter().flat_map(|(_, keys)| keys) {
+            if message.held.is_some() {
+                let why = "leased while it was held".to_owned();
+                pages.ledger.account(key).spoil(Fate::Early, why);
+            }
+        }
+        pages.leased.insert(ticket, leased);
     }
 
     /// A settlement was committed after which `remaining` still wait. It records
     /// what was handed on under this lease, and nothing else.
     pub(crate) fn settles(&self, ticket: Ticket, remaining: &[Recipient]) {
         let mut pages = self.pages();
-        let Some(recipients) = pages.leased.remove(&ticket) else {
+        let Some(leased) = pages.leased.remove(&ticket) else {
             pages
                 .ledger
                 .fault(format!("{} was settled without a lease", ticket.id));
             return;
         };
-        for (recipient, keys) in recipients {
+        for (recipient, keys) in leased.recipients {
             if remaining.contains(&recipient) {
                 continue;
             }
             pages
                 .open
                 .retain(|taken| taken.ticket != ticket || !keys.contains(&taken.key));
-            for key in keys {
-                pages.ledger.struck(&key);
+            for key in keys.iter().filter(|_| !leased.is_notice) {
+                pages.ledger.account(key).settle();
             }
         }
     }
@@ -157,16 +239,12 @@ impl Books {
         }
     }
 
-    /// Contents came to a next hop: they must be what was stored.
-    pub(crate) fn arrives(&self, attempt: u64, content: &Content) {
-        let mut pages = self.pages();
+    /// Whether contents that came to a next hop are what was stored.
+    pub(crate) fn is_as_stored(&self, attempt: u64, content: &Content) -> bool {
+        let pages = self.pages();
         let stored = pages.attempts.get(&attempt).map(|a| a.ticket.id);
         let stored = stored.and_then(|id| pages.contents.get(&id));
-        if stored.is_none_or(|stored| stored.to_vec() != content.to_vec()) {
-            pages
-                .ledger
-                .fault(format!("attempt {attempt} altered its message"));
-        }
+        stored.is_some_and(|stored| stored.to_vec() == content.to_vec())
     }
 
     /// A next hop took a message for a recipient.
@@ -188,14 +266,17 @@ impl Books {
         };
         attempt.taken.push(recipient.clone());
         for key in keys {
-            if notice {
-                pages.ledger.bounced(&key);
-            } else {
-                pages.ledger.delivered(&key);
+            let account = pages.ledger.account(&key);
+            match notice {
+                true => account.bounce(),
+                false => account.deliver(),
+            }
+            if !pages.committed.contains(&key) {
+                account.spoil(Fate::Early, "handed on before it was stored".to_owned());
             }
             if attempt.is_over {
                 // The attempt broke off while this was on its way.
-                pages.ledger.window(&key, Window::ReplyLost);
+                account.open(Window::ReplyLost);
                 continue;
             }
             pages.open.push(Taken {
@@ -220,17 +301,35 @@ impl Books {
         pages.open = open;
         let lost: Vec<_> = lost;
         for Taken { key, .. } in lost {
-            pages.ledger.window(&key, window);
+            pages.ledger.account(&key).open(window);
         }
     }
 
-    /// A message is in the store at the end.
+    /// Whether an attempt is under way, or its result is not recorded yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        let pages = self.pages();
+        !pages.open.is_empty() || pages.attempts.values().any(|attempt| !attempt.is_over)
+    }
+
+    /// An operator removed a message.
+    pub(crate) fn removes(&self, id: MessageId, envelope: &Envelope) {
+        let mut pages = self.pages();
+        let content = pages.contents.get(&id).cloned().unwrap_or_default();
+        for recipient in &envelope.recipients {
+            for key in keys(&content, envelope, recipient) {
+                pages.ledger.account(&key).remove();
+            }
+        }
+    }
+
+    /// A message is in the store at the end, when all should be settled.
     pub(crate) fn waits(&self, id: MessageId, envelope: &Envelope) {
         let mut pages = self.pages();
         let content = pages.contents.get(&id).cloned().unwrap_or_default();
         for recipient in &envelope.recipients {
             for key in keys(&content, envelope, recipient) {
-                pages.ledger.waiting(&key);
+                pages.ledger.account(&key).wait();
+                pages.ledger.fault(format!("{key:?} is still queued"));
             }
         }
     }
@@ -278,7 +377,7 @@ impl Attempting {
         let unreported =
             |taken: &mut Taken| taken.attempt == number && !is_reported(&taken.recipient);
         for taken in pages.open.extract_if(.., unreported) {
-            pages.ledger.window(&taken.key, Window::ReplyLost);
+            pages.ledger.account(&taken.key).open(Window::ReplyLost);
             if !taken.line.is_bad() {
                 pages
                     .ledger
@@ -295,37 +394,4 @@ impl Drop for Attempting {
             attempt.is_over = true;
         }
     }
-}
-
-/// The contents of the message of this number.
-pub(crate) fn content(number: usize) -> Content {
-    let text = format!("{NUMBER}{number}\r\nSubject: simulated\r\n{}", body(number));
-    Content::new(text.into_bytes())
-}
-
-/// Their end, which stays as it is on the whole way. Some lines begin with a
-/// dot.
-pub(crate) fn body(number: usize) -> String {
-    let line = format!(".This is message {number}, and it must arrive as it is.\r\n.\r\n");
-    format!("\r\n{}", line.repeat(1 + number % 5))
-}
-
-/// Whose fate a message for `recipient` tells: of a message of the run that
-/// recipient's, of a notice the failed recipients'.
-pub(crate) fn keys(content: &Content, envelope: &Envelope, recipient: &Recipient) -> Vec<Key> {
-    let bytes = content.to_vec();
-    let text = String::from_utf8_lossy(&bytes);
-    let after = |prefix: &'static str| {
-        text.lines()
-            .filter_map(move |line| line.trim_end().strip_prefix(prefix))
-    };
-    let Some(number) = after(NUMBER).next().and_then(|n| n.parse().ok()) else {
-        return Vec::new();
-    };
-    if !envelope.sender.is_null() {
-        return vec![(number, recipient.address.as_str().to_owned())];
-    }
-    after("Final-Recipient: rfc822;")
-        .map(|address| (number, address.trim().to_owned()))
-        .collect()
 }

@@ -16,6 +16,7 @@ use slimta_core::world::Timestamp;
 
 use crate::books::Books;
 use crate::chance::Chance;
+use crate::mail::number;
 
 /// How long a call waits for a storage that is out of reach.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -81,10 +82,13 @@ impl Weather {
             return unavailable("failed before the commit");
         }
         let answer = call.await;
-        self.chance
-            .0
-            .sleep(self.chance.time(Duration::from_millis(20)))
-            .await;
+        // Not each time: these waits are most of what a run does.
+        if self.chance.permille(250) {
+            self.chance
+                .0
+                .sleep(self.chance.time(Duration::from_millis(20)))
+                .await;
+        }
         if self.chance.permille(20) {
             return unavailable("the answer was lost");
         }
@@ -122,7 +126,7 @@ struct FlakySession {
 impl FlakySession {
     fn note_leases(&self, leased: &[Leased]) {
         for Leased { lease, message } in leased {
-            self.books.leases(lease.ticket(), &message.envelope);
+            self.books.leases(lease.ticket(), message);
         }
     }
 
@@ -134,13 +138,10 @@ impl FlakySession {
                     Change::Defer(deferral) => &deferral.recipients,
                 };
                 self.books.settles(settlement.lease.ticket(), remaining);
+                for notice in &settlement.notices {
+                    self.books.commits(self.books.stores(notice));
+                }
             }
-        }
-    }
-
-    fn note_submission(&self, submission: &Submission) {
-        for message in &submission.messages {
-            self.books.stores(message.id, &submission.content);
         }
     }
 }
@@ -149,6 +150,10 @@ impl FlakySession {
 impl Session for FlakySession {
     fn owner(&self) -> &Owner {
         self.inner.owner()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
     }
 
     async fn close(&self) {
@@ -160,13 +165,20 @@ impl Session for FlakySession {
         submission: Submission,
         lease: Option<FirstLeases>,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.note_submission(&submission);
+        let copy = self.books.whole(number(&submission.content));
+        let keys = self.books.stores(&submission);
         let call = async {
             let leased = self.inner.store(submission, lease).await?;
+            self.books.copies.stored(copy);
+            self.books.commits(keys);
             self.note_leases(&leased);
             Ok(leased)
         };
-        self.weather.call(call).await
+        let answer = self.weather.call(call).await;
+        if answer.is_ok() {
+            self.books.copies.known(copy);
+        }
+        answer
     }
 
     async fn due_destinations(
@@ -215,10 +227,9 @@ impl Session for FlakySession {
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
-        batch
-            .iter()
-            .flat_map(|s| &s.notices)
-            .for_each(|n| self.note_submission(n));
+        for notice in batch.iter().flat_map(|settlement| &settlement.notices) {
+            self.books.stores(notice);
+        }
         let call = async {
             let answers = self.inner.settle(batch).await?;
             self.note_settled(batch, &answers);
@@ -250,6 +261,10 @@ impl Session for FlakySession {
     async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
         // Waiting is not a call: the weather shows in what follows.
         self.inner.changed(seen).await
+    }
+
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        self.weather.call(self.inner.manage(lasting)).await
     }
 
     async fn act(

@@ -1,6 +1,7 @@
 //! The relay of one manager: the real one over the simulated network, watched
 //! from both sides, with a bug of its own now and then.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,32 +11,45 @@ use async_trait::async_trait;
 use slimta::relay::{Connector, SmtpRelay, Stream};
 use slimta_core::message::{Report, Response};
 use slimta_core::relay::{Delivery, Relay};
+use slimta_oracle::Window;
 
-use crate::books::{Books, body, keys};
+use crate::books::Books;
 use crate::flaky::Weather;
 use crate::host::Host;
-use crate::ledger::Window;
+use crate::mail::{body, keys};
+use crate::nature::{Hops, Nature, NextHop};
 use crate::wire::{self, ATTEMPT};
 
-/// The way from one manager to all next hops.
+/// The ways from one manager to all next hops.
 pub(crate) struct Hop {
     pub(crate) manager: usize,
     pub(crate) weather: Arc<Weather>,
     pub(crate) books: Books,
-    pub(crate) relay: SmtpRelay,
+    /// One a destination.
+    relays: BTreeMap<&'static str, SmtpRelay>,
 }
 
 impl Hop {
-    pub(crate) fn new(manager: usize, weather: Arc<Weather>, books: Books) -> Self {
-        let network = Network {
-            weather: weather.clone(),
-            books: books.clone(),
+    pub(crate) fn new(
+        manager: usize,
+        weather: Arc<Weather>,
+        books: Books,
+        hops: &Arc<Hops>,
+    ) -> Self {
+        let relay = |hop: NextHop| {
+            let world = weather.chance.0.clone();
+            let name = hop.name;
+            let network = Network {
+                hop,
+                weather: weather.clone(),
+                books: books.clone(),
+            };
+            let relay = SmtpRelay::new("192.0.2.1", 25, "manager.example", world);
+            (name, relay.with_connector(network))
         };
-        let world = weather.chance.0.clone();
         Hop {
             manager,
-            relay: SmtpRelay::new("192.0.2.1", 25, "manager.example", world)
-                .with_connector(network),
+            relays: hops.seen(&weather).into_iter().map(relay).collect(),
             weather,
             books,
         }
@@ -44,28 +58,23 @@ impl Hop {
     /// Nothing comes early, and everything comes as it was sent.
     fn look(&self, delivery: &Delivery) {
         let message = &delivery.message;
-        let id = message.id;
-        // A fresh message may go at once, whatever its manager's clock says.
-        if message.attempts > 0 && message.due > self.weather.chance.0.now() {
-            self.books
-                .fault(format!("{id} is attempted before it is due"));
-        }
-        let Some(recipient) = message.envelope.recipients.first() else {
-            return self.books.fault(format!("{id} has no recipients"));
+        let envelope = &message.envelope;
+        let of = |recipient| keys(&delivery.content, envelope, recipient);
+        let keys: Vec<_> = envelope.recipients.iter().flat_map(of).collect();
+        let Some((number, _)) = keys.first() else {
+            return self.books.fault(format!("{} speaks of nobody", message.id));
         };
-        let number = keys(&delivery.content, &message.envelope, recipient);
-        match number.first() {
-            None => self.books.fault(format!("{id} speaks of nobody")),
-            Some((number, _))
-                if !message.envelope.sender.is_null()
-                    && !delivery
-                        .content
-                        .to_vec()
-                        .ends_with(body(*number).as_bytes()) =>
-            {
-                self.books.fault(format!("{id} was altered"));
+        let is_early = message.due > self.weather.chance.0.now();
+        let body = body(*number);
+        let is_altered =
+            !envelope.sender.is_null() && !delivery.content.to_vec().ends_with(body.as_bytes());
+        for key in &keys {
+            if is_early {
+                self.books.comes_early(key, "attempted before it was due");
             }
-            Some(_) => {}
+            if is_altered {
+                self.books.is_altered(key);
+            }
         }
     }
 
@@ -99,17 +108,24 @@ impl Relay for Hop {
             .books
             .attempt(self.manager, delivery.message.id, &delivery.lease);
         self.look(&delivery);
-        let relaying = self.relay.attempt(delivery.clone());
-        let mut report = ATTEMPT.scope(attempting.number, relaying).await;
         let recipients = &delivery.message.envelope.recipients;
+        let destination = delivery.message.destination.as_str();
+        let Some(relay) = self.relays.get(destination) else {
+            self.books.fault(format!("nobody is at {destination}"));
+            let nowhere = Response::transient(4, 1, "nobody is there");
+            return Report::all(nowhere, recipients.len());
+        };
+        let relaying = relay.attempt(delivery.clone());
+        let mut report = ATTEMPT.scope(attempting.number, relaying).await;
         attempting.compare(recipients, &report);
         self.meddle(&delivery, &mut report);
         report
     }
 }
 
-/// Where the managers' relays connect.
+/// The way from one manager to one next hop.
 struct Network {
+    hop: NextHop,
     weather: Arc<Weather>,
     books: Books,
 }
@@ -122,15 +138,18 @@ impl Connector for Network {
             .0
             .sleep(chance.time(Duration::from_millis(100)))
             .await;
-        match chance.below(100) {
+        match (self.hop.nature(), chance.below(100)) {
+            (Nature::Dead, _) => return Err(io::ErrorKind::ConnectionRefused.into()),
+            (Nature::BlackHole, _) => std::future::pending().await,
             _ if self.weather.is_calm() => {}
-            0..4 => return Err(io::ErrorKind::ConnectionRefused.into()),
-            4..6 => std::future::pending().await,
+            (_, 0..4) => return Err(io::ErrorKind::ConnectionRefused.into()),
+            (_, 4..6) => std::future::pending().await,
             _ => {}
         }
         let (near, stream, line) = wire::connect(&self.weather, &self.books);
         let host = Host {
             stream,
+            hop: self.hop.clone(),
             line,
             weather: self.weather.clone(),
             books: self.books.clone(),

@@ -9,8 +9,10 @@ use slimta_core::message::{Recipient, Response, ReversePath};
 use slimta_smtp::server::{Received, Session, Settings, Step};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use crate::books::{Books, keys};
+use crate::books::Books;
 use crate::flaky::Weather;
+use crate::mail::keys;
+use crate::nature::{Nature, NextHop};
 use crate::wire::Line;
 
 /// How long a host waits for its client.
@@ -43,6 +45,7 @@ enum Vice {
 /// One connection, as the next hop has it.
 pub(crate) struct Host {
     pub(crate) stream: DuplexStream,
+    pub(crate) hop: NextHop,
     pub(crate) line: Arc<Line>,
     pub(crate) weather: Arc<Weather>,
     pub(crate) books: Books,
@@ -54,13 +57,16 @@ impl Host {
     pub(crate) async fn run(mut self) {
         let vice = self.vice();
         let mut moment = self.weather.chance.below(STEPS_MAX);
+        if matches!(self.hop.nature(), Nature::Mute | Nature::Slow) {
+            moment = 0;
+        }
         let mut session = Session::new(Arc::new(Settings::new("hop.example")));
         let mut input = BytesMut::new();
         session.banner();
         loop {
             match session.step(&mut input) {
                 Step::Read(_) | Step::Write => {
-                    let is_now = moment == 0 && vice != Vice::None && !self.weather.is_calm();
+                    let is_now = moment == 0 && vice != Vice::None && !self.hop.is_good();
                     moment = moment.saturating_sub(1);
                     let mut said = std::mem::take(session.output());
                     if is_now && !said.is_empty() && self.misbehave(vice, &mut said).await.is_none()
@@ -94,8 +100,23 @@ impl Host {
     }
 
     fn vice(&self) -> Vice {
-        match self.weather.chance.below(100) {
-            _ if self.weather.is_calm() => Vice::None,
+        let draw = self.weather.chance.below(100);
+        match self.hop.nature() {
+            Nature::Good => return Vice::None,
+            Nature::Mute => return Vice::Mute,
+            Nature::Slow => return Vice::Slow,
+            Nature::Lying => {
+                return match draw % 8 {
+                    0 => Vice::Garbage,
+                    1 | 2 if !self.line.is_slow => Vice::Eager,
+                    3 | 4 => Vice::TooFew,
+                    5 | 6 => Vice::TooMany,
+                    _ => Vice::None,
+                };
+            }
+            _ => {}
+        }
+        match draw {
             0..2 => Vice::Garbage,
             2..4 if !self.line.is_slow => Vice::Eager,
             4..7 => Vice::Farewell,
@@ -157,11 +178,14 @@ impl Host {
 
     fn code(&self, recipient: &Recipient) -> u16 {
         let is_sender = recipient.address.as_str().ends_with("@sender.example");
-        match self.weather.chance.below(100) {
-            _ if self.weather.is_calm() => 250,
-            0..15 => 450,
+        match (self.hop.nature(), self.weather.chance.below(100)) {
+            (Nature::Good, _) if self.hop.defers(recipient.address.as_str()) => 450,
+            (Nature::Good, _) => 250,
+            (Nature::Deferring, 0..90) => 450,
+            (Nature::Refusing, 0..90) if !is_sender => 550,
+            (_, 0..15) => 450,
             // What is refused twice is told to nobody, by design.
-            15..27 if !is_sender => 550,
+            (_, 15..27) if !is_sender => 550,
             _ => 250,
         }
     }
@@ -172,14 +196,17 @@ impl Host {
         if self.is_liar {
             return said(250);
         }
-        if self.weather.chance.permille(60) && !self.weather.is_calm() {
+        if self.weather.chance.permille(60) && !self.hop.is_good() {
             let is_final = self.weather.chance.permille(500) && !is_notice;
             return said(if is_final { 554 } else { 451 });
         }
         let attempt = self.line.attempt();
-        self.books.arrives(attempt, &received.content);
+        let is_as_stored = self.books.is_as_stored(attempt, &received.content);
         for recipient in &received.envelope.recipients {
             let keys = keys(&received.content, &received.envelope, recipient);
+            if !is_as_stored {
+                keys.iter().for_each(|key| self.books.is_altered(key));
+            }
             self.books
                 .takes(attempt, recipient, keys, is_notice, &self.line);
         }

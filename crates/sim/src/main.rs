@@ -54,7 +54,10 @@ fn replay(seed: u64) -> bool {
     let story = run(seed);
     say(&story.lines.join("\n"));
     match &story.account {
-        Ok(tally) => say(&format!("seed {seed} keeps every promise: {tally:?}")),
+        Ok(tally) => say(&format!(
+            "seed {seed} keeps every promise: {tally}, resent: {}",
+            story.resent
+        )),
         Err(broken) => say(&format!("seed {seed} breaks:\n{broken}")),
     }
     story.account.is_ok()
@@ -67,6 +70,7 @@ struct Exploration {
     done: AtomicU64,
     failed: AtomicU64,
     sum: Mutex<Tally>,
+    resent: AtomicU64,
     /// When the progress was told last, in seconds from the beginning.
     said: AtomicU64,
     began: Instant,
@@ -80,6 +84,7 @@ fn explore(seeds: Range<u64>) -> bool {
         done: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         sum: Mutex::default(),
+        resent: AtomicU64::new(0),
         said: AtomicU64::new(0),
         began: Instant::now(),
     };
@@ -97,7 +102,8 @@ fn explore(seeds: Range<u64>) -> bool {
         .sum
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    say(&format!("{}: {sum:?}", exploration.rate()));
+    let resent = exploration.resent.load(Ordering::Relaxed);
+    say(&format!("{}: {sum}, resent: {resent}", exploration.rate()));
     exploration.failed.load(Ordering::Relaxed) == 0
 }
 
@@ -110,6 +116,7 @@ impl Exploration {
             }
             let story = run(seed);
             self.done.fetch_add(1, Ordering::Relaxed);
+            self.resent.fetch_add(story.resent, Ordering::Relaxed);
             match &story.account {
                 Ok(tally) => {
                     let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);

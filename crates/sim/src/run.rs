@@ -7,28 +7,32 @@ use std::time::Duration;
 use slimta::edge::smtp::SmtpEdge;
 use slimta::policy;
 use slimta_core::bus;
-use slimta_core::message::{
-    Address, Client, Envelope, Message, Response, ReversePath, StoredMessage,
-};
-use slimta_core::queue::{Direct, Event, Limits, Queue};
+use slimta_core::queue::{Direct, Event, Queue};
 use slimta_core::storage::{Filter, Memory, Page, Session, Storage};
 use slimta_core::world::{SeededRandom, Timestamp, World};
+use slimta_oracle::{Broken, Tally, Window};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::books::{Books, content};
+use crate::books::Books;
 use crate::chance::Chance;
-use crate::client::{Door, hand_in};
 use crate::clock::Skewed;
+use crate::door::{Door, Doors};
 use crate::flaky::{Flaky, Weather};
 use crate::hop::Hop;
-use crate::ledger::{Broken, Tally, Window};
+use crate::nature::Hops;
+use crate::operator;
+use crate::rules::{Patience, limits};
 
-const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// How long everything may take to settle once faults have stopped.
 const SETTLED_WITHIN: Duration = Duration::from_secs(5 * 86_400);
-/// Attempts after which a message is given up.
-const ATTEMPTS_MAX: u32 = 8;
+/// Within which time an edge ends: its grace, and a moment for goodbyes.
+const CLOSED_WITHIN: Duration = Duration::from_secs(33);
+/// Time between two looks whether it has.
+pub(crate) const LOOK_DELAY: Duration = Duration::from_secs(60);
+/// How many runs in a thousand have a siege.
+const SIEGES_PERMILLE: u64 = 60;
 
 /// How a run went.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub struct Story {
     pub faults: Vec<String>,
     /// The account, or the rules that were broken.
     pub account: Result<Tally, Broken>,
+    /// Copies of messages that were stored beyond the first: nobody heard that
+    /// it was.
+    pub resent: u64,
 }
 
 /// Plays the run of `seed`.
@@ -56,32 +63,40 @@ pub fn run(seed: u64) -> Story {
             lines: Vec::new(),
             faults: Vec::new(),
             account: Err(Broken(vec![error.to_string()])),
+            resent: 0,
         },
     }
 }
 
-struct Run {
-    world: World,
-    chance: Chance,
+pub(crate) struct Run {
+    pub(crate) world: World,
+    pub(crate) chance: Chance,
     calm: Arc<AtomicBool>,
     storage: Arc<Memory>,
-    books: Books,
+    pub(crate) books: Books,
     lock: Duration,
-    managers: Vec<Manager>,
-    clients: JoinSet<()>,
-    messages: usize,
+    pub(crate) managers: Vec<Manager>,
+    pub(crate) doors: Doors,
+    pub(crate) hops: Arc<Hops>,
+    is_siege: bool,
+    pub(crate) clients: JoinSet<()>,
+    /// Draws for what clients do besides sending once.
+    pub(crate) crowd: Chance,
 }
 
 /// One queue manager, up or down.
-struct Manager {
+pub(crate) struct Manager {
     weather: Arc<Weather>,
     /// How wrong its wall clock is.
     skew: Arc<AtomicI64>,
-    up: Option<Up>,
+    pub(crate) up: Option<Up>,
 }
 
-struct Up {
-    door: Arc<Door>,
+pub(crate) struct Up {
+    /// Stops the edge.
+    close: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    /// Stops the queue.
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
@@ -97,20 +112,25 @@ impl Run {
             skew: Arc::default(),
             up: None,
         });
+        let crowd = Chance(World::simulated(START, seed.rotate_left(16) ^ 0xc407d));
+        let is_siege = crowd.permille(SIEGES_PERMILLE);
         Run {
+            hops: Hops::draw(&crowd.fork(), is_siege),
+            is_siege,
             managers: managers.collect(),
             lock: Duration::from_secs(20 + chance.below(120)),
             storage: Arc::new(Memory::new(world.clone())),
             books: Books::default(),
+            doors: Doors::default(),
             clients: JoinSet::new(),
-            messages: 0,
+            crowd,
             world,
             chance,
             calm,
         }
     }
 
-    fn tell(&self, line: &str) {
+    pub(crate) fn tell(&self, line: &str) {
         let at = self.world.now().since(START).as_secs_f64();
         self.books.tell(format!("{at:>12.3} {line}"));
     }
@@ -139,19 +159,27 @@ impl Run {
             lines,
             faults,
             account: ledger.close(),
+            resent: self.books.copies.surplus(),
         }
     }
 
     /// Something happens.
     async fn step(&mut self) {
         let index = usize::try_from(self.chance.below(self.managers.len() as u64)).unwrap_or(0);
+        if self.crowd.permille(40) {
+            self.pester(index);
+        }
         match self.chance.below(100) {
             0..12 => self.crash(index),
-            12..18 => self.stop(index).await,
+            12..18 => {
+                self.come_last(index).await;
+                self.stop(index).await;
+            }
             18..30 => self.cut(index),
             30..33 => self.jump(index),
             33..37 => self.start_and_crash(index).await,
             37..50 => self.start(index),
+            50..55 => self.operate().await,
             _ => self.send(index),
         }
     }
@@ -168,23 +196,18 @@ impl Run {
             books: self.books.clone(),
         };
         let world = self.world_of(index);
-        let hop = Hop::new(index, weather.clone(), self.books.clone());
+        let hop = Hop::new(index, weather.clone(), self.books.clone(), &self.hops);
         let (server, edge) = bus::local(4);
         let books = self.books.clone();
         let clock = self.world.clone();
-        let limits = Limits {
-            attempts_max: 20,
-            drain_time_max: Duration::from_secs(30),
-            ..Limits::default()
-        };
         let mut queue = Queue::new(
             Some(Arc::new(server)),
             Some(Arc::new(Direct(hop))),
             Arc::new(storage),
         )
         .with_world(world.clone())
-        .with_limits(limits)
-        .with_retry_algorithm(patience(world.clone()))
+        .with_limits(limits())
+        .with_retry_algorithm(Patience)
         .with_observer(move |event: &Event| observe(&books, &clock, index, event));
         if let Err(error) = queue.set_lock_duration(self.lock) {
             self.books.fault(error.to_string());
@@ -201,8 +224,13 @@ impl Run {
         let edge = SmtpEdge::new(Arc::new(edge), world.clone())
             .with_hostname(name)
             .with_policy(policy::standard(name, world));
+        let (door, clients) = Door::new(weather, self.books.clone());
+        self.doors.open(index, door);
+        let (close, closed) = oneshot::channel::<()>();
+        let serving = tokio::spawn(edge.serve(clients, async { drop(closed.await) }));
         self.managers[index].up = Some(Up {
-            door: Door::new(edge, weather, self.books.clone()),
+            close,
+            serving,
             stop,
             running,
         });
@@ -245,7 +273,8 @@ impl Run {
     fn crash(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell_fault(&format!("manager {index} crashes"));
-            up.door.shut();
+            self.doors.shut(index, true);
+            up.serving.abort();
             up.running.abort();
             self.books.loses_track(index, None, Window::Crash);
         }
@@ -255,11 +284,12 @@ impl Run {
     async fn stop(&mut self, index: usize) {
         if let Some(up) = self.managers[index].up.take() {
             self.tell(&format!("manager {index} is stopped"));
-            up.door.shut();
-            drop(up.door);
+            self.doors.shut(index, false);
+            drop(up.close);
+            let closed = tokio::time::timeout(CLOSED_WITHIN, up.serving).await;
             drop(up.stop);
             let ended = tokio::time::timeout(Duration::from_secs(3600), up.running).await;
-            if ended.is_err() {
+            if closed.is_err() || ended.is_err() {
                 self.books.fault(format!("manager {index} does not stop"));
             }
             // What could not be recorded by then is as after a crash.
@@ -275,32 +305,16 @@ impl Run {
         self.managers[index].weather.cut_for(time);
     }
 
-    /// A client hands a message in.
-    fn send(&mut self, index: usize) {
-        let Some(up) = &self.managers[index].up else {
-            return;
+    /// An operator does something.
+    async fn operate(&self) {
+        let now = self.world.now();
+        let acted = match self.storage.connect().await {
+            Ok(session) => operator::act(&*session, &self.chance, &self.books, now).await,
+            Err(error) => Err(error),
         };
-        let number = self.messages;
-        self.messages += 1;
-        let recipients: Vec<String> = (0..1 + self.chance.below(4))
-            .map(|n| format!("to{n}@d{}.example", self.chance.below(3)))
-            .collect();
-        let message = message(number, &recipients, self.world.now());
-        let (door, books, world) = (up.door.clone(), self.books.clone(), self.world.clone());
-        self.clients.spawn(async move {
-            let report = hand_in(door, message, world.clone()).await;
-            let at = world.now().since(START).as_secs_f64();
-            let heard: Vec<_> = report.responses.iter().map(|r| r.code.get()).collect();
-            books.tell(format!(
-                "{at:>12.3} client of message {number} hears {heard:?}"
-            ));
-            let heard = recipients.iter().zip(&report.responses);
-            let kept: Vec<_> = heard
-                .filter(|(_, response)| response.is_success())
-                .map(|(recipient, _)| recipient.clone())
-                .collect();
-            books.accepted(number, &kept);
-        });
+        if let Err(error) = acted {
+            self.books.fault(error.to_string());
+        }
     }
 
     /// Faults stop, and everything must come to its end.
@@ -316,6 +330,12 @@ impl Run {
         let Ok(session) = self.storage.connect().await else {
             return self.books.fault("the storage gives no session".to_owned());
         };
+        if let Err(error) = operator::release(&*session).await {
+            self.books.fault(error.to_string());
+        }
+        if self.is_siege {
+            self.besiege(&*session).await;
+        }
         let deadline = self.world.monotonic() + SETTLED_WITHIN;
         while waiting(&*session).await > 0 || !self.clients.is_empty() {
             if self.world.monotonic() > deadline {
@@ -324,10 +344,13 @@ impl Run {
                 break;
             }
             while self.clients.try_join_next().is_some() {}
-            self.world.sleep(Duration::from_secs(20)).await;
+            self.world.sleep(LOOK_DELAY).await;
         }
         // Results whose recording was refused are told by then.
-        self.world.sleep(Duration::from_secs(3600)).await;
+        let deadline = self.world.monotonic() + Duration::from_secs(3600);
+        while self.books.is_busy() && self.world.monotonic() < deadline {
+            self.world.sleep(LOOK_DELAY).await;
+        }
         for index in 0..self.managers.len() {
             self.stop(index).await;
         }
@@ -354,31 +377,10 @@ async fn waiting(session: &dyn Session) -> u64 {
         .map_or(u64::MAX, |stats| stats.messages)
 }
 
-/// Tries again every few minutes, and gives up unless it is a notice.
-fn patience(
-    world: World,
-) -> impl Fn(&StoredMessage, &Response) -> Option<Timestamp> + Send + Sync + 'static {
-    move |message, _| {
-        let gives_up = message.attempts >= ATTEMPTS_MAX && !message.envelope.sender.is_null();
-        let delay = Duration::from_secs(60 * u64::from(message.attempts.min(10)));
-        (!gives_up).then(|| world.now().after(delay))
-    }
-}
-
 fn observe(books: &Books, clock: &World, manager: usize, event: &Event) {
     let at = clock.now().since(START).as_secs_f64();
     books.tell(format!("{at:>12.3} manager {manager}: {event:?}"));
     if let Event::LeaseLost { id, .. } | Event::Unsettled { id, .. } = event {
         books.loses_track(manager, Some(*id), Window::LeaseLost);
     }
-}
-
-/// The message of this number.
-fn message(number: usize, recipients: &[String], now: Timestamp) -> Message {
-    let address = |text: &str| text.parse::<Address>().ok();
-    let sender = address(&format!("from{number}@sender.example"));
-    let sender = sender.map_or(ReversePath::Null, ReversePath::Mailbox);
-    let recipients = recipients.iter().filter_map(|r| address(r));
-    let envelope = Envelope::new(sender, recipients);
-    Message::new(Client::default(), envelope, content(number), now)
 }

@@ -20,6 +20,9 @@ use crate::flaky::Weather;
 const BUFFER_BYTES: usize = 4096;
 /// Within how many bytes a fault comes.
 const FAULT_BYTES_MAX: u64 = 3000;
+/// For how many bytes a slow line is slow: each of them costs as much of a run
+/// as a whole command does.
+const SLOW_BYTES: u64 = 300;
 
 tokio::task_local! {
     /// The attempt on whose behalf a task writes.
@@ -33,7 +36,7 @@ pub(crate) struct Line {
     attempt: AtomicU64,
     /// What is said on it cannot be relied on.
     is_bad: AtomicBool,
-    /// Bytes come one at a time.
+    /// Bytes come one at a time, for a while.
     pub(crate) is_slow: bool,
 }
 
@@ -82,6 +85,8 @@ struct Plan {
     trouble: Trouble,
     /// After how many bytes, of both ways together.
     after: u64,
+    /// After how many bytes a slow line begins to be so.
+    slow_from: u64,
     carried: AtomicU64,
 }
 
@@ -110,7 +115,21 @@ impl Plan {
             line,
             trouble,
             after: chance.below(FAULT_BYTES_MAX),
+            slow_from: chance.below(FAULT_BYTES_MAX / 2),
             carried: AtomicU64::new(0),
+        }
+    }
+
+    /// How much passes at once, and how many milliseconds that takes at most.
+    fn pace(&self) -> (usize, u64) {
+        let carried = self.carried.load(Ordering::Relaxed);
+        if !self.line.is_slow || carried >= self.slow_from + SLOW_BYTES {
+            return (BUFFER_BYTES, 60);
+        }
+        match usize::try_from(self.slow_from.saturating_sub(carried)) {
+            Ok(0) => (1, 2),
+            Ok(before) => (before.min(BUFFER_BYTES), 60),
+            Err(_) => (BUFFER_BYTES, 60),
         }
     }
 
@@ -156,12 +175,8 @@ async fn one_way(
 ) -> Result<(), Gone> {
     let chance = &plan.weather.chance;
     let mut buffer = [0; BUFFER_BYTES];
-    let (piece_max, delay_max) = if plan.line.is_slow {
-        (1, 2)
-    } else {
-        (BUFFER_BYTES, 60)
-    };
     loop {
+        let (piece_max, delay_max) = plan.pace();
         let piece = buffer.get_mut(..piece_max).unwrap_or_default();
         let read = from.read(piece).await.map_err(|_| Gone)?;
         if read == 0 {

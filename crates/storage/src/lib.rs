@@ -14,6 +14,8 @@ mod embedded;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod server_time;
 mod url;
 
 #[cfg(feature = "embedded")]

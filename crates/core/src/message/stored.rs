@@ -101,7 +101,8 @@ pub struct StoredMessage {
 /// from one message taken in, and the contents they share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Submission {
-    /// One message a destination. The first gives the submission its id.
+    /// One message a destination. All name one submission, which has the id of
+    /// the first that was taken in.
     pub messages: Vec<StoredMessage>,
     /// Their contents.
     pub content: super::Content,

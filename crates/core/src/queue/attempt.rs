@@ -204,8 +204,7 @@ async fn record(
     report: &Report,
 ) {
     let settings = &shared.settings;
-    let now = shared.world().now();
-    let verdict = judge(message, report, &*settings.retry, now);
+    let verdict = judge(message, report, &*settings.retry, session.now());
     if verdict.retry_broken {
         shared.observe(&Event::RetryBroken { id: message.id });
     }
@@ -226,7 +225,7 @@ pub(super) async fn settle(
     remote: Option<&str>,
 ) -> Result<Settled, StorageError> {
     let settings = &shared.settings;
-    let now = shared.world().now();
+    let now = session.now();
     let conclusion = conclude(
         message,
         content,
@@ -249,7 +248,9 @@ pub(super) async fn settle(
         notices: notice.into_iter().collect(),
     };
     let outcome = offer(shared, session, &settlement).await;
-    let delivered = verdict.delivered.len();
+    let delivered = verdict.delivered.iter();
+    let delivered = delivered.map(|(recipient, _)| recipient.address.clone());
+    let delivered = delivered.collect();
     let id = message.id;
     match &outcome {
         Ok(Settled::Done) => {

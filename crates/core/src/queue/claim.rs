@@ -1,12 +1,14 @@
 //! Claims what is due: the way back from the store into memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::message::Destination;
-use crate::storage::{Due, StorageError};
+use crate::storage::{Due, Session, StorageError};
 
 use super::attempt::Attempt;
 use super::lanes::Place;
+use super::peers;
 use super::shared::Shared;
 
 /// Destinations looked at in one step.
@@ -21,14 +23,24 @@ pub(super) struct Claimed {
     pub(super) attempts: Vec<Attempt>,
     /// Whether due mail was left because its lane is full.
     pub(super) blocked: bool,
+    /// For how long due mail was left to other managers.
+    pub(super) left_for: Option<Duration>,
+}
+
+/// What of the due mail is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All of it, whether or not there is room.
+    All,
+    /// As much as there is room for, of what is not left to other managers.
+    Own,
 }
 
 /// Claims due messages, some of each destination in turn, at most `limit`.
-/// `room` says how many of a destination may be taken now.
 pub(super) async fn claim_due(
     shared: &Arc<Shared>,
     limit: usize,
-    room: impl Fn(&Destination) -> usize,
+    share: Share,
 ) -> Result<Claimed, StorageError> {
     let session = shared.session().await?;
     let mut claimed = Claimed::default();
@@ -38,9 +50,18 @@ pub(super) async fn claim_due(
             .due_destinations(after.as_ref(), DESTINATIONS_PAGE)
             .await?;
         let last_page = page.len() < DESTINATIONS_PAGE;
+        let is_work = !page.is_empty() || shared.lanes.are_used();
+        if share == Share::Own && is_work {
+            peers::refresh(shared, &*session).await;
+        }
         for due in &page {
             let left = limit.saturating_sub(claimed.attempts.len());
-            let count = room(&due.destination).min(CLAIM_MAX).min(left);
+            let room = match share {
+                Share::All => usize::MAX,
+                Share::Own if claimed.leave(shared, &*session, due) => continue,
+                Share::Own => shared.lanes.room(&due.destination),
+            };
+            let count = room.min(CLAIM_MAX).min(left);
             if count == 0 {
                 claimed.blocked = true;
                 continue;
@@ -52,6 +73,19 @@ pub(super) async fn claim_due(
         if last_page || claimed.attempts.len() >= limit {
             return Ok(claimed);
         }
+    }
+}
+
+impl Claimed {
+    /// Whether a destination is left to other managers for now.
+    fn leave(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
+        let wait = shared.peers.wait(session.owner(), due, session.now());
+        if wait.is_zero() {
+            return false;
+        }
+        let least = self.left_for.map_or(wait, |other| other.min(wait));
+        self.left_for = Some(least);
+        true
     }
 }
 

@@ -20,8 +20,8 @@ pub enum Event {
         sender: ReversePath,
         /// Where it goes.
         destination: Destination,
-        /// How many recipients it has.
-        recipients: usize,
+        /// Whom it is for.
+        recipients: Vec<Address>,
         /// Size of the contents in bytes.
         size: u64,
     },
@@ -87,7 +87,7 @@ pub enum Event {
         /// The message.
         id: MessageId,
         /// Recipients that the next hop had accepted: possible duplicates.
-        delivered: usize,
+        delivered: Vec<Address>,
     },
     /// The attempt was cut short by the shutdown and the message handed back.
     HandedBack {
@@ -99,7 +99,7 @@ pub enum Event {
         /// The message.
         id: MessageId,
         /// Recipients that the next hop had accepted: possible duplicates.
-        delivered: usize,
+        delivered: Vec<Address>,
         /// Why.
         error: String,
     },
@@ -134,7 +134,7 @@ impl Observer for Log {
         use tracing::{info, warn};
         match event {
             Event::Received { id, submission, sender, destination, recipients, size } =>
-                info!(%id, %submission, %sender, %destination, recipients, size, "received"),
+                info!(%id, %submission, %sender, %destination, recipients = recipients.len(), to = list(recipients), size, "received"),
             Event::Attempted { id, destination, attempt } =>
                 tracing::debug!(%id, %destination, attempt, "attempted"),
             Event::Delivered { id, recipient, response, remote, age } =>
@@ -146,13 +146,20 @@ impl Observer for Log {
             Event::DoubleBounced { id, recipient, response } =>
                 warn!(%id, %recipient, %response, "double bounce: nobody is told"),
             Event::LeaseLost { id, delivered } =>
-                warn!(%id, possible_duplicates = delivered, "lease lost"),
+                warn!(%id, possible_duplicates = delivered.len(), to = list(delivered), "lease lost"),
             Event::HandedBack { id } =>
                 info!(%id, "handed back"),
             Event::Unsettled { id, delivered, error } =>
-                warn!(%id, possible_duplicates = delivered, error, "result could not be recorded"),
+                warn!(%id, possible_duplicates = delivered.len(), to = list(delivered), error, "result could not be recorded"),
             Event::RetryBroken { id } =>
                 warn!(%id, "the retry algorithm failed: trying again after a fixed time"),
         }
     }
+}
+
+/// Addresses as one value of a line. A space between two of them is the only one
+/// outside quotes.
+fn list(addresses: &[Address]) -> String {
+    let texts: Vec<_> = addresses.iter().map(Address::as_str).collect();
+    texts.join(" ")
 }

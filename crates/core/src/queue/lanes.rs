@@ -7,6 +7,7 @@
 //! each failure. One slow destination fills its own lane and no other.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -23,6 +24,8 @@ const FAILING_LANES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Lanes {
     limits: Limits,
+    /// How many managers share the limit of a destination.
+    managers: AtomicUsize,
     /// Slots over all destinations.
     attempts: Arc<Semaphore>,
     /// A std mutex: held for a look-up, never while waiting.
@@ -50,6 +53,7 @@ impl Lanes {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Lanes {
             limits: limits.clone(),
+            managers: AtomicUsize::new(1),
             attempts: Arc::new(Semaphore::new(limits.attempts_max.max(1))),
             lanes: Mutex::default(),
             freed: Notify::new(),
@@ -58,6 +62,11 @@ impl Lanes {
 
     fn map(&self) -> MutexGuard<'_, Map> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether any place is taken.
+    pub(super) fn are_used(&self) -> bool {
+        self.map().places > 0
     }
 
     /// How many places are free in the lane of `destination`.
@@ -74,9 +83,22 @@ impl Lanes {
             .min(overall.saturating_sub(map.places))
     }
 
+    /// Says how many managers, with this one, share the limit of each
+    /// destination. Wider lanes shrink with their next attempts.
+    pub(super) fn share_with(&self, managers: usize) {
+        self.managers.store(managers.max(1), Ordering::Relaxed);
+    }
+
+    /// This manager's share of what is allowed for one destination.
+    fn max(&self) -> usize {
+        let managers = self.managers.load(Ordering::Relaxed);
+        let max = self.limits.attempts_per_destination_max.div_ceil(managers);
+        max.max(1)
+    }
+
     fn initial(&self) -> usize {
-        let max = self.limits.attempts_per_destination_max.max(1);
-        self.limits.attempts_per_destination_initial.clamp(1, max)
+        let initial = self.limits.attempts_per_destination_initial;
+        initial.clamp(1, self.max())
     }
 
     /// Takes a place if one is free.
@@ -146,15 +168,17 @@ impl Place {
 
     /// Ends an attempt, and lets the lane learn from it.
     pub(super) fn finish(&self, mut slot: Slot, reached: bool) {
+        let max = self.lanes.max();
         let mut map = self.lanes.map();
         let Some(lane) = map.lanes.get_mut(&self.destination) else {
             return;
         };
         if reached {
-            lane.widen(self.lanes.limits.attempts_per_destination_max);
+            lane.widen(max);
         } else {
-            lane.narrow();
+            lane.narrow_to(lane.allowed / 2);
         }
+        lane.narrow_to(max);
         if lane.surplus > 0
             && let Some(permit) = slot.lane.take()
         {
@@ -177,8 +201,8 @@ impl Lane {
         }
     }
 
-    fn narrow(&mut self) {
-        let allowed = (self.allowed / 2).max(1);
+    fn narrow_to(&mut self, allowed: usize) {
+        let allowed = allowed.clamp(1, self.allowed);
         let fewer = self.allowed - allowed;
         self.allowed = allowed;
         // Free slots vanish at once, taken ones when they are given back.
@@ -242,6 +266,21 @@ mod tests {
         let _held = (a.slot().await, a.slot().await);
         assert!(a.slot().now_or_never().is_none());
         assert!(lanes.enter(&to("b")).slot().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn managers_share_the_limit_of_a_destination() {
+        let lanes = lanes();
+        let place = lanes.enter(&to("a"));
+        for _ in 0..5 {
+            place.finish(place.slot().await, true);
+        }
+        lanes.share_with(3);
+        place.finish(place.slot().await, true);
+        let _only = place.slot().await;
+        assert!(place.slot().now_or_never().is_none(), "a third of three");
+        lanes.share_with(1);
+        place.finish(place.slot().now_or_never().unwrap_or(_only), true);
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod judge;
 mod keeper;
 mod lanes;
 mod limits;
+mod peers;
 mod retry;
 mod run;
 mod settle;
@@ -57,7 +58,7 @@ pub use retry::{RetryAlgorithm, Schedule, ScheduleError};
 pub use split::ByDomain;
 pub use work::Work;
 
-use claim::claim_due;
+use claim::{Share, claim_due};
 use shared::{Phase, Settings, Shared};
 
 /// Default of [`Queue::set_lock_duration`].
@@ -129,6 +130,7 @@ impl Queue {
                 relay_bus,
                 storage,
                 lanes: lanes::Lanes::new(&limits),
+                peers: Arc::default(),
                 session: Arc::new(OnceCell::new()),
                 phase: Arc::new(Watched::new(Phase::Running)),
             }),
@@ -230,7 +232,7 @@ impl Queue {
         // Each look takes some of every destination: look until nothing is left.
         loop {
             let left = batch_max.saturating_sub(attempts.len());
-            let claimed = claim_due(&self.shared, left, |_| usize::MAX).await?;
+            let claimed = claim_due(&self.shared, left, Share::All).await?;
             if claimed.attempts.is_empty() {
                 break;
             }

@@ -11,8 +11,9 @@ use crate::bus;
 use crate::message::{Message, Response};
 use crate::storage::{Session, StorageError};
 
-use super::claim::claim_due;
+use super::claim::{Claimed, Share, claim_due};
 use super::error::QueueError;
+use super::peers;
 use super::shared::{Phase, Shared};
 use super::work::Work;
 
@@ -88,6 +89,7 @@ async fn accept(
 async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError>) {
     let mut tasks = JoinSet::new();
     let mut seen = 0;
+    peers::enter(shared).await;
     while shared.phase() == Phase::Running {
         while let Some(ended) = tasks.try_join_next() {
             report_panic(ended);
@@ -110,6 +112,7 @@ async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError
             }
         }
     }
+    peers::leave(shared).await;
     (tasks, Ok(()))
 }
 
@@ -132,9 +135,9 @@ async fn round(
 ) -> Result<(), StorageError> {
     let session = shared.session().await?;
     let attempts_max = shared.settings.limits.attempts_max.max(1);
-    let claimed = claim_due(shared, attempts_max, |d| shared.lanes.room(d)).await?;
+    let mut claimed = claim_due(shared, attempts_max, Share::Own).await?;
     let found = !claimed.attempts.is_empty();
-    for attempt in claimed.attempts {
+    for attempt in std::mem::take(&mut claimed.attempts) {
         let shared = shared.clone();
         tasks.spawn(async move { attempt.run(&shared).await });
     }
@@ -142,7 +145,7 @@ async fn round(
     if found {
         return Ok(());
     }
-    let pause = pause(shared, &*session, claimed.blocked).await?;
+    let pause = pause(&*session, &claimed).await?;
     tokio::select! {
         biased;
         () = shared.reached(Phase::Draining) => {}
@@ -154,16 +157,13 @@ async fn round(
 }
 
 /// How long nothing will become due.
-async fn pause(
-    shared: &Shared,
-    session: &dyn Session,
-    blocked: bool,
-) -> Result<Duration, StorageError> {
-    if blocked {
-        return Ok(BLOCKED_TIME_MAX);
+async fn pause(session: &dyn Session, claimed: &Claimed) -> Result<Duration, StorageError> {
+    if claimed.blocked || claimed.left_for.is_some() {
+        let left_for = claimed.left_for.unwrap_or(BLOCKED_TIME_MAX);
+        return Ok(left_for.min(BLOCKED_TIME_MAX));
     }
     let next = session.next_due().await?;
-    let pause = next.map_or(ROUND_TIME_MAX, |due| due.since(shared.world().now()));
+    let pause = next.map_or(ROUND_TIME_MAX, |due| due.since(session.now()));
     Ok(pause.min(ROUND_TIME_MAX))
 }
 

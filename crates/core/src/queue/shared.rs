@@ -14,6 +14,7 @@ use crate::world::{Watched, World};
 use super::event::{Event, Observer};
 use super::lanes::Lanes;
 use super::limits::Limits;
+use super::peers::Peers;
 use super::retry::RetryAlgorithm;
 
 /// What can be set on a queue. Work that was accepted keeps the settings of
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) relay_bus: Option<Arc<dyn bus::Client<Delivery, Report>>>,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) lanes: Arc<Lanes>,
+    pub(super) peers: Arc<Peers>,
     pub(super) session: Arc<OnceCell<Arc<dyn Session>>>,
     pub(super) phase: Arc<Watched<Phase>>,
 }
@@ -80,12 +82,13 @@ impl Shared {
     /// One event a message of a submission that was just stored.
     pub(super) fn observe_received(&self, submission: &Submission) {
         for message in &submission.messages {
+            let recipients = message.envelope.recipients.iter();
             self.observe(&Event::Received {
                 id: message.id,
                 submission: message.submission,
                 sender: message.envelope.sender.clone(),
                 destination: message.destination.clone(),
-                recipients: message.envelope.recipients.len(),
+                recipients: recipients.map(|r| r.address.clone()).collect(),
                 size: message.size,
             });
         }

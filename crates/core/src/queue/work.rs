@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use crate::bus::Reply;
 use crate::message::{EnhancedCode, Message, Response, Submission};
-use crate::storage::{FirstLeases, StorageError};
+use crate::storage::{FirstLeases, Session, StorageError};
 
 use super::attempt::Attempt;
 use super::lanes::Place;
@@ -91,29 +91,37 @@ impl Work {
 /// Stores one message, split by destination, and leases what there is room to
 /// attempt at once.
 async fn store_one(shared: &Shared, message: Message) -> (Response, Vec<Attempt>) {
-    let settings = &shared.settings;
-    let due = shared.world().now();
-    let Some(submission) = split(message, &*settings.router, shared.world(), due) else {
+    let session = match shared.session().await {
+        Ok(session) => session,
+        Err(error) => return refused(&error),
+    };
+    let router = &*shared.settings.router;
+    let Some(submission) = split(message, router, shared.world(), session.now()) else {
         let no_recipients = Some(EnhancedCode::new(5, 5, 1));
         return (
             Response::new(554, no_recipients, "No recipients"),
             Vec::new(),
         );
     };
-    match store(shared, submission.clone()).await {
+    match store(shared, &*session, submission.clone()).await {
         Ok(attempts) => {
             shared.observe_received(&submission);
             (queued(&submission), attempts)
         }
-        Err(error) => {
-            tracing::error!(%error, "message could not be stored");
-            (not_queued(&error), Vec::new())
-        }
+        Err(error) => refused(&error),
     }
 }
 
-async fn store(shared: &Shared, submission: Submission) -> Result<Vec<Attempt>, StorageError> {
-    let session = shared.session().await?;
+fn refused(error: &StorageError) -> (Response, Vec<Attempt>) {
+    tracing::error!(%error, "message could not be stored");
+    (not_queued(error), Vec::new())
+}
+
+async fn store(
+    shared: &Shared,
+    session: &dyn Session,
+    submission: Submission,
+) -> Result<Vec<Attempt>, StorageError> {
     let places = places(shared, &submission);
     let content = submission.content.clone();
     let lease = (!places.is_empty()).then_some(FirstLeases {

@@ -16,6 +16,7 @@ mod lease;
 mod memory;
 mod select;
 mod settle;
+mod transfer;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use select::{
     Acted, Action, Due, Filter, LeaseView, Listed, Listing, Page, State, Stats, Unreadable,
 };
 pub use settle::{Change, Deferral, Settled, Settlement, check_submission};
+pub use transfer::{MoveError, Moved, move_all};
 
 /// A storage engine.
 #[async_trait]
@@ -45,11 +47,18 @@ pub trait Storage: Debug + Send + Sync + 'static {
 /// One owner's handle on an engine: the seed's `storage_session`.
 ///
 /// Whether a message is due, and whether a lease still holds, is judged by the
-/// clock of the storage, never by the caller's.
+/// clock of the storage, never by the caller's. Whoever sets a due time counts
+/// from [`now`](Session::now).
 #[async_trait]
 pub trait Session: Debug + Send + Sync + 'static {
     /// Who owns the leases taken through this session.
     fn owner(&self) -> &Owner;
+
+    /// The time by the storage's clock, as far as this session knows it: behind
+    /// it by an answer's way at most, and ahead only by the drift of two clocks
+    /// since the last answer. What is due then is due at once, however wrong
+    /// the caller's own clock is.
+    fn now(&self) -> Timestamp;
 
     /// Ends the session. Later calls answer [`StorageError::Closed`]; leases
     /// that it still holds run out.
@@ -134,6 +143,16 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// generation to pass next time. Begin with 0. It fails as soon as the
     /// storage has stopped writing ([`StorageError::Poisoned`]).
     async fn changed(&self, seen: u64) -> Result<u64, StorageError>;
+
+    // --- managers that share a storage --------------------------------------------
+
+    /// Says that this session's owner manages the queue for `lasting` from now,
+    /// and gives all owners who do, in any order. With a zero it ceases to. Need not be durable: nothing but speed depends on it. A
+    /// storage that one process has for itself has one manager.
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        let manages = !lasting.is_zero();
+        Ok(manages.then(|| self.owner().clone()).into_iter().collect())
+    }
 
     // --- operators --------------------------------------------------------------
 

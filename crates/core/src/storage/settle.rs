@@ -56,15 +56,17 @@ impl Deferral {
 }
 
 /// Refuses a submission that breaks the contract; for engines. It has at least
-/// one message, no id twice, and all its messages name its first as their
-/// submission.
+/// one message, no id twice, and all its messages name one submission. That is
+/// the id of the first when it comes from a client; of one that is brought from
+/// another storage, the first may have been delivered there.
 pub fn check_submission(submission: &Submission) -> Result<(), StorageError> {
     let invalid = |why: &str| Err(StorageError::Invalid(why.to_owned()));
     let Some(first) = submission.messages.first() else {
         return invalid("a submission without messages");
     };
-    if submission.messages.iter().any(|m| m.submission != first.id) {
-        return invalid("a message that does not name the first of its submission");
+    let one = first.submission;
+    if submission.messages.iter().any(|m| m.submission != one) {
+        return invalid("messages of two submissions");
     }
     let ids: BTreeSet<_> = submission.messages.iter().map(|m| m.id).collect();
     if ids.len() != submission.messages.len() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use random::SeededRandom;
 pub use system::{SystemClock, SystemRandom};
-pub use time::Timestamp;
+pub use time::{TimeError, Timestamp};
 pub use virtual_time::VirtualClock;
 pub(crate) use watched::Watched;
 

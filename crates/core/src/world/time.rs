@@ -1,16 +1,15 @@
 //! A moment in time.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment on the wall clock, in milliseconds since the Unix epoch (UTC).
 ///
 /// Arithmetic saturates: no clock step can make it panic.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -78,6 +77,42 @@ impl Timestamp {
     }
 }
 
+/// A text is not a moment.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("\"{0}\" is not a time: times look like 2026-11-24T08:17:29.123Z")]
+pub struct TimeError(String);
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let parsed: Result<jiff::Timestamp, _> = text.parse();
+        parsed
+            .map(|time| Timestamp(time.as_millisecond()))
+            .map_err(|_| TimeError(text.chars().take(64).collect()))
+    }
+}
+
+/// As in RFC 3339 where people read it, milliseconds where they do not.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => self.0.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            return text.parse().map_err(serde::de::Error::custom);
+        }
+        Deserialize::deserialize(deserializer).map(Timestamp)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.rfc3339())
@@ -93,6 +128,8 @@ mod tests {
         let t = Timestamp::from_millis(1_795_508_249_123);
         assert_eq!(t.rfc5322(), "Tue, 24 Nov 2026 08:17:29 +0000");
         assert_eq!(t.rfc3339(), "2026-11-24T08:17:29.123Z");
+        assert_eq!(t.rfc3339().parse(), Ok(t));
+        assert!("tomorrow".parse::<Timestamp>().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod failing;
 mod leases;
+mod peers;
 mod rig;
 mod running;
 mod seed;

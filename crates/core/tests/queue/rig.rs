@@ -12,11 +12,12 @@ use slimta_core::message::{
 };
 use slimta_core::queue::{Direct, Event, Queue, Work};
 use slimta_core::relay::{Delivery, Relay};
+use slimta_core::storage::conformance::Between;
 use slimta_core::storage::{Memory, Session, State, Storage};
 use slimta_core::world::{Timestamp, World};
 use tokio::task::JoinHandle;
 
-use crate::trouble::{Trouble, Troubled};
+use crate::trouble::Trouble;
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -112,10 +113,7 @@ impl Rig {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let seen = events.clone();
         let trouble = Arc::new(Trouble::default());
-        let troubled = Troubled {
-            inner: storage.clone(),
-            trouble: trouble.clone(),
-        };
+        let troubled = Between::new(storage.clone(), trouble.clone());
         let queue = Queue::new(Some(Arc::new(server)), relay_bus, Arc::new(troubled))
             .with_world(world.clone())
             .with_hostname("queue.example.net")

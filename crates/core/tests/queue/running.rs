@@ -5,9 +5,10 @@ use std::time::Duration;
 use slimta_core::bus::Client as _;
 use slimta_core::message::Response;
 use slimta_core::queue::{Limits, Schedule};
+use slimta_core::world::World;
 use tokio::sync::oneshot;
 
-use crate::rig::{Answer, Rig, message};
+use crate::rig::{Answer, Rig, START, message};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -152,4 +153,26 @@ async fn a_shutdown_stores_what_is_left_in_the_bus() {
     running.await.unwrap();
     assert_eq!(asking.await.unwrap().unwrap()[0].code.get(), 250);
     assert_eq!(rig.stored().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_moves_no_due_time() {
+    let day = Duration::from_secs(86_400);
+    for wrong in [START.before(day), START.after(day)] {
+        let mut rig = Rig::new().await;
+        rig.queue = rig.queue.with_world(World::simulated(wrong, 7));
+        rig.queue.set_retry_algorithm(Schedule::server_default());
+        rig.relay.then(Answer::Codes(vec![451]));
+        let (work, _asking) = rig
+            .request(vec![message("from@example.com", &["to@example.org"])])
+            .await;
+        let work = work.store().await;
+        assert_eq!(rig.stored().await[0].due, rig.world.now());
+        work.attempt().await;
+        let due = rig.stored().await[0].due;
+        assert!(
+            due > rig.world.now() && due <= rig.world.now().after(HOUR),
+            "{due}"
+        );
+    }
 }

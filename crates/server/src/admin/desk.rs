@@ -5,7 +5,6 @@ use std::sync::Arc;
 use slimta_core::message::{EnhancedCode, MessageId, Response};
 use slimta_core::queue::{Bounced, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session};
-use slimta_core::world::World;
 
 use super::protocol::{Acted, Contents, Id, Listed, Part, Reply, Request, Unread, Verb, Which};
 use super::view::{MessageView, StatsView};
@@ -20,18 +19,13 @@ const ACT_MESSAGES_MAX: usize = 500;
 pub(crate) struct Desk {
     queue: Queue,
     session: Arc<dyn Session>,
-    world: World,
 }
 
 impl Desk {
     /// A desk in front of `session`. `queue` must keep its messages in the
     /// same storage.
-    pub(crate) fn new(queue: Queue, session: Arc<dyn Session>, world: World) -> Self {
-        Desk {
-            queue,
-            session,
-            world,
-        }
+    pub(crate) fn new(queue: Queue, session: Arc<dyn Session>) -> Self {
+        Desk { queue, session }
     }
 
     /// Does one request.
@@ -72,7 +66,7 @@ impl Desk {
 
     async fn stats(&self) -> Result<StatsView, QueueError> {
         let stats = self.session.stats().await?;
-        Ok(StatsView::new(&stats, self.world.now()))
+        Ok(StatsView::new(&stats, self.session.now()))
     }
 
     async fn contents(&self, id: Id, part: Part) -> Result<Contents, QueueError> {
@@ -90,7 +84,7 @@ impl Desk {
         after: Option<Id>,
     ) -> Result<Acted, QueueError> {
         let action = match verb {
-            Verb::Retry => Action::SetDue(self.world.now()),
+            Verb::Retry => Action::SetDue(self.session.now()),
             Verb::Hold { reason } => Action::Hold(reason.clone()),
             Verb::Release => Action::Release,
             Verb::Delete => Action::Delete,

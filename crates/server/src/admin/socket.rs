@@ -13,7 +13,8 @@ use std::time::Duration;
 use slimta_core::world::World;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
 use super::desk::Desk;
 use super::protocol::{ANSWER_BYTES_MAX, Answer, Asked, REQUEST_BYTES_MAX, Reply, VERSION};
@@ -28,6 +29,8 @@ const PATH_BYTES_MAX: usize = 107;
 const CONNECTIONS_MAX: usize = 16;
 /// How long a request may take to arrive, and its answer to be read.
 const TRANSFER_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long an answer may take to be read once the server ends.
+const LAST_WORD_TIME_MAX: Duration = Duration::from_secs(1);
 /// Wait after a connection could not be taken, as when no file can be opened.
 const ACCEPT_FAILURE_DELAY: Duration = Duration::from_millis(100);
 
@@ -63,28 +66,67 @@ impl AdminSocket {
         })
     }
 
-    /// Serves until the future is dropped.
-    pub(crate) async fn serve(&self, desk: Arc<Desk>, world: World) {
+    /// Serves until `stopped` completes and what was asked by then is done.
+    pub(crate) async fn serve(
+        &self,
+        desk: Arc<Desk>,
+        world: World,
+        stopped: impl Future<Output = ()>,
+    ) {
+        let answer = move |line: Vec<u8>| {
+            let desk = desk.clone();
+            async move { answer(&line, &desk).await }
+        };
+        self.serve_with(answer, world, stopped).await;
+    }
+
+    /// The same, whoever gives the answers.
+    pub(super) async fn serve_with<F>(
+        &self,
+        answer: impl Fn(Vec<u8>) -> F + Clone + Send + 'static,
+        world: World,
+        stopped: impl Future<Output = ()>,
+    ) where
+        F: Future<Output = Written> + Send,
+    {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        // The sender never sends: what ends the wait is that it is gone.
+        let (serves, ends) = watch::channel(());
+        let mut serving = JoinSet::new();
+        tokio::pin!(stopped);
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else {
-                return;
+            let accepted = tokio::select! {
+                () = &mut stopped => break,
+                accepted = self.accept(&places) => accepted,
             };
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            match accepted {
+                Ok((stream, place)) => {
+                    let (answer, world, ends) = (answer.clone(), world.clone(), ends.clone());
+                    serving.spawn(async move {
+                        // An operator who hangs up is no event.
+                        let _ = serve_one(stream, answer, &world, ends).await;
+                        drop(place);
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "admin socket could not take a connection");
                     world.sleep(ACCEPT_FAILURE_DELAY).await;
-                    continue;
                 }
-            };
-            let (desk, world) = (desk.clone(), world.clone());
-            tokio::spawn(async move {
-                // An operator who hangs up is no event.
-                let _ = serve_one(stream, &desk, &world).await;
-                drop(place);
-            });
+            }
+            while serving.try_join_next().is_some() {}
         }
+        drop(serves);
+        while serving.join_next().await.is_some() {}
+    }
+
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
+        let place = places.clone().acquire_owned().await;
+        let place = place.map_err(io::Error::other)?;
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, place))
     }
 }
 
@@ -128,23 +170,42 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn serve_one(stream: UnixStream, desk: &Desk, world: &World) -> Option<()> {
+/// The line of an answer, and the contents that follow it.
+pub(super) type Written = (Vec<u8>, Vec<u8>);
+
+async fn serve_one<F: Future<Output = Written>>(
+    stream: UnixStream,
+    answer: impl FnOnce(Vec<u8>) -> F,
+    world: &World,
+    mut ends: watch::Receiver<()>,
+) -> Option<()> {
     let (reading, mut writing) = stream.into_split();
     let mut line = Vec::new();
     let mut reading = BufReader::new(reading.take(REQUEST_BYTES_MAX as u64));
     let read = reading.read_until(b'\n', &mut line);
-    world.timeout(TRANSFER_TIME_MAX, read).await?.ok()?;
-    let (answer, contents) = answer(&line, desk).await;
+    tokio::select! {
+        read = world.timeout(TRANSFER_TIME_MAX, read) => read?.ok()?,
+        // Who has not said yet what they want is not served.
+        _ = ends.changed() => return None,
+    };
+    // Never cut: what is done has its line in the log before the server ends.
+    let (answer, contents) = answer(line).await;
     let writing = async {
         writing.write_all(&answer).await?;
         writing.write_all(&contents).await?;
         writing.shutdown().await
     };
-    world.timeout(TRANSFER_TIME_MAX, writing).await?.ok()
+    let last_word = async {
+        let _ = ends.changed().await;
+        world.sleep(LAST_WORD_TIME_MAX).await;
+    };
+    tokio::select! {
+        written = world.timeout(TRANSFER_TIME_MAX, writing) => written?.ok(),
+        () = last_word => None,
+    }
 }
 
-/// The line of an answer, and the contents that follow it.
-async fn answer(line: &[u8], desk: &Desk) -> (Vec<u8>, Vec<u8>) {
+async fn answer(line: &[u8], desk: &Desk) -> Written {
     let mut contents = Vec::new();
     let answer = match understand(line) {
         Err(why) => Answer::Failed(why),

@@ -1,7 +1,9 @@
 //! Operators at the desk, and at the socket before it.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use slimta_core::message::{
     Address, Client, Content, Destination, Envelope, MessageId, Priority, ReversePath,
@@ -12,7 +14,8 @@ use slimta_core::storage::{Memory, State, Storage};
 use slimta_core::world::World;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, yield_now};
 
 use super::protocol::{Answer, Asked, VERSION};
 use super::*;
@@ -83,7 +86,7 @@ async fn desk(messages: usize) -> Desk {
         session.store(submission, None).await.unwrap();
     }
     let queue = Queue::new(None, None, storage).with_world(world.clone());
-    Desk::new(queue, session, world)
+    Desk::new(queue, session)
 }
 
 fn submission(world: &World, recipient: &str) -> Submission {
@@ -115,7 +118,10 @@ async fn behind_socket(desk: Desk) -> (tempfile::TempDir, PathBuf, JoinHandle<()
     let directory = tempfile::tempdir().unwrap();
     let path = socket_path(directory.path());
     let socket = AdminSocket::bind(&path).unwrap();
-    let serving = tokio::spawn(async move { socket.serve(Arc::new(desk), World::system()).await });
+    let serving = tokio::spawn(async move {
+        let desk = Arc::new(desk);
+        socket.serve(desk, World::system(), pending()).await;
+    });
     (directory, path, serving)
 }
 
@@ -279,4 +285,50 @@ async fn the_socket_of_a_living_server_is_not_taken_away() {
             .contains("another server")
     );
     assert!(Door::beside(&path).await.unwrap().is_some());
+}
+
+/// Else a change could be committed and the server end without its line.
+#[tokio::test]
+async fn what_was_asked_for_is_done_before_the_socket_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = socket_path(directory.path());
+    let socket = AdminSocket::bind(&path).unwrap();
+    let (asked, goes_on, stop) = (Notify::new(), Notify::new(), Notify::new());
+    let notes = Arc::new((asked, goes_on, AtomicBool::new(false)));
+    let noted = notes.clone();
+    let answer = move |line: Vec<u8>| {
+        let noted = noted.clone();
+        async move {
+            noted.0.notify_one();
+            noted.1.notified().await;
+            noted.2.store(true, Ordering::Relaxed);
+            (line, b"and more".to_vec())
+        }
+    };
+    let serving = async {
+        socket
+            .serve_with(answer, World::system(), stop.notified())
+            .await;
+        assert!(
+            notes.2.load(Ordering::Relaxed),
+            "it ended before it was done"
+        );
+    };
+    let asking = async {
+        // One says nothing, and is not waited for.
+        let silent = UnixStream::connect(&path).await.unwrap();
+        let mut client = UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"do it\n").await.unwrap();
+        notes.0.notified().await;
+        stop.notify_one();
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        notes.1.notify_one();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "do it\nand more");
+        silent
+    };
+    tokio::join!(serving, asking);
 }

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::rig::{NextHop, Server, Store, run, send, stderr, stdout, text, until};
+use crate::rig::{NextHop, Server, Store, send, stderr, stdout, text, until};
 
 const SENDER: &str = "sender@from.example";
 
@@ -29,8 +29,7 @@ impl Told {
 }
 
 fn audit(store: &Store, log: &str, args: &[&str]) -> Output {
-    let url = store.url();
-    run(&[&["audit", "--storage", &url, log], args].concat())
+    store.operate(&[&["audit", log], args].concat())
 }
 
 #[track_caller]
@@ -55,10 +54,21 @@ fn log(store: &Store) -> String {
     store.log().display().to_string()
 }
 
-/// The log without the line that says so of a message, in another file.
+/// Of every message that a server has taken the audit says that it is delivered.
 #[track_caller]
-fn without(store: &Store, id: &str, what: &str) -> PathBuf {
-    let is_it = |line: &str| line.contains(id) && line.contains(&format!("\"message\":\"{what}\""));
+pub(crate) fn all_is_delivered(store: &Store, messages: u64) {
+    let told = told(store, &log(store), &[]);
+    let (fates, wrong) = (&told.fates, &told.messages);
+    assert_eq!(told.status, Some(0), "{fates} {wrong:?}");
+    assert_eq!(fates["delivered"], messages, "{fates} {wrong:?}");
+}
+
+/// The log without the line that says so of a message and this recipient, or of
+/// any if it is empty, in another file.
+#[track_caller]
+fn without(store: &Store, id: &str, what: &str, to: &str) -> PathBuf {
+    let what = format!("\"message\":\"{what}\"");
+    let is_it = |line: &str| [id, &what, to].iter().all(|part| line.contains(part));
     let logged = store.logged();
     let kept: Vec<_> = logged.lines().filter(|line| !is_it(line)).collect();
     assert_eq!(kept.len() + 1, logged.lines().count(), "{logged}");
@@ -91,7 +101,7 @@ fn serve(store: &Store, hop: &NextHop) -> Server {
 }
 
 fn hop() -> NextHop {
-    NextHop::answering(&["^gone@=550 5.1.1 Unknown", "^later@=450 4.2.0 Not now"])
+    NextHop::answering(&["^gone@=550 5.1.1 Unknown", "^later=450 4.2.0 Not now"])
 }
 
 #[test]
@@ -135,12 +145,24 @@ fn every_message_is_accounted_for_and_a_lost_one_is_named() {
         (&deleted, "deleted by operator", "lost"),
         (&other, "received", "unexplained"),
     ] {
-        let damaged = without(&store, id, what);
+        let damaged = without(&store, id, what, "");
         let told = told(&store, damaged.to_str().unwrap(), &[]);
         assert_eq!(told.status, Some(1), "{what}");
         assert_eq!(told.messages.len(), 1, "{:?}", told.messages);
         assert_eq!(told.fate(id), fate);
     }
+    let half = without(&store, &delivered, "delivered", "b@to.example");
+    let told = told(&store, half.to_str().unwrap(), &[]);
+    let fates = &told.messages[0]["recipients"];
+    assert_eq!(fates[0]["recipient"], "a@to.example", "{fates}");
+    assert_eq!(fates[0]["fate"], "delivered", "{fates}");
+    assert_eq!(fates[1]["recipient"], "b@to.example", "{fates}");
+    assert_eq!(fates[1]["fate"], "lost", "{fates}");
+    let said = stdout(&audit(&store, half.to_str().unwrap(), &[]));
+    assert!(
+        said.contains("1 lost, nothing is known of it: b@to.example"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -155,7 +177,7 @@ fn after_a_kill_what_has_no_last_line_is_unknown() {
     until_logged(&store, &deferred, "deferred");
     server.kill();
     // As if it had died between the commit and the line.
-    let damaged = without(&store, &unknown, "delivered");
+    let damaged = without(&store, &unknown, "delivered", "");
     let damaged = damaged.to_str().unwrap();
     let dead = told(&store, damaged, &["--all"]);
     assert_eq!(dead.status, Some(0));
@@ -166,6 +188,46 @@ fn after_a_kill_what_has_no_last_line_is_unknown() {
     let said = stdout(&audit(&store, damaged, &[]));
     for part in ["1 unknown", "0 lost", "died 1 times", &unknown] {
         assert!(said.contains(part), "no {part} in {said}");
+    }
+}
+
+/// Changes one byte of a text wherever it stands in the store.
+fn damage(store: &Store, text: &[u8]) {
+    for file in fs::read_dir(store.path()).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        let found: Vec<_> = memchr::memmem::find_iter(&bytes, text).collect();
+        found.iter().for_each(|at| bytes[*at] ^= 1);
+        if !found.is_empty() {
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_a_command_puts_into_quarantine_has_its_line() {
+    for json in [false, true] {
+        let (store, hop) = (Store::new(), hop());
+        let server = serve(&store, &hop);
+        let damaged = send(server.address, SENDER, &["later1@to.example"]);
+        let whole = send(server.address, SENDER, &["later2@to.example"]);
+        until_logged(&store, &damaged, "deferred");
+        until_logged(&store, &whole, "deferred");
+        server.stop();
+        damage(&store, b"later1@to.example");
+        let args: &[&str] = if json { &["--log-format", "json"] } else { &[] };
+        let output = store.queue(&[&["stats"], args].concat());
+        let said = stderr(&output);
+        assert!(output.status.success(), "{said}");
+        let is_line = |line: &&str| line.contains("into quarantine") && line.contains(&damaged);
+        assert_eq!(said.lines().filter(is_line).count(), 1, "{said}");
+        if json {
+            fs::write(store.log(), store.logged() + &said).unwrap();
+        }
+        let told = told(&store, &log(&store), &["--all"]);
+        assert_eq!(told.status, Some(0));
+        assert_eq!(told.fate(&damaged), "quarantined");
+        assert_eq!(told.fate(&whole), "queued");
     }
 }
 

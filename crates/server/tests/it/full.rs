@@ -1,6 +1,7 @@
 //! A disk that fills up: clients are told to come again, and the mail that is
 //! there goes on its way.
 
+use crate::audit::all_is_delivered;
 use crate::rig::{Client, NextHop, Store, free_address, until_after};
 use std::time::Duration;
 
@@ -14,7 +15,10 @@ fn a_full_disk_refuses_new_mail_for_now_and_relays_the_rest() {
     let next_hop = free_address();
     let store = Store::new();
     let relay = format!("smtp://{next_hop}");
-    let server = store.serve_on_small_disk(DISK_MIB, &["--relay", &relay, "--retry", LATER]);
+    let server = store.serve_on_small_disk(
+        DISK_MIB,
+        &["--relay", &relay, "--retry", LATER, "--log-format", "json"],
+    );
     let content = format!("Subject: large\n\n{}", "0123456789abcdef\n".repeat(8192));
     let send = || {
         let mut client = Client::connect(server.address).unwrap();
@@ -38,5 +42,7 @@ fn a_full_disk_refuses_new_mail_for_now_and_relays_the_rest() {
         (store.stats()["messages"] == 0).then_some(())
     });
     until_after("room for new mail", DRAIN_PATIENCE, || send().ok());
+    store.until_empty();
+    all_is_delivered(&store, taken + 1);
     server.stop();
 }

@@ -1,27 +1,43 @@
 //! Load for a server that is hit: clients that send again what was not answered,
 //! and a next hop that notes what it takes. Both pass by the trap.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use slimta_oracle::{Copy, History};
 
-use crate::ledger::{Copy, Ledger};
 use crate::rig::{Client, until};
 use crate::trap::{Point, Trap};
 
 const CLIENTS: u32 = 4;
+const RECIPIENTS: [&str; 2] = ["one@to.example", "two@to.example"];
 
 /// What all who take part share.
 #[derive(Default)]
 pub(crate) struct Scene {
-    pub(crate) ledger: Ledger,
+    history: Mutex<History>,
+    /// Which id the server gave to which mark, if the client was told.
+    ids: Mutex<BTreeMap<String, String>>,
     pub(crate) trap: Trap,
     done: AtomicBool,
+}
+
+impl Scene {
+    /// What has happened, to be told what happens.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap()
+    }
+
+    /// The ids of what was answered, by mark.
+    pub(crate) fn ids(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.ids.lock().unwrap()
+    }
 }
 
 /// Clients at work.
@@ -45,9 +61,9 @@ impl Load {
     /// Waits until so many more messages are answered.
     #[track_caller]
     pub(crate) fn until_answered(&self, more: usize) {
-        let goal = self.scene.ledger.count_answered() + more;
+        let goal = self.scene.history().answers() + more;
         until("answers", || {
-            (self.scene.ledger.count_answered() >= goal).then_some(())
+            (self.scene.history().answers() >= goal).then_some(())
         });
     }
 
@@ -95,10 +111,13 @@ fn send(
         None => session.insert(Client::connect(to)?),
     };
     session.ask("MAIL FROM:<sender@from.example>", "250")?;
-    session.ask("RCPT TO:<rcpt@to.example>", "250")?;
+    for recipient in RECIPIENTS {
+        session.ask(&format!("RCPT TO:<{recipient}>"), "250")?;
+    }
     session.ask("DATA", "354")?;
     let body = body(copy);
-    scene.ledger.sent(copy, crc32fast::hash(body.as_bytes()));
+    let checksum = crc32fast::hash(body.as_bytes());
+    scene.history().sends(copy, checksum);
     let Copy { mark, number } = copy;
     let stuffed = body.replace("\r\n.", "\r\n..");
     session.say(&format!(
@@ -107,15 +126,17 @@ fn send(
     scene.trap.pass(Point::Dot);
     let arrived = || {
         until("the message at the next hop", || {
-            scene.ledger.has_arrived(copy).then_some(())
+            scene.history().has_arrived(copy).then_some(())
         });
     };
     if scene.trap.pass_when(Point::Commit, arrived).is_some() {
         // An answer may have come, but this client has never seen it.
         return Err(std::io::ErrorKind::ConnectionAborted.into());
     }
-    session.expect("250")?;
-    scene.ledger.answered(mark);
+    let answer = session.expect("250")?;
+    let id = answer.trim_end().rsplit(' ').next().unwrap();
+    scene.ids().insert(mark.clone(), id.to_owned());
+    scene.history().is_answered(mark, &RECIPIENTS);
     scene.trap.pass(Point::Answered);
     Ok(())
 }
@@ -152,20 +173,22 @@ fn take(mut session: BufReader<TcpStream>, scene: &Scene) -> std::io::Result<()>
             .write_all(format!("{reply}\r\n").as_bytes())
     };
     say(&mut session, "220 hop.test.example")?;
-    let mut begun = 0;
+    let (mut begun, mut recipients) = (0, BTreeSet::new());
     loop {
-        let command = read_line(&mut session)?.to_ascii_uppercase();
+        let command = read_line(&mut session)?;
         match command.get(..4).unwrap_or_default() {
-            "MAIL" => begun = scene.ledger.begun(),
+            "MAIL" => (begun, recipients) = (scene.history().begins(), BTreeSet::new()),
+            "RCPT" => recipients.extend(mailbox(&command)),
             "DATA" => {
                 say(&mut session, "354 Go on")?;
                 let (copy, checksum) = read_message(&mut session)?;
-                let arrival = scene.ledger.taken(begun, copy, checksum);
+                let recipients = recipients.clone();
+                let arrival = scene.history().takes(begun, copy, recipients, checksum);
                 if scene.trap.pass(Point::Taken) == Some(Signal::KILL) {
                     return Ok(());
                 }
                 say(&mut session, "250 Taken")?;
-                scene.ledger.replied(arrival);
+                scene.history().replies(arrival);
                 scene.trap.pass(Point::Reply);
                 continue;
             }
@@ -174,6 +197,13 @@ fn take(mut session: BufReader<TcpStream>, scene: &Scene) -> std::io::Result<()>
         }
         say(&mut session, "250 Go on")?;
     }
+}
+
+/// What stands between angle brackets.
+fn mailbox(command: &str) -> Option<String> {
+    let (_, rest) = command.split_once('<')?;
+    let (mailbox, _) = rest.split_once('>')?;
+    Some(mailbox.to_owned())
 }
 
 /// A line without its end.

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audit;
+mod carry;
 mod commands;
 mod crash;
 mod full;
-mod ledger;
 mod load;
 mod redis;
 mod rig;

@@ -209,17 +209,20 @@ impl Store {
         command.args(&all).stdin(Stdio::null()).stderr(log);
     }
 
-    /// `slimta queue` on it.
-    pub(crate) fn queue(&self, args: &[&str]) -> Output {
+    /// Runs the binary on it, beside a server or without one.
+    pub(crate) fn operate(&self, args: &[&str]) -> Output {
         let url = self.url();
         let socket = self.socket().display().to_string();
-        let mut all = vec!["queue"];
-        all.extend(args);
-        all.extend(["--storage", &url]);
+        let mut all = [args, &["--storage", &url]].concat();
         if self.socket().exists() {
             all.extend(["--admin-socket", &socket]);
         }
         run(&all)
+    }
+
+    /// `slimta queue` on it.
+    pub(crate) fn queue(&self, args: &[&str]) -> Output {
+        self.operate(&[&["queue"], args].concat())
     }
 
     /// The same, which must succeed; gives what it printed.

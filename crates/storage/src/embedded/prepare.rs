@@ -37,7 +37,7 @@ impl Prepared {
         });
         let messages = messages.collect::<Result<Vec<_>, StorageError>>()?;
         Ok(Prepared {
-            submission: messages.first().map_or(MessageId::MIN, |m| m.place.id),
+            submission: (submission.messages.first()).map_or(MessageId::MIN, |m| m.submission),
             messages,
             chunks: chunks::split(&submission.content),
             content_bytes: submission.content.len() as u64,

@@ -96,6 +96,10 @@ impl Session for EmbeddedSession {
         &self.owner
     }
 
+    fn now(&self) -> Timestamp {
+        self.store.engine.world.now()
+    }
+
     async fn close(&self) {
         self.closing.close();
     }

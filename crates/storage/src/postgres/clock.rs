@@ -1,12 +1,14 @@
 //! Whose clock judges leases and due times.
 
-use slimta_core::world::World;
+use slimta_core::world::{Timestamp, World};
+
+use crate::server_time::ServerTime;
 
 /// Where a statement takes the time from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum ServerClock {
     /// The database: all managers agree, however wrong their own clocks are.
-    Server,
+    Server(ServerTime),
     /// A test moves the time by hand.
     #[cfg_attr(not(test), expect(dead_code))]
     Manual(World),
@@ -20,8 +22,23 @@ impl ServerClock {
     /// What a statement gets for its first parameter.
     pub(super) fn parameter(&self) -> Option<i64> {
         match self {
-            ServerClock::Server => None,
+            ServerClock::Server(_) => None,
             ServerClock::Manual(world) => Some(world.now().as_millis()),
+        }
+    }
+
+    /// The time, without asking.
+    pub(super) fn now(&self) -> Timestamp {
+        match self {
+            ServerClock::Server(time) => time.now(),
+            ServerClock::Manual(world) => world.now(),
+        }
+    }
+
+    /// Takes over the time of an answer.
+    pub(super) fn learn(&self, now: Timestamp) {
+        if let ServerClock::Server(time) = self {
+            time.learn(now);
         }
     }
 }

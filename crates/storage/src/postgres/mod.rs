@@ -27,6 +27,7 @@ use slimta_core::world::World;
 use tokio::sync::{OnceCell, watch};
 use tokio_postgres::{Config, NoTls};
 
+use crate::server_time::ServerTime;
 use clock::ServerClock;
 use session::PostgresSession;
 
@@ -58,7 +59,8 @@ impl Postgres {
     /// A database by its URL, `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
     /// Nothing is connected yet.
     pub fn new(url: &str, world: World) -> Result<Self, StorageError> {
-        Postgres::with_clock(url, world, ServerClock::Server)
+        let clock = ServerClock::Server(ServerTime::new(world.clone()));
+        Postgres::with_clock(url, world, clock)
     }
 
     fn with_clock(url: &str, world: World, clock: ServerClock) -> Result<Self, StorageError> {
@@ -114,6 +116,7 @@ impl Storage for Postgres {
         let shared = &self.0;
         let prepare = async || {
             migrate::migrate(shared).await?;
+            reads::learn_time(&shared.client().await?, &shared.clock).await?;
             listen::begin(shared, shared.config.clone());
             Ok(())
         };

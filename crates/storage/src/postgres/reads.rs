@@ -97,6 +97,16 @@ pub(super) async fn stats(
     })
 }
 
+/// Asks what the time is.
+pub(super) async fn learn_time(
+    client: &impl GenericClient,
+    clock: &ServerClock,
+) -> Result<(), StorageError> {
+    let row = one(client, &format!("SELECT {NOW} AS now"), clock).await?;
+    clock.learn(Timestamp::from_millis(get(&row, "now")?));
+    Ok(())
+}
+
 /// When something can be claimed next.
 pub(super) async fn next_due(
     client: &impl GenericClient,
@@ -110,9 +120,11 @@ pub(super) async fn next_due(
                   AND (lease_end IS NULL OR lease_end <= now)
               ORDER BY due LIMIT 1),
              (SELECT min(lease_end) FROM slimta_messages, clock WHERE lease_end > now)
-         ) AS next"
+         ) AS next, clock.now FROM clock"
     );
     let row = one(client, &statement, clock).await?;
+    // Asked whenever a manager waits: often enough against drift.
+    clock.learn(Timestamp::from_millis(get(&row, "now")?));
     Ok(get::<Option<i64>>(&row, "next")?.map(Timestamp::from_millis))
 }
 

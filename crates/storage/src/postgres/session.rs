@@ -67,6 +67,10 @@ impl Session for PostgresSession {
         &self.owner
     }
 
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
     async fn close(&self) {
         self.closing.close();
     }

@@ -55,6 +55,7 @@ pub(super) static CONTENTS: Script = script!("contents.lua");
 pub(super) static EDIT: Script = script!("edit.lua");
 pub(super) static QUARANTINE: Script = script!("quarantine.lua");
 pub(super) static STATS: Script = script!("stats.lua");
+pub(super) static MANAGE: Script = script!("manage.lua");
 pub(super) static NEXT: Script = script!("next.lua");
 
 fn checksum(text: &str) -> String {

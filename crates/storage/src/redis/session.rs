@@ -100,6 +100,11 @@ impl Session for RedisSession {
         &self.owner
     }
 
+    fn now(&self) -> Timestamp {
+        let shards = self.shared.shards().unwrap_or_default();
+        self.shared.servers.now(shards)
+    }
+
     async fn close(&self) {
         self.closing.close();
     }
@@ -110,10 +115,12 @@ impl Session for RedisSession {
         lease: Option<FirstLeases>,
     ) -> Result<Vec<Leased>, StorageError> {
         let shared = self.open()?;
-        let first = submission.messages.first().map(|message| message.id);
+        let first = submission.messages.first();
+        let id = first.map_or(MessageId::MIN, |message| message.submission);
         let shards = shared.shards()?;
-        let home = home(first.unwrap_or(MessageId::MIN), shards.len());
-        let shard = shards.get(home).ok_or(StorageError::Closed)?;
+        let shard = shards
+            .get(home(id, shards.len()))
+            .ok_or(StorageError::Closed)?;
         let prepared = Prepared::new(shared, shard, &submission).await?;
         let duration = millis(lease.map_or(Duration::ZERO, |lease| lease.lease));
         let args = Args::new()
@@ -250,6 +257,15 @@ impl Session for RedisSession {
             lost = self.shared.servers.lost() => Err(lost),
             news = self.closing.news(&self.shared.generation, seen) => news,
         }
+    }
+
+    /// The first shard knows who manages.
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        let shared = self.open()?;
+        let shard = shared.shards()?.first().ok_or(StorageError::Closed)?;
+        let args = Args::new().text(self.owner.as_str()).shown(millis(lasting));
+        let managers: Vec<String> = shared.call(shard, &scripts::MANAGE, &args).await?;
+        Ok(managers.into_iter().map(Owner::new).collect())
     }
 
     async fn act(

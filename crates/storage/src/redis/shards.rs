@@ -12,13 +12,14 @@ use std::time::Duration;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, from_redis_value};
 use slimta_core::message::MessageId;
 use slimta_core::storage::StorageError;
-use slimta_core::world::World;
+use slimta_core::world::{Timestamp, World};
 use tokio::sync::watch;
 
 use super::address::{Address, host};
 use super::clock::ServerClock;
 use super::link::{Failure, Link};
 use super::scripts::{self, Args, Script};
+use crate::server_time::ServerTime;
 
 /// How often servers may name another for one call.
 const REDIRECTS_MAX: usize = 5;
@@ -49,6 +50,8 @@ pub(super) struct Shard {
     generation: String,
     /// The most writes that the server has told of.
     writes: AtomicU64,
+    /// The clock of its server.
+    time: ServerTime,
     /// The server that had it last; none before the first call.
     server: Mutex<Option<String>>,
 }
@@ -89,9 +92,13 @@ impl Servers {
             }
             shards.push(shard);
         }
-        if let Some(first) = shards.first().filter(|_| !opened.is_complete) {
-            self.call::<Value>(first, &scripts::COMPLETE, &Args::new())
-                .await?;
+        // With these answers the time is known, too.
+        for shard in &shards {
+            let script = match shard.number == 0 && !opened.is_complete {
+                true => &scripts::COMPLETE,
+                false => &scripts::CHECK,
+            };
+            self.call::<i64>(shard, script, &Args::new()).await?;
         }
         Ok(shards)
     }
@@ -112,6 +119,7 @@ impl Servers {
             base: format!("{{{}:{number}}}:", self.address.prefix),
             generation: String::new(),
             writes: AtomicU64::new(0),
+            time: ServerTime::new(self.world.clone()),
             server: Mutex::default(),
         };
         let args = Args::new()
@@ -177,7 +185,8 @@ impl Servers {
             command
         };
         let answer = self.run(shard, script, command).await?;
-        let (writes, value): (u64, Value) = typed(answer)?;
+        let (writes, now, value): (u64, i64, Value) = typed(answer)?;
+        shard.time.learn(Timestamp::from_millis(now));
         shard.writes.fetch_max(writes, Ordering::AcqRel);
         typed(value)
     }
@@ -232,6 +241,17 @@ impl Servers {
             }
             _ => link.away(&error.to_string()),
         }
+    }
+
+    /// The time by the clock that is behind all others, so that what is due by it
+    /// is due everywhere.
+    pub(super) fn now(&self, shards: &[Shard]) -> Timestamp {
+        let manual = match &self.clock {
+            ServerClock::Manual(world) => Some(world.now()),
+            ServerClock::Server => None,
+        };
+        let earliest = || shards.iter().map(|shard| shard.time.now()).min();
+        manual.or_else(earliest).unwrap_or_else(|| self.world.now())
     }
 
     /// An error once the servers lost something.

@@ -91,7 +91,8 @@ impl Bench {
         self.world.now()
     }
 
-    pub(super) fn pass(&self, time: Duration) {
+    /// Moves the clock on.
+    pub fn pass(&self, time: Duration) {
         self.clock.pass(time);
     }
 
@@ -109,12 +110,12 @@ impl Bench {
     }
 
     /// A submission of one message, due now.
-    pub(super) fn mail(&self, destination: &str) -> Submission {
+    pub fn mail(&self, destination: &str) -> Submission {
         self.mails(&[destination])
     }
 
     /// A submission of a message for each destination, due now.
-    pub(super) fn mails(&self, destinations: &[&str]) -> Submission {
+    pub fn mails(&self, destinations: &[&str]) -> Submission {
         let content = Content::new("Subject: hello\r\n\r\nworld\r\n");
         let messages: Vec<StoredMessage> = destinations
             .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, LEASE, claim, deferral, due, list_all, removal, settle};
 use crate::message::Destination;
-use crate::storage::{Action, Filter, Page, Settled, State};
+use crate::storage::{Action, Filter, Page, Session, Settled, State};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -241,4 +241,30 @@ pub async fn tokens_grow_and_are_never_used_again(bench: &Bench) {
         last = Some(locked.lease.ticket().token);
         bench.pass(LEASE);
     }
+}
+
+/// Who manages is told to whoever does, unless a storage has one process; a
+/// zero and the time end it.
+pub async fn managers_that_share_know_each_other(bench: &Bench) {
+    let (a, b) = (bench.session().await, bench.session().await);
+    let all = async |of: &dyn Session, lasting| {
+        let mut all = of.manage(lasting).await.unwrap();
+        all.sort();
+        all
+    };
+    let mut both = vec![a.owner().clone(), b.owner().clone()];
+    both.sort();
+    let (only_a, only_b) = ([a.owner().clone()], [b.owner().clone()]);
+    assert_eq!(all(&*a, LEASE).await, only_a);
+    let seen = all(&*b, 2 * LEASE).await;
+    assert!(seen == both || seen == only_b, "{seen:?}");
+    let left = all(&*a, Duration::ZERO).await;
+    assert!(
+        left == only_b || (left.is_empty() && seen == only_b),
+        "{left:?}"
+    );
+    assert_eq!(all(&*b, 2 * LEASE).await, only_b);
+    all(&*a, LEASE).await;
+    bench.pass(LEASE);
+    assert_eq!(all(&*b, LEASE).await, only_b, "it said so until now");
 }

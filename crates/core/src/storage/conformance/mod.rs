@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bench;
+mod between;
 pub mod leasing;
 pub mod model;
 pub mod operating;
@@ -16,6 +17,7 @@ pub mod settling;
 pub mod storing;
 
 pub use bench::{Bench, ManualClock};
+pub use between::{Between, Hook};
 
 /// Makes a test of each rule for one engine.
 ///
@@ -42,6 +44,7 @@ macro_rules! storage_conformance {
             storing::a_submission_without_messages_is_refused
             storing::a_repeated_store_changes_nothing
             storing::a_repeated_store_does_not_bring_back_what_was_delivered
+            storing::the_rest_of_a_submission_can_be_stored
             storing::first_leases_come_with_the_store
             storing::contents_survive_byte_for_byte
             storing::big_contents_and_many_recipients_survive
@@ -61,6 +64,7 @@ macro_rules! storage_conformance {
             leasing::locking_takes_what_is_not_due_or_held
             leasing::a_failed_lock_leaves_the_holder_alone
             leasing::tokens_grow_and_are_never_used_again
+            leasing::managers_that_share_know_each_other
             settling::a_removed_message_leaves_no_trace
             settling::a_deferred_message_keeps_what_waits
             settling::a_settled_attempt_cannot_settle_again
@@ -72,6 +76,7 @@ macro_rules! storage_conformance {
             ordering::the_longest_due_destination_comes_first
             ordering::destinations_come_in_pages
             ordering::what_is_not_due_is_not_claimed
+            ordering::a_session_knows_the_storage_s_time
             ordering::priority_comes_before_age
             ordering::a_claim_takes_no_more_than_asked
             ordering::a_destination_with_nothing_to_claim_is_not_due

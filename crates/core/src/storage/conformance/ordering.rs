@@ -57,6 +57,20 @@ pub async fn what_is_not_due_is_not_claimed(bench: &Bench) {
     assert_eq!(claim(&*session, "a.example", 1).await, [id]);
 }
 
+/// What is due by the session's own account of the time is due at once.
+pub async fn a_session_knows_the_storage_s_time(bench: &Bench) {
+    let session = bench.session().await;
+    for _ in 0..3 {
+        let mut mail = bench.mail("a.example");
+        mail.messages[0].due = session.now();
+        session.store(mail, None).await.unwrap();
+        assert_eq!(claim(&*session, "a.example", 10).await.len(), 1);
+        let before = session.now();
+        bench.pass(SECOND);
+        assert!(session.now() >= before.after(SECOND));
+    }
+}
+
 /// Priority first, then the longest due; what is not due yet waits, whatever
 /// its priority.
 pub async fn priority_comes_before_age(bench: &Bench) {

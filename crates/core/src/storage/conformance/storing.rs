@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, LEASE, address, claim, list_all, removal, settle};
 use crate::message::{Content, Envelope, Recipient, ReversePath, Submission};
-use crate::storage::{FirstLeases, Settled, StorageError};
+use crate::storage::{Filter, FirstLeases, Page, Settled, StorageError};
 use crate::world::Timestamp;
 
 /// What was stored is loaded, listed and counted as it was, by every session.
@@ -73,6 +73,29 @@ pub async fn a_repeated_store_does_not_bring_back_what_was_delivered(bench: &Ben
     let left = list_all(&*session).await;
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].message, mail.messages[1]);
+}
+
+/// Mail from another storage may have lost the message that gave its submission
+/// the id; what is left shares its contents as before.
+pub async fn the_rest_of_a_submission_can_be_stored(bench: &Bench) {
+    let session = bench.session().await;
+    let mut mail = bench.mails(&["a.example", "b.example", "c.example"]);
+    mail.messages.remove(0);
+    session.store(mail.clone(), None).await.unwrap();
+    let ids: Vec<_> = mail.messages.iter().map(|m| m.id).collect();
+    assert_eq!(list_all(&*session).await.len(), 2);
+    let submission = Filter::id(mail.messages[0].submission);
+    let listed = session.list(&submission, Page::first(10)).await.unwrap();
+    assert_eq!(listed.messages.len(), 2);
+    for (done, id) in ids.iter().enumerate() {
+        let bytes = session.stats().await.unwrap().bytes;
+        assert_eq!(bytes, mail.content.len() as u64, "{done} settled");
+        let content = session.contents(*id).await.unwrap().unwrap();
+        assert_eq!(content.to_vec(), mail.content.to_vec());
+        let leased = session.lock(*id, LEASE).await.unwrap().unwrap();
+        assert_eq!(settle(&*session, removal(leased)).await, Settled::Done);
+    }
+    assert_eq!(session.stats().await.unwrap().bytes, 0);
 }
 
 /// The first so many messages are leased in the same commit; the rest are due.

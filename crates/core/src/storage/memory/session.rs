@@ -51,6 +51,10 @@ impl Session for MemorySession {
         &self.owner
     }
 
+    fn now(&self) -> Timestamp {
+        self.memory.world.now()
+    }
+
     async fn close(&self) {
         self.closed.set(true);
     }
@@ -185,6 +189,10 @@ impl Session for MemorySession {
             _ = self.closed.wait_for(|closed| closed) => Err(StorageError::Closed),
             generation = self.memory.generation.wait_for(|now| now > seen) => Ok(generation),
         }
+    }
+
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        self.step(|shelf, now| shelf.manage(&self.owner, lasting, now))
     }
 
     async fn act(

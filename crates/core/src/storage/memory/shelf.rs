@@ -26,6 +26,8 @@ pub(super) struct Shelf {
     received: BTreeSet<(Timestamp, MessageId)>,
     stats: Stats,
     last_token: u64,
+    /// Who manages, and until when on the monotonic clock.
+    managers: BTreeMap<Owner, Duration>,
 }
 
 #[derive(Debug)]
@@ -209,6 +211,13 @@ impl Shelf {
 // --- reads ----------------------------------------------------------------------
 
 impl Shelf {
+    pub(super) fn manage(&mut self, owner: &Owner, lasting: Duration, now: Now) -> Vec<Owner> {
+        let until = now.monotonic.saturating_add(lasting);
+        self.managers.insert(owner.clone(), until);
+        self.managers.retain(|_, until| *until > now.monotonic);
+        self.managers.keys().cloned().collect()
+    }
+
     pub(super) fn due_destinations(
         &self,
         after: Option<&Due>,

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader};
 
 use serde::Deserialize;
 use slimta_core::message::MessageId;
+use slimta_oracle::Window;
 use slimta_oracle::audit::{Audit, Event, Millis};
 
 use super::number;
@@ -16,6 +17,8 @@ const BEGIN: &[u8] = b"{\"timestamp\":";
 /// The files of a log, in the order in which they were written.
 pub(super) struct Log {
     files: Vec<LogFile>,
+    /// The storage that is audited, by its name.
+    storage: String,
     /// Lines that were read.
     pub(super) lines: u64,
     /// Lines that are not JSON.
@@ -32,11 +35,13 @@ struct LogFile {
 }
 
 impl Log {
-    /// Opens all its files.
-    pub(super) fn open(names: &[String]) -> Result<Self, Failure> {
+    /// Opens all its files. What they say of other storages than this one is
+    /// passed over.
+    pub(super) fn open(names: &[String], storage: String) -> Result<Self, Failure> {
         let files: Result<_, _> = names.iter().map(|name| LogFile::open(name)).collect();
         Ok(Log {
             files: files?,
+            storage,
             lines: 0,
             unreadable: 0,
             events: 0,
@@ -76,7 +81,7 @@ impl Log {
 
     fn take(&mut self, line: &[u8], audit: &mut Audit) {
         self.lines += 1;
-        match understand(line) {
+        match understand(line, &self.storage) {
             Ok(Some((at, event))) => {
                 self.events += 1;
                 audit.tell(at, &event);
@@ -120,13 +125,16 @@ struct Line {
     message: String,
     id: Option<String>,
     notice: Option<String>,
-    recipients: Option<u64>,
-    possible_duplicates: Option<u64>,
+    recipient: Option<String>,
+    /// Many recipients.
+    to: Option<String>,
+    /// From where a message was moved, or to where.
+    storage: Option<String>,
 }
 
 /// What a line says; nothing if it is about something else. A line that was
 /// cut when the server died may have the next one behind it.
-fn understand(line: &[u8]) -> serde_json::Result<Option<(Millis, Event)>> {
+fn understand(line: &[u8], storage: &str) -> serde_json::Result<Option<(Millis, Event)>> {
     let parsed = serde_json::from_slice(line).or_else(|error| {
         match memchr::memmem::rfind(line, BEGIN).and_then(|at| line.get(at..)) {
             Some(whole) => serde_json::from_slice(whole),
@@ -140,34 +148,64 @@ fn understand(line: &[u8]) -> serde_json::Result<Option<(Millis, Event)>> {
     };
     let at = line.timestamp.parse::<jiff::Timestamp>().ok();
     let at = at.and_then(|at| Millis::try_from(at.as_millisecond()).ok());
-    Ok(at.zip(line.event()))
+    Ok(at.zip(line.event(storage)))
+}
+
+/// The addresses in a list of them: what stands between spaces that are not in
+/// quotes.
+fn names(list: &str) -> Vec<String> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let ends = |c: char| {
+        let ends = c == ' ' && !is_quoted;
+        is_quoted ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && is_quoted && !is_escaped;
+        ends
+    };
+    let names = list.split(ends).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
 }
 
 impl Line {
-    fn event(&self) -> Option<Event> {
+    fn event(self, storage: &str) -> Option<Event> {
         let parse = |text: &Option<String>| text.as_deref()?.parse::<MessageId>().ok();
         let id = parse(&self.id).map(number);
+        let is_here = self.storage.as_deref() == Some(storage);
         Some(match (self.message.as_str(), id) {
             ("started", _) => Event::Started,
             ("stopped", _) => Event::Stopped,
             // What was under way then may have been stored without a line.
             (
                 "some messages could not be handed back; their leases run out"
+                | "an operator's request was cut; what it did may have no line"
                 | "the storage failed to write and refuses all further writes",
                 _,
             ) => Event::Cut,
-            ("received", Some(id)) => Event::Received(id, self.recipients?),
-            ("delivered", Some(id)) => Event::Delivered(id),
-            ("bounced", Some(id)) => Event::Bounced(id, parse(&self.notice).map(number)),
-            ("double bounce: nobody is told", Some(id)) => Event::Bounced(id, None),
+            ("received", Some(id)) => Event::Received(id, names(self.to.as_deref()?)),
+            ("delivered", Some(id)) => Event::Delivered(id, self.recipient?),
+            ("bounced", Some(id)) => {
+                Event::Bounced(id, self.recipient?, parse(&self.notice).map(number))
+            }
+            ("double bounce: nobody is told", Some(id)) => {
+                Event::Bounced(id, self.recipient?, None)
+            }
             ("deleted by operator", Some(id)) => Event::Removed(id),
+            ("moved to another storage", Some(id)) if is_here => Event::Removed(id),
+            ("moved from another storage" | "imported", Some(id)) if is_here => {
+                Event::Received(id, names(self.to.as_deref()?))
+            }
+            ("moved to another storage" | "moved from another storage" | "imported", _) => {
+                return None;
+            }
             ("a message cannot be read and is put into quarantine", Some(id)) => {
                 Event::Quarantined(id)
             }
-            ("lease lost" | "result could not be recorded", Some(id)) => {
-                Event::MaybeTwice(id, self.possible_duplicates?)
+            ("lease lost", Some(id)) => {
+                Event::Unrecorded(id, names(self.to.as_deref()?), Window::LeaseLost)
             }
-            (_, Some(id)) => Event::Seen(id),
+            ("result could not be recorded", Some(id)) => {
+                Event::Unrecorded(id, names(self.to.as_deref()?), Window::Crash)
+            }
+            (_, Some(id)) => Event::Seen(id, self.recipient),
             (_, None) => return None,
         })
     }
@@ -186,40 +224,74 @@ mod tests {
     }
 
     fn event(line: &str) -> Option<Event> {
-        understand(line.as_bytes()).unwrap().map(|(_, event)| event)
+        understand(line.as_bytes(), "embedded:/here")
+            .unwrap()
+            .map(|(_, event)| event)
     }
 
     #[test]
     fn lines_become_events() {
         let id = number(ID.parse().unwrap());
         let notice = format!(r#","notice":"{ID}""#);
+        let to = r#","recipient":"a@x""#;
+        let bounced = |notice| Event::Bounced(id, "a@x".to_owned(), notice);
         for (line, expected) in [
             (line("started", ""), Event::Started),
             (
-                line("received", r#","recipients":3"#),
-                Event::Received(id, 3),
+                line("received", r#","recipients":2,"to":"a@x \"b c\"@y""#),
+                Event::Received(id, vec!["a@x".to_owned(), "\"b c\"@y".to_owned()]),
             ),
-            (line("bounced", &notice), Event::Bounced(id, Some(id))),
+            (line("bounced", &format!("{to}{notice}")), bounced(Some(id))),
             (
-                line("bounced", r#","notice":null"#),
-                Event::Bounced(id, None),
+                line("bounced", &format!(r#"{to},"notice":null"#)),
+                bounced(None),
+            ),
+            (line("double bounce: nobody is told", to), bounced(None)),
+            (
+                line("delivered", to),
+                Event::Delivered(id, "a@x".to_owned()),
             ),
             (line("deleted by operator", ""), Event::Removed(id)),
             (
-                line("lease lost", r#","possible_duplicates":2"#),
-                Event::MaybeTwice(id, 2),
+                line("moved to another storage", r#","storage":"embedded:/here""#),
+                Event::Removed(id),
             ),
-            (line("deferred", ""), Event::Seen(id)),
+            (
+                line("imported", r#","to":"a@x","storage":"embedded:/here""#),
+                Event::Received(id, vec!["a@x".to_owned()]),
+            ),
+            (
+                line("lease lost", r#","possible_duplicates":1,"to":"a@x""#),
+                Event::Unrecorded(id, vec!["a@x".to_owned()], Window::LeaseLost),
+            ),
+            (
+                line("deferred", to),
+                Event::Seen(id, Some("a@x".to_owned())),
+            ),
+            (line("handed back", ""), Event::Seen(id, None)),
         ] {
             assert_eq!(event(&line), Some(expected), "{line}");
         }
-        let at = understand(line("started", "").as_bytes())
+        let at = understand(line("started", "").as_bytes(), "")
             .unwrap()
             .unwrap()
             .0;
         assert_eq!(at, 1_234);
         assert_eq!(event(r#"{"an": "object"}"#), None);
-        assert!(understand(b"INFO slimta: received").is_err());
+        assert!(understand(b"INFO slimta: received", "").is_err());
+    }
+
+    #[test]
+    fn lists_are_split_where_no_quote_is_open() {
+        for expected in [
+            &[][..],
+            &["a@x"],
+            &["a@x", "a@x", "postmaster"],
+            &[r#""a b"@x"#, "c@y"],
+            &[r#""a\" \\"@x"#, r#"" "@[IPv6:::1]"#, "d@z"],
+        ] {
+            assert_eq!(names(&expected.join(" ")), expected);
+        }
     }
 
     #[test]
@@ -227,6 +299,6 @@ mod tests {
         let cut = &line("delivered", "")[..60];
         let torn = format!("{cut}\0\0{}", line("started", ""));
         assert_eq!(event(&torn), Some(Event::Started));
-        assert!(understand(cut.as_bytes()).is_err());
+        assert!(understand(cut.as_bytes(), "").is_err());
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use slimta_core::message::MessageId;
 use slimta_core::world::World;
-use slimta_oracle::audit::{Audit, Fate, Id, Verdict};
+use slimta_oracle::Fate;
+use slimta_oracle::audit::{Audit, Id, Verdict};
 
 use crate::admin::{Door, Reply, Request, Which};
 use crate::assemble;
@@ -27,7 +28,7 @@ const LOOK_DELAY: Duration = Duration::from_millis(250);
 ///
 /// Reads the log that the server wrote with `--log-format json`, and looks into
 /// the store: beside a running server, or when none runs. Ends with status 1 if
-/// a message is lost, duplicated or unexplained.
+/// a message is lost or unexplained.
 #[derive(Args, Debug)]
 pub(crate) struct AuditCommand {
     #[command(flatten)]
@@ -46,8 +47,8 @@ pub(crate) struct AuditCommand {
 impl AuditCommand {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let place = self.place.read()?;
-        let mut log = Log::open(&self.logs)?;
+        let place = self.place.begin()?;
+        let mut log = Log::open(&self.logs, assemble::name(&place.storage))?;
         block_on(async {
             let mut audit = Audit::default();
             let began = World::system().now().as_millis();
@@ -96,7 +97,7 @@ async fn look(
     while let Some(page) = walk.next().await? {
         for message in &page.messages {
             let id = message.id.parse().map_err(|_| strange())?;
-            audit.stored(number(id), Some(message.recipients.len() as u64));
+            audit.stored(number(id), Some(message.recipients.clone()));
         }
         for unread in &page.unreadable {
             audit.unreadable(number(unread.id.0));
@@ -124,8 +125,8 @@ async fn look(
     Ok(())
 }
 
-/// For how many recipients a message is in the store, if it is.
-async fn waiting(door: &Door, id: Id) -> Result<Option<u64>, Failure> {
+/// For whom a message is in the store, if it is.
+async fn waiting(door: &Door, id: Id) -> Result<Option<Vec<String>>, Failure> {
     let id = MessageId::from_bytes(id.to_be_bytes());
     let which = Which::id(id);
     let request = Request::List { which, after: None };
@@ -133,8 +134,9 @@ async fn waiting(door: &Door, id: Id) -> Result<Option<u64>, Failure> {
         return Err(strange());
     };
     let id = id.to_string();
-    let mut found = page.messages.iter().filter(|message| message.id == id);
-    Ok(found.next().map(|message| message.recipients.len() as u64))
+    let mut messages = page.messages.into_iter();
+    let found = messages.find(|message| message.id == id);
+    Ok(found.map(|message| message.recipients))
 }
 
 fn number(id: MessageId) -> Id {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use slimta_core::message::MessageId;
-use slimta_oracle::audit::{Fate, Id, Verdict};
+use slimta_oracle::audit::{Id, Verdict};
+use slimta_oracle::{Fate, Window};
 
 use super::lines::Log;
 use crate::commands::queue::to_json;
@@ -16,11 +17,20 @@ use crate::output::Lines;
 struct Message<'a> {
     id: String,
     fate: &'static str,
-    delivered: u64,
-    bounced: u64,
-    waiting: u64,
+    recipients: Vec<Recipient<'a>>,
     notices: Vec<String>,
     possible_duplicates: u64,
+    why: &'a str,
+}
+
+/// One of its recipients.
+#[derive(Serialize)]
+struct Recipient<'a> {
+    /// Empty if nothing names it.
+    recipient: &'a str,
+    fate: &'static str,
+    /// Through which it was served more than once.
+    windows: Vec<&'static str>,
     why: &'a str,
 }
 
@@ -46,7 +56,7 @@ pub(super) fn tell(
     json: bool,
 ) -> Result<(), Failure> {
     let mut out = Lines::new();
-    for verdict in verdicts.iter().filter(|v| all || !v.why.is_empty()) {
+    for verdict in verdicts.iter().filter(|v| all || !v.is_well()) {
         out.put(match json {
             true => to_json(&message(verdict))?,
             false => row(verdict),
@@ -56,7 +66,7 @@ pub(super) fn tell(
     let summary = Summary {
         messages: verdicts.len(),
         fates: Fate::ALL.map(|fate| (fate.name(), count(fate))).into(),
-        possible_duplicates: verdicts.iter().map(|v| v.maybe_twice).sum(),
+        possible_duplicates: verdicts.iter().map(|v| v.unrecorded).sum(),
         log_lines: log.lines,
         log_lines_unreadable: log.unreadable,
         log_events: log.events,
@@ -71,29 +81,28 @@ pub(super) fn tell(
 }
 
 fn message(verdict: &Verdict) -> Message<'_> {
+    let recipients = verdict.recipients.iter();
     Message {
         id: shown(verdict.id),
         fate: verdict.fate.name(),
-        delivered: verdict.delivered,
-        bounced: verdict.bounced,
-        waiting: verdict.waiting,
+        recipients: recipients
+            .map(|(recipient, one)| Recipient {
+                recipient,
+                fate: one.fate.name(),
+                windows: one.windows.iter().copied().map(Window::name).collect(),
+                why: &one.why,
+            })
+            .collect(),
         notices: verdict.notices.iter().copied().map(shown).collect(),
-        possible_duplicates: verdict.maybe_twice,
+        possible_duplicates: verdict.unrecorded,
         why: &verdict.why,
     }
 }
 
 fn row(verdict: &Verdict) -> String {
-    let mut parts = Vec::new();
-    for (count, what) in [
-        (verdict.delivered, "delivered"),
-        (verdict.bounced, "bounced"),
-        (verdict.waiting, "waiting"),
-        (verdict.maybe_twice, "perhaps delivered twice"),
-    ] {
-        if count > 0 {
-            parts.push(format!("{count} {what}"));
-        }
+    let mut parts = groups(verdict);
+    if verdict.unrecorded > 0 {
+        parts.push(format!("{} perhaps delivered twice", verdict.unrecorded));
     }
     let notices = verdict.notices.iter();
     parts.extend(notices.map(|notice| format!("notice {}", shown(*notice))));
@@ -101,26 +110,46 @@ fn row(verdict: &Verdict) -> String {
         parts.push(verdict.why.clone());
     }
     let (id, fate) = (shown(verdict.id), verdict.fate.name());
-    format!("{id}  {fate:<11}  {}", parts.join(", "))
+    format!("{id}  {fate:<11}  {}", parts.join("; "))
         .trim_end()
         .to_owned()
 }
 
+/// Recipients by what became of them: counted where all is well, else named.
+fn groups(verdict: &Verdict) -> Vec<String> {
+    let mut groups = BTreeMap::<_, Vec<&str>>::new();
+    for (recipient, one) in &verdict.recipients {
+        let windows: Vec<_> = one.windows.iter().copied().map(Window::name).collect();
+        let group = (one.fate, one.why.as_str(), windows.join(" "));
+        let name = match recipient.as_str() {
+            "" => "somebody",
+            name => name,
+        };
+        groups.entry(group).or_default().push(name);
+    }
+    let group = |((fate, why, windows), names): ((Fate, &str, String), Vec<&str>)| {
+        let (count, fate) = (names.len(), fate.name());
+        let windows = match windows.as_str() {
+            "" => String::new(),
+            windows => format!(" ({windows})"),
+        };
+        match why {
+            "" => format!("{count} {fate}"),
+            why => format!("{count} {fate}, {why}{windows}: {}", names.join(" ")),
+        }
+    };
+    groups.into_iter().map(group).collect()
+}
+
 fn said(summary: &Summary, out: &mut Lines) -> Result<(), Failure> {
-    let fates = Fate::ALL.map(|fate| {
-        let count = summary.fates.get(fate.name()).unwrap_or(&0);
-        format!("{count} {}", fate.name())
-    });
+    let count = |fate: Fate| summary.fates.get(fate.name()).copied().unwrap_or(0);
+    let fates = Fate::ALL.map(|fate| format!("{} {}", count(fate), fate.name()));
     out.put(format!(
         "{} messages: {}",
         summary.messages,
         fates.join(", ")
     ))?;
-    if summary
-        .fates
-        .get(Fate::Unknown.name())
-        .is_some_and(|n| *n > 0)
-    {
+    if count(Fate::Unknown) > 0 {
         out.put(
             "unknown: the server died after the last line about them, perhaps between a commit \
              and its line; what became of them only their next hop can tell",

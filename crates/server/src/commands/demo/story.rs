@@ -89,7 +89,8 @@ impl Story {
                 size,
                 ..
             } => {
-                let plural = if *recipients == 1 { "" } else { "s" };
+                let recipients = recipients.len();
+                let plural = if recipients == 1 { "" } else { "s" };
                 let about = format!(
                     "from <{sender}> for {recipients} recipient{plural}, {size} bytes, safe on disk"
                 );

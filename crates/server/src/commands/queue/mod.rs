@@ -4,6 +4,7 @@
 //! walks the queue a page at a time, however long it is.
 
 mod act;
+mod carry;
 mod show;
 mod table;
 mod walk;
@@ -34,12 +35,16 @@ pub(crate) struct QueueCommand {
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
-    /// Log what is done to a store without a server, on stderr; a server logs
-    /// it itself
-    #[arg(long, value_name = "FORMAT", global = true)]
-    log_format: Option<LogFormat>,
     #[command(subcommand)]
-    ask: Ask,
+    work: Work,
+}
+
+#[derive(Subcommand, Debug)]
+enum Work {
+    #[command(flatten)]
+    Ask(Ask),
+    #[command(flatten)]
+    Carry(carry::Carry),
 }
 
 /// Where the queue is: the options of `slimta serve` that say so.
@@ -54,11 +59,19 @@ pub(super) struct Place {
     /// Read both from the server's configuration
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// Log what is done to a store without a server, on stderr; a server logs
+    /// it itself. What is wrong with the store is logged in any case
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<LogFormat>,
 }
 
 impl Place {
-    /// Reads the settings that say so.
-    pub(super) fn read(self) -> Result<config::Place, Failure> {
+    /// Begins the log and reads the settings that say where the queue is.
+    pub(super) fn begin(self) -> Result<config::Place, Failure> {
+        match self.log_format {
+            Some(format) => log::begin(format, LogLevel::Info),
+            None => log::begin(LogFormat::Human, LogLevel::Error),
+        }
         config::place(Options {
             config: self.config,
             storage: self.storage,
@@ -157,15 +170,17 @@ fn without_brackets(text: &str) -> String {
 impl QueueCommand {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        if let Some(format) = self.log_format {
-            log::begin(format, LogLevel::Info);
-        }
-        let place = self.place.read()?;
+        let place = self.place.begin()?;
         block_on(async {
-            let door = assemble::door(&place).await?;
-            let done = self.ask.run(&door, self.json).await;
-            door.close().await;
-            done
+            match self.work {
+                Work::Ask(ask) => {
+                    let door = assemble::door(&place).await?;
+                    let done = ask.run(&door, self.json).await;
+                    door.close().await;
+                    done
+                }
+                Work::Carry(carry) => carry.run(&place.storage, self.json).await,
+            }
         })?
     }
 }

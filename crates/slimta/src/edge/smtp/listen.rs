@@ -2,19 +2,19 @@
 //! had their grace.
 
 use std::future::Future;
-use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slimta_smtp::server::Settings;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::SmtpEdge;
 use super::connection::Connection;
+use super::listener::Listener;
 
 /// How long to wait when no connection can be accepted: the usual reason is
 /// that no file descriptors are left, and that others give some back.
@@ -36,9 +36,9 @@ pub(super) enum Phase {
 }
 
 /// Serves until `stop` completes and all clients are gone.
-pub(super) async fn serve(
+pub(super) async fn serve<L: Listener>(
     edge: Arc<SmtpEdge>,
-    listener: TcpListener,
+    listener: L,
     stop: impl Future<Output = ()> + Send,
 ) {
     let (phase, phases) = watch::channel(Phase::Open);
@@ -60,7 +60,7 @@ pub(super) async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => door.admit(stream, peer),
+            Ok((stream, peer)) => door.admit::<L>(stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted");
                 tokio::select! {
@@ -85,7 +85,7 @@ struct Door {
 
 impl Door {
     /// Begins a session, if there is a place for it.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn admit<L: Listener>(&mut self, stream: L::Stream, peer: SocketAddr) {
         let ip = peer.ip().to_canonical();
         match self.edge.connections.clone().try_acquire_owned() {
             Ok(place) => {
@@ -95,14 +95,17 @@ impl Door {
             Err(_) => {
                 tracing::info!(%peer, "client refused: too many connections");
                 // The client is gone, or its buffer is empty and takes a line.
-                let _ = refuse(stream);
+                let _ = L::refuse(stream, TOO_MANY);
             }
         }
     }
 
-    fn begin(&mut self, stream: TcpStream, ip: IpAddr, place: OwnedSemaphorePermit) {
-        // Replies are written whole; waiting for more would only delay them.
-        let _ = stream.set_nodelay(true);
+    fn begin(
+        &mut self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        ip: IpAddr,
+        place: OwnedSemaphorePermit,
+    ) {
         let (edge, settings) = (self.edge.clone(), self.settings.clone());
         let phases = self.phases.clone();
         self.sessions.spawn(async move {
@@ -140,10 +143,4 @@ fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a session failed");
     }
-}
-
-/// Says that there is no place, without waiting and without a task.
-fn refuse(stream: TcpStream) -> io::Result<()> {
-    let mut stream = stream.into_std()?;
-    stream.write_all(TOO_MANY)
 }

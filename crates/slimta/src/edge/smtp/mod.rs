@@ -9,6 +9,7 @@ mod connection;
 mod deliver;
 mod limits;
 mod listen;
+mod listener;
 mod pace;
 
 use std::future::Future;
@@ -19,13 +20,10 @@ use slimta_core::bus;
 use slimta_core::policy::{Chain, Policy};
 use slimta_core::world::World;
 use slimta_smtp::server::{Room, Settings};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
-use connection::Connection;
 pub use limits::Limits;
-use listen::Phase;
+pub use listener::Listener;
 
 use crate::message::{Message, Response};
 
@@ -119,20 +117,8 @@ impl SmtpEdge {
     /// finish it within the limit of grace.
     ///
     /// Dropping the future closes all connections as they are.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+    pub async fn serve(self, listener: impl Listener, stop: impl Future<Output = ()> + Send) {
         listen::serve(Arc::new(self), listener, stop).await;
-    }
-
-    /// Serves one client of address `ip` that came by some other way than a
-    /// TCP listener, until one of the two is done. It takes no place among the
-    /// connections. Dropping the future closes the connection as it is.
-    pub async fn serve_stream(&self, stream: impl AsyncRead + AsyncWrite + Unpin, ip: IpAddr) {
-        let (_phase, phases) = watch::channel(Phase::Open);
-        let settings = Arc::new(self.settings());
-        let edge = Arc::new(self.clone());
-        Connection::new(edge, settings, stream, ip, phases)
-            .run()
-            .await;
     }
 
     /// What all sessions have in common.

@@ -53,7 +53,7 @@ local function write()
 end
 
 local function answer(value)
-    return { writes, value }
+    return { writes, now, value }
 end
 
 -- Wakes the managers of other processes.

@@ -5,8 +5,11 @@ mod faults;
 mod server;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use slimta_core::message::Destination;
 use slimta_core::storage::Storage;
+use slimta_core::storage::conformance::Bench;
 use slimta_core::world::World;
 
 use super::Redis;
@@ -27,4 +30,25 @@ mod conformance {
         let server = Server::running();
         (by_hand(&server.queue(), world), server)
     });
+}
+
+/// A manager whose own clock is wrong sets due times by that of the server.
+#[tokio::test]
+async fn the_clock_of_a_manager_does_not_matter() {
+    let server = Server::running();
+    let hour = Duration::from_secs(3600);
+    let truth = World::system().now();
+    for wrong in [truth.before(24 * hour), truth.after(24 * hour)] {
+        let world = World::simulated(wrong, 1);
+        let storage = Redis::new(&server.queue(), world).unwrap();
+        let session = storage.connect().await.unwrap();
+        let mut mail = Bench::new().mail("a.example");
+        let now = session.now();
+        assert!(now > truth.before(hour) && now < truth.after(hour), "{now}");
+        mail.messages[0].due = now;
+        session.store(mail, None).await.unwrap();
+        let destination = Destination::new("a.example");
+        let claimed = session.claim(&destination, 10, hour).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+    }
 }

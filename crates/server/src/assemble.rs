@@ -13,7 +13,9 @@ use slimta::policy;
 use slimta::queue::{Direct, Observer, Queue, RelayBus};
 use slimta::relay::{self, NextHop};
 use slimta::routing::ByDomain;
-use slimta::storage::{OpenError, Session, Storage, StorageError, embedded_directory};
+use slimta::storage::{
+    OpenError, Session, Storage, StorageError, embedded_directory, open, open_checked,
+};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -73,7 +75,7 @@ impl Server {
     ) -> Result<Self, Failure> {
         let next_hop = next_hop(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
-        let storage = storage(&settings.storage, "--storage", &world).await?;
+        let storage = storage(&settings.storage, "--storage", &world, open).await?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
         let queue = queue(settings, queue_end, next_hop, storage.clone())?
             .with_world(world.clone())
@@ -194,7 +196,7 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
             return Ok(door);
         }
         check_there(&place.storage, "--storage")?;
-        match try_storage(&place.storage, &world).await {
+        match try_storage(&place.storage, &world, open).await {
             Ok(storage) => {
                 let queue = Queue::new(None, None, storage.clone())
                     .with_world(world.clone())
@@ -257,7 +259,15 @@ pub(crate) async fn session(
     if must_exist || url == "memory:" {
         check_there(url, flag)?;
     }
-    let storage = storage(url, flag, &World::system()).await?;
+    let storage = storage(url, flag, &World::system(), open).await?;
+    let session = storage.connect().await;
+    session.map_err(|error| unusable(flag, &error))
+}
+
+/// The same on a storage that is there, after all of it was read.
+pub(crate) async fn checked_session(url: &str, flag: &str) -> Result<Arc<dyn Session>, Failure> {
+    check_there(url, flag)?;
+    let storage = storage(url, flag, &World::system(), open_checked).await?;
     let session = storage.connect().await;
     session.map_err(|error| unusable(flag, &error))
 }
@@ -279,11 +289,19 @@ pub(crate) fn name(url: &str) -> String {
     }
 }
 
+/// How a storage is opened by its URL.
+type Opening = fn(&str, World) -> Result<Arc<dyn Storage>, OpenError>;
+
 /// Opens a storage, as soon as no other process has it open.
-async fn storage(url: &str, flag: &str, world: &World) -> Result<Arc<dyn Storage>, Failure> {
+async fn storage(
+    url: &str,
+    flag: &str,
+    world: &World,
+    open: Opening,
+) -> Result<Arc<dyn Storage>, Failure> {
     let give_up = world.monotonic() + DOOR_WAIT_MAX;
     loop {
-        match try_storage(url, world).await {
+        match try_storage(url, world, open).await {
             Ok(storage) => return Ok(storage),
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
@@ -295,9 +313,13 @@ async fn storage(url: &str, flag: &str, world: &World) -> Result<Arc<dyn Storage
 
 /// Opens a storage, which may read and write the disk, off the runtime's own
 /// threads.
-async fn try_storage(url: &str, world: &World) -> Result<Arc<dyn Storage>, OpenError> {
+async fn try_storage(
+    url: &str,
+    world: &World,
+    open: Opening,
+) -> Result<Arc<dyn Storage>, OpenError> {
     let (owned, world) = (url.to_owned(), world.clone());
-    let opening = tokio::task::spawn_blocking(move || slimta::storage::open(&owned, world));
+    let opening = tokio::task::spawn_blocking(move || open(&owned, world));
     opening.await.unwrap_or_else(|error| {
         Err(OpenError::Storage(StorageError::Open {
             place: url.to_owned(),

@@ -49,8 +49,11 @@ pub(crate) async fn act(
     Ok(())
 }
 
-/// Lets all go that is held.
-pub(crate) async fn release(session: &dyn Session) -> Result<(), StorageError> {
+/// Lets all go that is held, but what is being attempted just now.
+pub(crate) async fn release_held(session: &dyn Session) -> Result<(), StorageError> {
+    if session.stats().await?.held == 0 {
+        return Ok(());
+    }
     let page = Page::first(MESSAGES_MAX);
     session
         .act(&Filter::default(), page, &Action::Release)

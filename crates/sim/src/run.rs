@@ -330,7 +330,7 @@ impl Run {
         let Ok(session) = self.storage.connect().await else {
             return self.books.fault("the storage gives no session".to_owned());
         };
-        if let Err(error) = operator::release(&*session).await {
+        if let Err(error) = operator::release_held(&*session).await {
             self.books.fault(error.to_string());
         }
         if self.is_siege {
@@ -345,6 +345,10 @@ impl Run {
             }
             while self.clients.try_join_next().is_some() {}
             self.world.sleep(LOOK_DELAY).await;
+            // What was leased is left by a release, and stays held.
+            if let Err(error) = operator::release_held(&*session).await {
+                self.books.fault(error.to_string());
+            }
         }
         // Results whose recording was refused are told by then.
         let deadline = self.world.monotonic() + Duration::from_secs(3600);

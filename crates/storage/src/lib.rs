@@ -25,4 +25,4 @@ pub use postgres::Postgres;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub use slimta_core::storage::Memory;
-pub use url::{OpenError, embedded_directory, open};
+pub use url::{OpenError, embedded_directory, open, open_checked};

@@ -54,6 +54,17 @@ pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
     }
 }
 
+/// The same, but an embedded storage is read whole, whatever its size, and what
+/// follows from its messages is written anew where it does not fit. That takes
+/// as long as reading the file, and memory for each message.
+pub fn open_checked(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
+    #[cfg(feature = "embedded")]
+    if let Some(directory) = embedded_directory(url) {
+        return Ok(Arc::new(crate::Embedded::open_checked(directory, world)?));
+    }
+    open(url, world)
+}
+
 /// The directory of an embedded storage URL, in which the server puts its
 /// admin socket; none for other URLs.
 pub fn embedded_directory(url: &str) -> Option<&Path> {

@@ -176,3 +176,33 @@ fn a_storage_in_use_is_told() {
     assert!(stderr(&output).contains("nothing to move"));
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_check_names_what_is_damaged() {
+    let (store, list) = filled();
+    let (status, said, _) = queue(&store, &["check"]);
+    let well = "4 messages checked, 0 damaged, 0 in quarantine\n";
+    assert_eq!((status, said.as_str()), (0, well));
+    let file = store.path().join("mail.redb");
+    let mut bytes = fs::read(&file).unwrap();
+    let ids = list.iter().map(|message| message["id"].as_str().unwrap());
+    let sent = store.queue_ok(&["show", ids.clone().next().unwrap(), "--content"]);
+    let unique = sent
+        .lines()
+        .find(|line| line.starts_with("Message-ID"))
+        .unwrap();
+    // Pages that are free may hold it, too.
+    let places = bytes.windows(unique.len()).enumerate();
+    let places = places.filter(|(_, text)| *text == unique.as_bytes());
+    let places: Vec<_> = places.map(|(at, _)| at).collect();
+    places.iter().for_each(|at| bytes[*at] ^= 1);
+    fs::write(&file, bytes).unwrap();
+    let (status, said, wrong) = queue(&store, &["check", "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (status, &said["checked"], &said["damaged"]),
+        (1, &4.into(), &1.into()),
+        "{said} {wrong}"
+    );
+    assert!(ids.into_iter().any(|id| wrong.contains(id)), "{wrong}");
+}

@@ -90,6 +90,17 @@ impl Embedded {
         Embedded::open_with(directory.as_ref(), world, LIMITS)
     }
 
+    /// The same, after all of a store of any size was read, as small ones are
+    /// at each opening: what follows from its messages is written anew where it
+    /// does not fit. It takes memory for each message.
+    pub fn open_checked(directory: impl AsRef<Path>, world: World) -> Result<Self, StorageError> {
+        let limits = Limits {
+            audit_file_bytes_max: u64::MAX,
+            ..LIMITS
+        };
+        Embedded::open_with(directory.as_ref(), world, limits)
+    }
+
     fn open_with(directory: &Path, world: World, limits: Limits) -> Result<Self, StorageError> {
         let place = directory.display().to_string();
         let failed = |error: io::Error| StorageError::Open {

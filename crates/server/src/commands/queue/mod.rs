@@ -4,7 +4,7 @@
 //! walks the queue a page at a time, however long it is.
 
 mod act;
-mod carry;
+mod alone;
 mod show;
 mod table;
 mod walk;
@@ -44,7 +44,7 @@ enum Work {
     #[command(flatten)]
     Ask(Ask),
     #[command(flatten)]
-    Carry(carry::Carry),
+    Alone(alone::Alone),
 }
 
 /// Where the queue is: the options of `slimta serve` that say so.
@@ -179,7 +179,7 @@ impl QueueCommand {
                     door.close().await;
                     done
                 }
-                Work::Carry(carry) => carry.run(&place.storage, self.json).await,
+                Work::Alone(alone) => alone.run(&place.storage, self.json).await,
             }
         })?
     }

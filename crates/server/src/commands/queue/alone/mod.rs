@@ -1,6 +1,7 @@
-//! `slimta queue move|export|import`: mail from one place to another. They
-//! open the storages themselves: no server can have an embedded one open.
+//! `slimta queue check|move|export|import`: what looks at all mail. They open
+//! the storages themselves: no server can have an embedded one open.
 
+mod check;
 mod export;
 mod import;
 mod moving;
@@ -11,7 +12,13 @@ use slimta_core::message::StoredMessage;
 use crate::failure::Failure;
 
 #[derive(Subcommand, Debug)]
-pub(super) enum Carry {
+pub(super) enum Alone {
+    /// Read all mail and say what is damaged
+    ///
+    /// What cannot be read is set aside, and what follows from the messages, such
+    /// as counts, is written anew where it does not fit. A server on an embedded
+    /// storage has to be stopped first.
+    Check,
     /// Move all mail to another storage
     ///
     /// Each message is live in exactly one of the two at every moment. When the
@@ -31,12 +38,13 @@ pub(super) enum Carry {
     Import(import::Import),
 }
 
-impl Carry {
+impl Alone {
     pub(super) async fn run(self, storage: &str, json: bool) -> Result<(), Failure> {
         match self {
-            Carry::Move(moving) => moving.run(json).await,
-            Carry::Export(export) => export.run(storage, json).await,
-            Carry::Import(import) => import.run(storage, json).await,
+            Alone::Check => check::check(storage, json).await,
+            Alone::Move(moving) => moving.run(json).await,
+            Alone::Export(export) => export.run(storage, json).await,
+            Alone::Import(import) => import.run(storage, json).await,
         }
     }
 }

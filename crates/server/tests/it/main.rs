@@ -9,6 +9,8 @@ mod crash;
 mod full;
 mod load;
 mod redis;
+#[path = "../../../storage/tests/support/redis.rs"]
+mod redis_server;
 mod rig;
 mod scenarios;
 mod trap;

@@ -98,25 +98,25 @@ impl Running {
     }
 }
 
-/// A directory with a store, and what the servers on it logged.
+/// A store, and a directory with what the servers on it logged.
 pub(crate) struct Store {
     directory: TempDir,
-    /// Where mail is kept; none for the directory itself.
-    url: Option<String>,
+    /// Where it is, unless in the directory.
+    elsewhere: Option<String>,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
         Store {
             directory: tempfile::tempdir().unwrap(),
-            url: None,
+            elsewhere: None,
         }
     }
 
-    /// Only the logs are here; mail is kept elsewhere.
-    pub(crate) fn at(url: String) -> Self {
+    /// One that other servers may have open, too.
+    pub(crate) fn at(url: &str) -> Self {
         Store {
-            url: Some(url),
+            elsewhere: Some(url.to_owned()),
             ..Store::new()
         }
     }
@@ -126,8 +126,8 @@ impl Store {
     }
 
     pub(crate) fn url(&self) -> String {
-        let embedded = || format!("embedded:{}", self.path().display());
-        self.url.clone().unwrap_or_else(embedded)
+        let own = || format!("embedded:{}", self.path().display());
+        self.elsewhere.clone().unwrap_or_else(own)
     }
 
     /// Where operators reach a server whose store they cannot see.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+#[path = "../../../tests/support/redis.rs"]
 mod server;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! Redis servers in temporary directories, shared by the tests that run at the
 //! same time and stopped with the last of them.
 
+#![allow(dead_code, reason = "each test binary uses some of it")]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,12 +16,12 @@ const START_TIME_MAX: Duration = Duration::from_secs(20);
 static RUNNING: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 
 /// What a server that loses nothing is told.
-pub(super) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+pub(crate) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Mutex<Child>,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     settings: Vec<String>,
     prefixes: AtomicU32,
     directory: TempDir,
@@ -27,7 +29,7 @@ pub(super) struct Server {
 
 impl Server {
     /// The one that runs and loses nothing, or a new one.
-    pub(super) fn running() -> Arc<Self> {
+    pub(crate) fn running() -> Arc<Self> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(server) = running.upgrade() {
             return server;
@@ -38,7 +40,7 @@ impl Server {
     }
 
     /// A server of its own.
-    pub(super) fn start(settings: &[&str]) -> Self {
+    pub(crate) fn start(settings: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let port = free_port();
         let settings = settings.iter().map(ToString::to_string).collect();
@@ -61,8 +63,13 @@ impl Server {
         }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
     /// What `redis-cli` prints.
-    pub(super) fn cli(&self, command: &[&str]) -> String {
+    pub(crate) fn cli(&self, command: &[&str]) -> String {
         let port = self.port.to_string();
         let mut cli = Command::new("redis-cli");
         cli.args(["-p", &port]).args(command).stderr(Stdio::null());
@@ -71,40 +78,40 @@ impl Server {
     }
 
     /// The URL of an empty queue, and what the names of its keys begin with.
-    pub(super) fn queue_with_prefix(&self) -> (String, String) {
+    pub(crate) fn queue_with_prefix(&self) -> (String, String) {
         let number = self.prefixes.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("test{number}");
-        let url = format!("redis://127.0.0.1:{}?prefix={prefix}", self.port);
+        let url = format!("{}?prefix={prefix}", self.url());
         (url, prefix)
     }
 
     /// The URL of an empty queue.
-    pub(super) fn queue(&self) -> String {
+    pub(crate) fn queue(&self) -> String {
         self.queue_with_prefix().0
     }
 
     /// Kills it, as a crash would.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let mut process = self.process.lock().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
     /// Sends it a signal, such as `-STOP`.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.process.lock().unwrap().id().to_string();
         let sent = Command::new("kill").args([name, &pid]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Starts it again on what it has on its disk.
-    pub(super) fn restart(&self) {
+    pub(crate) fn restart(&self) {
         *self.process.lock().unwrap() = spawn(self.port, &self.settings, &self.directory);
         self.wait();
     }
 
     /// The directory that it keeps its files in.
-    pub(super) fn directory(&self) -> &std::path::Path {
+    pub(crate) fn directory(&self) -> &std::path::Path {
         self.directory.path()
     }
 }
@@ -135,7 +142,7 @@ fn spawn(port: u16, settings: &Vec<String>, directory: &TempDir) -> Child {
     command.spawn().unwrap()
 }
 
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().port()
 }

@@ -43,6 +43,7 @@ pub(crate) fn split(content: &Content) -> Vec<Vec<u8>> {
 }
 
 /// How many bytes of contents a row holds.
+#[cfg(any(test, feature = "embedded"))]
 pub(crate) fn len(number: u32, chunk: &[u8]) -> u64 {
     let prefix = if number == 0 { PREFIX_BYTES } else { 0 };
     chunk.len().saturating_sub(prefix) as u64

@@ -13,6 +13,8 @@ const KNOWN: &[&str] = &[
     "embedded:DIRECTORY",
     #[cfg(feature = "postgres")]
     "postgres://USER@HOST/DATABASE",
+    #[cfg(feature = "redis")]
+    "redis://HOST[:PORT]",
 ];
 
 /// Why a storage URL could not be opened.
@@ -30,11 +32,12 @@ pub enum OpenError {
     Storage(#[from] StorageError),
 }
 
-/// Opens the storage that a URL names: `memory:`, `embedded:DIRECTORY` or
-/// `postgres://USER@HOST/DATABASE`; the last two with the feature of that name.
+/// Opens the storage that a URL names: `memory:`, `embedded:DIRECTORY`,
+/// `postgres://USER@HOST/DATABASE` or `redis://HOST[:PORT]`; all but the first
+/// with the feature of that name.
 ///
-/// A directory is read and written before it returns; a database is connected
-/// with the first session. Dropping what it gives, and all sessions of it,
+/// A directory is read and written before it returns; a database or
+/// Redis is connected with the first session. Dropping what it gives, and all sessions of it,
 /// closes it in good order.
 pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
     match url.split_once(':') {
@@ -45,6 +48,8 @@ pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
         Some(("embedded", directory)) => Ok(Arc::new(crate::Embedded::open(directory, world)?)),
         #[cfg(feature = "postgres")]
         Some(("postgres" | "postgresql", _)) => Ok(Arc::new(crate::Postgres::new(url, world)?)),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => Ok(Arc::new(crate::Redis::new(url, world)?)),
         _ => Err(OpenError::Unknown(url.to_owned())),
     }
 }
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_unknown_storage_is_told_what_exists() {
-        for url in ["", "memory", "memory:x", "redis://localhost", "/var/spool"] {
+        for url in ["", "memory", "memory:x", "mysql://localhost", "/var/spool"] {
             let error = error(url);
             assert!(
                 error.contains("memory:") && error.contains("embedded:"),

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
-    /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE or memory: [default: embedded:./slimta-data]
+    /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE, redis://HOST or memory: [default: embedded:./slimta-data]
     #[arg(long, value_name = "URL")]
     pub(crate) storage: Option<String>,
     /// The name of this host in greetings, trace headers and bounces [default:

@@ -31,11 +31,18 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn killed_again_and_again_under_load_nothing_answered_is_lost() {
+    survives_kills(&Store::new(), &[]);
+}
+
+/// Kills the server on this store again and again, under load, and demands that
+/// nothing is lost.
+#[track_caller]
+pub(crate) fn survives_kills(store: &Store, more: &[&str]) {
     let kills = std::env::var("SLIMTA_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
-    let (store, scene) = (Store::new(), Arc::new(Scene::default()));
+    let scene = Arc::new(Scene::default());
     let relay = format!("smtp://{}", next_hop(&scene));
     let args = ["--relay", relay.as_str(), "--retry", "100ms..;until=1h"];
-    let args = [args.as_slice(), &["--log-format", "json"]].concat();
+    let args = [args.as_slice(), &["--log-format", "json"], more].concat();
     let mut server = store.serve(&args);
     let address = server.address.to_string();
     let args = [args.as_slice(), &["--listen", &address]].concat();
@@ -67,7 +74,7 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
                 server = store.serve(&args);
                 continue;
             }
-            Point::Settled => until_recorded(&store),
+            Point::Settled => until_recorded(store),
             point => scene.trap.strike(Blow::new(Signal::KILL, &server, point)),
         }
         server.kill();
@@ -77,11 +84,11 @@ fn killed_again_and_again_under_load_nothing_answered_is_lost() {
     finish(
         load,
         &scene,
-        &store,
+        store,
         &format!("{kills} kills ({})", told(&points)),
     );
     server.stop();
-    audit_agrees(&store, &scene);
+    audit_agrees(store, &scene);
 }
 
 /// What the log and the store alone can tell is what the oracle says of both

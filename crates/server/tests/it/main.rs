@@ -13,6 +13,9 @@ mod managers;
 mod postgres;
 #[path = "../../../storage/tests/support/proxy.rs"]
 mod proxy;
+mod redis;
+#[path = "../../../storage/tests/support/redis.rs"]
+mod redis_server;
 mod rig;
 mod scenarios;
 mod trap;

@@ -1,0 +1,2 @@
+-- Only sees whether the queue is still there.
+return answer(1)

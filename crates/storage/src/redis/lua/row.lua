@@ -1,0 +1,2 @@
+-- One message; nil if there is none.
+return answer(row(take()))

@@ -17,6 +17,7 @@ mod enqueue;
 mod handed;
 mod listen;
 mod listing;
+mod managers;
 mod migrate;
 mod reads;
 mod rows;

@@ -16,6 +16,7 @@ use super::clock::NOW;
 use super::contents;
 use super::listen::notify;
 use super::listing;
+use super::managers;
 use super::reads;
 use super::rows::{self, get, key, millis, token};
 use super::settle::{NO_LEASE, quarantine, settle};
@@ -288,6 +289,11 @@ impl Session for PostgresSession {
 
     async fn changed(&self, seen: u64) -> Result<u64, StorageError> {
         self.closing.news(&self.shared.generation, seen).await
+    }
+
+    async fn manage(&self, lasting: Duration) -> Result<Vec<Owner>, StorageError> {
+        let shared = self.open()?;
+        managers::manage(&shared.client().await?, &shared.clock, &self.owner, lasting).await
     }
 
     async fn act(

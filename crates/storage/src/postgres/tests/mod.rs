@@ -54,3 +54,21 @@ async fn the_clock_of_a_manager_does_not_matter() {
         assert_eq!(claimed.len(), 1);
     }
 }
+
+/// Managers of one database know each other; the rule of the suite leaves that
+/// open, for storages of one process.
+#[tokio::test]
+async fn managers_know_each_other() {
+    let (storage, _server) = fresh(Bench::new().world()).await;
+    let (a, b) = (
+        storage.connect().await.unwrap(),
+        storage.connect().await.unwrap(),
+    );
+    let minute = Duration::from_secs(60);
+    a.manage(minute).await.unwrap();
+    let mut all = b.manage(minute).await.unwrap();
+    all.sort();
+    let mut both = vec![a.owner().clone(), b.owner().clone()];
+    both.sort();
+    assert_eq!(all, both);
+}

@@ -1,5 +1,5 @@
-//! Several servers on one PostgreSQL: killed, frozen for longer than their
-//! leases, and with a database that goes away in the middle of the load.
+//! Several servers on one PostgreSQL or Redis: killed, frozen for longer than
+//! their leases, and with a storage that goes away in the middle of the load.
 //!
 //! `SLIMTA_MESSAGES` says how many messages pass while a server is killed each
 //! second.
@@ -15,6 +15,7 @@ use slimta_oracle::Hit;
 use crate::load::{Goal, Load, Scene, next_hop};
 use crate::postgres::{Server as Database, Stop};
 use crate::proxy::{Fault, Proxy};
+use crate::redis_server::{SAFE, Server as Redis};
 use crate::rig::{PATIENCE, Server, Store, until, until_after};
 use crate::trap::{Blow, Point};
 
@@ -113,11 +114,21 @@ impl Manager {
 }
 
 #[test]
-fn ten_servers_on_one_queue_are_killed_and_frozen_and_lose_nothing() {
+fn ten_servers_on_one_postgresql_are_killed_and_frozen_and_lose_nothing() {
+    ten_servers(&Database::with(&[]).url());
+}
+
+#[test]
+fn ten_servers_on_one_redis_are_killed_and_frozen_and_lose_nothing() {
+    ten_servers(&Redis::start(&SAFE).url());
+}
+
+#[track_caller]
+fn ten_servers(url: &str) {
     let messages = std::env::var("SLIMTA_MESSAGES").map_or(MESSAGES, |many| many.parse().unwrap());
-    let (database, scene) = (Database::with(&[]), Arc::new(Scene::default()));
+    let scene = Arc::new(Scene::default());
     let relay = next_hop(&scene);
-    let start = |number| Manager::start(number, &database.url(), relay, LEASE);
+    let start = |number| Manager::start(number, url, relay, LEASE);
     let mut managers: Vec<_> = (0..MANAGERS).map(start).collect();
     let goals: Vec<_> = managers.iter().map(Manager::goal).collect();
     let load = Load::start_on(&scene, &goals, CLIENTS, IMPATIENCE);
@@ -193,55 +204,74 @@ fn finish(load: Load, scene: &Scene, managers: &mut [Manager], what: &str) {
     ledger.close().unwrap_or_else(|broken| panic!("{broken}"));
 }
 
-/// What happens to the database, or to the way there.
-#[derive(Clone, Copy, Debug)]
-enum Trouble {
-    Stop(Stop),
-    Network(Fault),
+/// A storage that can be taken away, and given back.
+struct Movable<'a> {
+    url: String,
+    port: u16,
+    /// The ways in which it ends.
+    stops: &'a [&'a dyn Fn()],
+    start: &'a dyn Fn(),
 }
 
 #[test]
-fn a_database_that_goes_away_under_load_costs_nothing() {
-    let (database, scene) = (Database::with(&[]), Arc::new(Scene::default()));
-    let (proxy, relay) = (Proxy::before(database.port()), next_hop(&scene));
-    let through = proxy.port().to_string();
-    let url = database
-        .url()
-        .replace(&database.port().to_string(), &through);
+fn a_postgresql_that_goes_away_under_load_costs_nothing() {
+    let database = Database::with(&[]);
+    goes_away(&Movable {
+        url: database.url(),
+        port: database.port(),
+        stops: &[&|| database.stop(Stop::Fast), &|| {
+            database.stop(Stop::Immediate)
+        }],
+        start: &|| database.start(),
+    });
+}
+
+#[test]
+fn a_redis_that_goes_away_under_load_costs_nothing() {
+    let redis = Redis::start(&SAFE);
+    goes_away(&Movable {
+        url: redis.url(),
+        port: redis.port,
+        stops: &[&|| redis.kill()],
+        start: &|| redis.restart(),
+    });
+}
+
+#[track_caller]
+fn goes_away(storage: &Movable) {
+    let scene = Arc::new(Scene::default());
+    let (proxy, relay) = (Proxy::before(storage.port), next_hop(&scene));
+    let (direct, through) = (storage.port.to_string(), proxy.port().to_string());
+    let url = storage.url.replace(&direct, &through);
     // Longer than any trouble, so that nobody may take the mail of another.
-    let lease = Duration::from_secs(30);
+    let lease = Duration::from_secs(60);
     let mut managers = [0, 1].map(|number| Manager::start(number, &url, relay, lease));
-    let load = Load::start_on(
-        &scene,
-        &managers.each_ref().map(Manager::goal),
-        CLIENTS,
-        PATIENCE,
-    );
-    for trouble in [
-        Trouble::Stop(Stop::Fast),
-        Trouble::Stop(Stop::Immediate),
-        Trouble::Network(Fault::Cut),
-        Trouble::Network(Fault::BlackHole),
-        Trouble::Network(Fault::AnswersLost),
-        Trouble::Network(Fault::QuestionsLost),
-    ] {
+    let goals = managers.each_ref().map(Manager::goal);
+    let load = Load::start_on(&scene, &goals, CLIENTS, PATIENCE);
+    let trouble = |what: &str, begin: &dyn Fn(), end: &dyn Fn()| {
         load.until_answered(20);
         let put_off = scene.put_off();
-        match trouble {
-            Trouble::Stop(how) => database.stop(how),
-            Trouble::Network(fault) => proxy.set(fault),
-        }
-        until(&format!("451 ({trouble:?})"), || {
+        begin();
+        until(&format!("451 ({what})"), || {
             (scene.put_off() > put_off + 1).then_some(())
         });
-        match trouble {
-            Trouble::Stop(_) => database.start(),
-            Trouble::Network(_) => proxy.set(Fault::None),
-        }
+        end();
         load.until_answered(20);
+    };
+    for stop in storage.stops {
+        trouble("stopped", stop, storage.start);
+    }
+    for fault in [
+        Fault::Cut,
+        Fault::BlackHole,
+        Fault::AnswersLost,
+        Fault::QuestionsLost,
+    ] {
+        let (begin, end) = (|| proxy.set(fault), || proxy.set(Fault::None));
+        trouble(&format!("{fault:?}"), &begin, &end);
     }
     proxy.set(Fault::Delay(Duration::from_millis(20)));
     load.until_answered(20);
     proxy.set(Fault::None);
-    finish(load, &scene, &mut managers, "a database in trouble");
+    finish(load, &scene, &mut managers, "a storage in trouble");
 }

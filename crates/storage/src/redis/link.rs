@@ -2,7 +2,8 @@
 //!
 //! Who calls gets an answer in bounded time: a connection is made or refused in
 //! a second and a half, and after a failure the next is tried a second later,
-//! with a different moment for each process.
+//! with a different moment for each process. A server that says nothing for two
+//! seconds is taken to be away.
 //!
 //! A server reads 16 KiB of each connection at a time, carries out what it has
 //! read of all, and writes it to disk once. So there are several connections:
@@ -27,7 +28,9 @@ use super::settings::{self, Kind, Unfit};
 
 /// How long a server may take until it can be used.
 const CONNECT_TIME_MAX: Duration = Duration::from_millis(1500);
-/// How long a server may take to answer.
+/// How long a server may say nothing at all while it is asked something.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// How long a server may take to answer one call.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to wait behind a failure, and up to as much again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -41,6 +44,8 @@ pub(super) struct Link {
     world: World,
     lanes: [Lock<Option<Open>>; LANES],
     next: AtomicUsize,
+    /// When the server answered last.
+    heard: Lock<Duration>,
     /// How often the server was found to be gone.
     era: AtomicU64,
     /// What the last attempt to connect failed with, and when to try again.
@@ -64,6 +69,7 @@ impl Link {
             world,
             lanes: Default::default(),
             next: AtomicUsize::new(0),
+            heard: Lock::default(),
             era: AtomicU64::new(0),
             failed: Mutex::default(),
         }
@@ -138,12 +144,7 @@ impl Link {
     /// Sends a command. If the server does not answer, the connection is given
     /// up, and what became of the command is unknown.
     pub(super) async fn send(&self, open: &Open, command: &Cmd) -> Result<Value, Failure> {
-        let mut connection = open.connection.clone();
-        let answer = async {
-            let answer = connection.send_packed_command(command).await;
-            answer.and_then(Value::extract_error)
-        };
-        match self.world.timeout(ANSWER_TIME_MAX, answer).await {
+        match self.hear(open, command).await {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) if is_refusal(&error) => {
                 if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
@@ -159,6 +160,28 @@ impl Link {
             None => {
                 self.give_up(open.era);
                 Err(Failure::Lost(self.silent()))
+            }
+        }
+    }
+
+    /// The answer to a command; none if the server is silent.
+    async fn hear(&self, open: &Open, command: &Cmd) -> Option<Result<Value, RedisError>> {
+        let mut connection = open.connection.clone();
+        let answer = async {
+            let answer = connection.send_packed_command(command).await;
+            answer.and_then(Value::extract_error)
+        };
+        tokio::pin!(answer);
+        let asked = self.world.monotonic();
+        loop {
+            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let end = (heard.max(asked) + SILENCE_MAX).min(asked + ANSWER_TIME_MAX);
+            let left = end.checked_sub(self.world.monotonic());
+            let left = left.filter(|left| !left.is_zero())?;
+            if let Some(answer) = self.world.timeout(left, &mut answer).await {
+                let now = self.world.monotonic();
+                *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                return Some(answer);
             }
         }
     }

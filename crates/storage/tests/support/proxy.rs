@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -48,7 +49,9 @@ struct Network {
     /// How many pieces wait for the end of the fault.
     held: usize,
     is_over: bool,
-    streams: Vec<TcpStream>,
+    /// Those that are open: both ends of each connection, by its number.
+    streams: BTreeMap<u64, [TcpStream; 2]>,
+    last: u64,
 }
 
 /// A proxy on a port of its own. Its threads end with their connections.
@@ -66,7 +69,8 @@ impl Proxy {
             fault: Fault::None,
             held: 0,
             is_over: false,
-            streams: Vec::new(),
+            streams: BTreeMap::new(),
+            last: 0,
         };
         let shared = Arc::new((Mutex::new(network), Condvar::new()));
         let listening = shared.clone();
@@ -91,7 +95,7 @@ impl Proxy {
         let mut network = network.lock().unwrap();
         network.fault = fault;
         if fault == Fault::Cut {
-            for stream in network.streams.drain(..) {
+            for stream in std::mem::take(&mut network.streams).into_values().flatten() {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }
@@ -125,7 +129,9 @@ fn connect(shared: &Arc<(Mutex<Network>, Condvar)>, client: &TcpStream, upstream
         return;
     }
     let twins = [client, &server].map(|stream| stream.try_clone().unwrap());
-    network.streams.extend(twins);
+    network.last += 1;
+    let number = network.last;
+    network.streams.insert(number, twins);
     drop(network);
     let pairs = [
         (client, &server, Way::Question),
@@ -134,7 +140,11 @@ fn connect(shared: &Arc<(Mutex<Network>, Condvar)>, client: &TcpStream, upstream
     for (from, to, way) in pairs {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         let shared = shared.clone();
-        thread::spawn(move || pump(&shared, from, to, way));
+        thread::spawn(move || {
+            pump(&shared, from, to, way);
+            // Else each connection there ever was would stay open here.
+            shared.0.lock().unwrap().streams.remove(&number);
+        });
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 
+use super::super::migrate::VERSION;
 use super::super::{EnqueueError, Postgres, enqueue};
 use super::server::Server;
 
@@ -463,7 +464,7 @@ async fn tables_of_the_first_version_are_brought_up_to_date() {
     let storage = Postgres::new(&url, World::system()).unwrap();
     storage.connect().await.unwrap();
     let asked = "SELECT version FROM slimta_version";
-    assert_eq!(server.try_sql(&url, asked).unwrap(), "3");
+    assert_eq!(server.try_sql(&url, asked).unwrap(), VERSION.to_string());
     let again = Postgres::new(&url, World::system()).unwrap();
     assert!(again.connect().await.is_ok());
 }

@@ -19,9 +19,9 @@ use super::shared::Shared;
 
 /// Least time between two times of saying so.
 const BEAT: Duration = Duration::from_secs(5);
-/// For how long it holds. Who has had no work for so long is forgotten, and
-/// known again when it looks for some.
-const LASTING: Duration = Duration::from_secs(60);
+/// For how long it holds: who misses three beats is forgotten. So is who has had
+/// no work for so long, and is known again when it looks for some.
+const LASTING: Duration = Duration::from_secs(15);
 /// How much longer each manager waits than the one before it.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long any manager waits at most.

@@ -14,10 +14,22 @@ use serde_json::Value;
 use slimta_oracle::{Hit, Window};
 
 use crate::load::{Load, Scene, next_hop};
+use crate::postgres::Server as Database;
+use crate::redis_server::{SAFE, Server as Redis};
 use crate::rig::{Store, run, stderr, stdout, text, until, until_after};
 use crate::trap::{Blow, Point};
 
 const KILLS: usize = 20;
+/// On a storage that is a server of its own.
+const KILLS_SHARED: usize = 100;
+/// There, leases outlive the killed, and each of them counts as one more manager
+/// for some seconds, so that the destination's places are divided among many.
+const MORE_SHARED: [&str; 4] = [
+    "--lock-duration",
+    "2s",
+    "--attempts-per-destination-max",
+    "200",
+];
 /// Messages that must be answered between two kills, so that each kill meets
 /// work; how many is drawn, so that kills fall at any moment.
 const BETWEEN_KILLS_MAX: u64 = 40;
@@ -31,14 +43,26 @@ const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn killed_again_and_again_under_load_nothing_answered_is_lost() {
-    survives_kills(&Store::new(), &[]);
+    survives_kills(&Store::new(), &[], KILLS);
+}
+
+#[test]
+fn killed_again_and_again_on_postgresql_nothing_answered_is_lost() {
+    let database = Database::with(&[]);
+    survives_kills(&Store::at(&database.url()), &MORE_SHARED, KILLS_SHARED);
+}
+
+#[test]
+fn killed_again_and_again_on_redis_nothing_answered_is_lost() {
+    let redis = Redis::start(&SAFE);
+    survives_kills(&Store::at(&redis.url()), &MORE_SHARED, KILLS_SHARED);
 }
 
 /// Kills the server on this store again and again, under load, and demands that
 /// nothing is lost.
 #[track_caller]
-pub(crate) fn survives_kills(store: &Store, more: &[&str]) {
-    let kills = std::env::var("SLIMTA_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+fn survives_kills(store: &Store, more: &[&str], kills: usize) {
+    let kills = std::env::var("SLIMTA_KILLS").map_or(kills, |kills| kills.parse().unwrap());
     let scene = Arc::new(Scene::default());
     let relay = format!("smtp://{}", next_hop(&scene));
     let args = ["--relay", relay.as_str(), "--retry", "100ms..;until=1h"];

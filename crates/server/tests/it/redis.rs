@@ -1,6 +1,5 @@
 //! Servers that share a queue on a real Redis.
 
-use crate::crash::survives_kills;
 use crate::redis_server::{SAFE, Server};
 use crate::rig::{Client, KeepingSink, Store, run, send, stderr, until};
 
@@ -44,13 +43,6 @@ fn mail_is_put_off_while_redis_is_away_and_flows_when_it_is_back() {
     for subject in ["Subject: before", "Subject: after"] {
         assert!(arrived.contains(subject), "no {subject} in {arrived}");
     }
-}
-
-/// Leases of the dead run out, so they are short here.
-#[test]
-fn killed_again_and_again_on_redis_nothing_answered_is_lost() {
-    let redis = Server::start(&SAFE);
-    survives_kills(&Store::at(&redis.url()), &["--lock-duration", "2s"]);
 }
 
 #[test]

@@ -51,6 +51,9 @@ impl Manager {
             ["--relay", &relay],
             ["--lock-duration", &lease],
             ["--retry", "100ms..;until=1h"],
+            // One server's share must be more than the frozen ones' mail, which
+            // the next hop thinks over.
+            ["--attempts-per-destination-max", "100"],
             ["--log-format", "json"],
         ];
         let args = args.concat();

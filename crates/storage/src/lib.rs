@@ -16,6 +16,9 @@ pub mod postgres;
 mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod server_time;
+#[cfg(all(test, any(feature = "postgres", feature = "redis")))]
+#[path = "../tests/support/ports.rs"]
+mod test_ports;
 mod url;
 
 #[cfg(feature = "embedded")]

@@ -9,6 +9,8 @@ mod descriptors;
 mod hop;
 mod lines;
 mod memory;
+#[path = "../../../storage/tests/support/ports.rs"]
+mod ports;
 mod relaying;
 mod replies;
 #[allow(dead_code, reason = "it is the rig of the other black-box tests, too")]

@@ -9,6 +9,8 @@ mod crash;
 mod full;
 mod load;
 mod managers;
+#[path = "../../../storage/tests/support/ports.rs"]
+mod ports;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../../../storage/tests/support/proxy.rs"]

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::ports::free_port;
+
 /// Longest wait for anything, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -73,7 +75,7 @@ impl Drop for Running {
 impl Running {
     /// Starts it and gives the address that stands in the first line it prints.
     #[track_caller]
-    fn listening(command: &mut Command) -> (Self, SocketAddr) {
+    fn listening(command: &mut Command, log: impl FnOnce() -> String) -> (Self, SocketAddr) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let running = Running(child);
@@ -82,7 +84,7 @@ impl Running {
         let address = line.split_whitespace().find_map(|word| word.parse().ok());
         // What it prints later must not fill the pipe.
         std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        let address = address.unwrap_or_else(|| panic!("it does not listen: {line:?}"));
+        let address = address.unwrap_or_else(|| panic!("it does not listen: {line:?}\n{}", log()));
         (running, address)
     }
 
@@ -190,7 +192,7 @@ impl Store {
     #[track_caller]
     fn start(&self, command: &mut Command, args: &[&str]) -> Server {
         self.prepare(command, args);
-        let (running, address) = Running::listening(command);
+        let (running, address) = Running::listening(command, || self.logged());
         Server { running, address }
     }
 
@@ -205,8 +207,9 @@ impl Store {
         if !args.contains(&"--hostname") {
             all.extend(["--hostname", "mx.test.example"]);
         }
+        let address = free_address().to_string();
         if !args.contains(&"--listen") {
-            all.extend(["--listen", "127.0.0.1:0"]);
+            all.extend(["--listen", &address]);
         }
         all.extend(args);
         command.args(&all).stdin(Stdio::null()).stderr(log);
@@ -323,7 +326,7 @@ impl NextHop {
     pub(crate) fn answering(rules: &[&str]) -> Self {
         let mut args = vec!["sink", "--listen", "127.0.0.1:0"];
         args.extend(rules.iter().flat_map(|rule| ["--reply", rule]));
-        let (running, address) = Running::listening(&mut slimta(&args));
+        let (running, address) = Running::listening(&mut slimta(&args), String::new);
         NextHop {
             _running: running,
             address,
@@ -334,7 +337,8 @@ impl NextHop {
     #[track_caller]
     pub(crate) fn at(address: SocketAddr) -> Self {
         let listen = address.to_string();
-        let (running, address) = Running::listening(&mut slimta(&["sink", "--listen", &listen]));
+        let (running, address) =
+            Running::listening(&mut slimta(&["sink", "--listen", &listen]), String::new);
         NextHop {
             _running: running,
             address,
@@ -349,8 +353,7 @@ impl NextHop {
 
 /// An address where nobody listens yet.
 pub(crate) fn free_address() -> SocketAddr {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap()
+    ([127, 0, 0, 1], free_port()).into()
 }
 
 /// Postfix's sink, which keeps each message it takes in a file.

@@ -4,7 +4,6 @@
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::ports::free_port;
 
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -176,11 +177,6 @@ fn as_postgres(program: &Path) -> Command {
     ]);
     command.arg(program).current_dir("/");
     command
-}
-
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }
 
 fn is_root() -> bool {

@@ -3,13 +3,14 @@
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::ports::free_port;
 
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -140,9 +141,4 @@ fn spawn(port: u16, settings: &Vec<String>, directory: &TempDir) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command.spawn().unwrap()
-}
-
-pub(crate) fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
 }

@@ -20,6 +20,7 @@ use slimta_core::world::World;
 
 use super::Postgres;
 use super::clock::ServerClock;
+use crate::test_ports as ports;
 use server::Server;
 
 /// A store in a schema of its own.

@@ -9,7 +9,8 @@ use slimta_core::world::World;
 
 use super::by_hand;
 use super::faults::{connect, some_mail, stored, until_back};
-use super::server::{SAFE, Server, free_port};
+use super::ports::free_port;
+use super::server::{SAFE, Server};
 
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 

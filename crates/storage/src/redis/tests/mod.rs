@@ -15,6 +15,7 @@ use slimta_core::world::World;
 
 use super::Redis;
 use super::clock::ServerClock;
+use crate::test_ports as ports;
 use server::Server;
 
 /// A queue by its URL, in which time passes as the test says; a connection may

@@ -4,6 +4,9 @@
 //! of this machine; [`Postgres`] in a database and [`Redis`] on a Redis server,
 //! both of which several managers may share. [`open`] takes each as a URL.
 
+#[cfg(test)]
+#[path = "../tests/support/certificates.rs"]
+mod certificates;
 #[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 mod chunks;
 #[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
@@ -16,6 +19,8 @@ pub mod postgres;
 mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod server_time;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod tls;
 mod url;
 
 #[cfg(feature = "embedded")]

@@ -14,7 +14,9 @@ const KNOWN: &[&str] = &[
     #[cfg(feature = "postgres")]
     "postgres://USER@HOST/DATABASE",
     #[cfg(feature = "redis")]
-    "redis://HOST[:PORT]",
+    "redis[s]://HOST[:PORT]",
+    #[cfg(feature = "redis")]
+    "redis[s]+sentinel://HOST[:PORT],HOST[:PORT]/MASTER",
 ];
 
 /// Why a storage URL could not be opened.
@@ -33,8 +35,9 @@ pub enum OpenError {
 }
 
 /// Opens the storage that a URL names: `memory:`, `embedded:DIRECTORY`,
-/// `postgres://USER@HOST/DATABASE` or `redis://HOST[:PORT]`; all but the first
-/// with the feature of that name.
+/// `postgres://USER@HOST/DATABASE` or `redis://HOST[:PORT]` (and `rediss://`,
+/// `redis+sentinel://`, `rediss+sentinel://`); all but the first with the feature
+/// of that name.
 ///
 /// A directory is read and written before it returns; a database or
 /// Redis is connected with the first session. Dropping what it gives, and all sessions of it,
@@ -49,7 +52,9 @@ pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
         #[cfg(feature = "postgres")]
         Some(("postgres" | "postgresql", _)) => Ok(Arc::new(crate::Postgres::new(url, world)?)),
         #[cfg(feature = "redis")]
-        Some(("redis" | "rediss", _)) => Ok(Arc::new(crate::Redis::new(url, world)?)),
+        Some(("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel", _)) => {
+            Ok(Arc::new(crate::Redis::new(url, world)?))
+        }
         _ => Err(OpenError::Unknown(url.to_owned())),
     }
 }

@@ -55,7 +55,15 @@ pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
         Some(("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel", _)) => {
             Ok(Arc::new(crate::Redis::new(url, world)?))
         }
-        _ => Err(OpenError::Unknown(url.to_owned())),
+        _ => Err(OpenError::Unknown(without_secrets(url))),
+    }
+}
+
+/// No more of a URL than its scheme: who misspells that may have a password behind it.
+fn without_secrets(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://…"),
+        None => url.to_owned(),
     }
 }
 
@@ -95,6 +103,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_misspelt_storage_keeps_its_password() {
+        let error = error("reddis://user:secret@host/");
+        assert!(
+            error.contains("\"reddis://…\"") && !error.contains("secret"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -322,7 +322,7 @@ async fn try_storage(
     let opening = tokio::task::spawn_blocking(move || open(&owned, world));
     opening.await.unwrap_or_else(|error| {
         Err(OpenError::Storage(StorageError::Open {
-            place: url.to_owned(),
+            place: name(url),
             reason: error.to_string(),
         }))
     })

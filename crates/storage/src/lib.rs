@@ -4,6 +4,9 @@
 //! of this machine; [`Postgres`] in a database and [`Redis`] on a Redis server,
 //! both of which several managers may share. [`open`] takes each as a URL.
 
+#[cfg(test)]
+#[path = "../tests/support/certificates.rs"]
+mod certificates;
 #[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 mod chunks;
 #[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
@@ -19,6 +22,8 @@ mod server_time;
 #[cfg(all(test, any(feature = "postgres", feature = "redis")))]
 #[path = "../tests/support/ports.rs"]
 mod test_ports;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod tls;
 mod url;
 
 #[cfg(feature = "embedded")]

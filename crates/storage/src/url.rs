@@ -14,7 +14,9 @@ const KNOWN: &[&str] = &[
     #[cfg(feature = "postgres")]
     "postgres://USER@HOST/DATABASE",
     #[cfg(feature = "redis")]
-    "redis://HOST[:PORT]",
+    "redis[s]://HOST[:PORT]",
+    #[cfg(feature = "redis")]
+    "redis[s]+sentinel://HOST[:PORT],HOST[:PORT]/MASTER",
 ];
 
 /// Why a storage URL could not be opened.
@@ -33,8 +35,9 @@ pub enum OpenError {
 }
 
 /// Opens the storage that a URL names: `memory:`, `embedded:DIRECTORY`,
-/// `postgres://USER@HOST/DATABASE` or `redis://HOST[:PORT]`; all but the first
-/// with the feature of that name.
+/// `postgres://USER@HOST/DATABASE` or `redis://HOST[:PORT]` (and `rediss://`,
+/// `redis+sentinel://`, `rediss+sentinel://`); all but the first with the feature
+/// of that name.
 ///
 /// A directory is read and written before it returns; a database or
 /// Redis is connected with the first session. Dropping what it gives, and all sessions of it,
@@ -49,8 +52,18 @@ pub fn open(url: &str, world: World) -> Result<Arc<dyn Storage>, OpenError> {
         #[cfg(feature = "postgres")]
         Some(("postgres" | "postgresql", _)) => Ok(Arc::new(crate::Postgres::new(url, world)?)),
         #[cfg(feature = "redis")]
-        Some(("redis" | "rediss", _)) => Ok(Arc::new(crate::Redis::new(url, world)?)),
-        _ => Err(OpenError::Unknown(url.to_owned())),
+        Some(("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel", _)) => {
+            Ok(Arc::new(crate::Redis::new(url, world)?))
+        }
+        _ => Err(OpenError::Unknown(without_secrets(url))),
+    }
+}
+
+/// No more of a URL than its scheme: who misspells that may have a password behind it.
+fn without_secrets(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://…"),
+        None => url.to_owned(),
     }
 }
 
@@ -90,6 +103,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_misspelt_storage_keeps_its_password() {
+        let error = error("reddis://user:secret@host/");
+        assert!(
+            error.contains("\"reddis://…\"") && !error.contains("secret"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

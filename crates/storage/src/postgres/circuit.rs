@@ -18,6 +18,7 @@ use tokio_postgres::error::SqlState;
 
 use super::rows::{told, unavailable};
 use super::target::Target;
+use super::tls;
 
 /// How long the database may be silent.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -73,6 +74,10 @@ impl Circuit {
                 reason: reason.into_owned(),
             }),
             Err(error) => {
+                if let Some(reason) = tls::refusal(&error) {
+                    let place = self.target.place.clone();
+                    return Err(StorageError::Open { place, reason });
+                }
                 let why = format!("no connection to {}: {}", self.target.place, told(&error));
                 if is_away(&error) {
                     self.open(&pool, &why);
@@ -129,7 +134,10 @@ impl Circuit {
     async fn look(&self) -> Result<Pool, String> {
         let pool = self.target.pool().map_err(|error| error.to_string())?;
         let asking = async {
-            let client = pool.get().await.map_err(|error| told(&error))?;
+            let client = pool.get().await.map_err(|error| {
+                let refusal = tls::refusal(&error);
+                refusal.unwrap_or_else(|| told(&error))
+            })?;
             let asked = client.simple_query("").await;
             asked.map_err(|error| told(&error))
         };

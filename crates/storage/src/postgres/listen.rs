@@ -8,10 +8,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 
 use slimta_core::storage::StorageError;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::AsyncMessage;
 
 use super::circuit::Asks;
 use super::rows::told;
+use super::target::Target;
 use super::{Shared, ask};
 
 /// The channel on which changes are told.
@@ -28,7 +29,7 @@ pub(super) async fn notify(client: &impl Asks) -> Result<(), StorageError> {
 
 /// Listens as long as the storage is in use.
 pub(super) fn begin(shared: &Arc<Shared>) {
-    let (config, circuit) = (shared.target.config.clone(), shared.circuit.clone());
+    let (target, circuit) = (shared.target.clone(), shared.circuit.clone());
     let mut generation = shared.generation.subscribe();
     let shared = Arc::downgrade(shared);
     let gone = async move { while generation.changed().await.is_ok() {} };
@@ -36,7 +37,7 @@ pub(super) fn begin(shared: &Arc<Shared>) {
         loop {
             circuit.closed().await;
             let ended = tokio::select! {
-                ended = listen(&shared, &config) => ended,
+                ended = listen(&shared, &target) => ended,
                 // A connection through which nothing comes looks as if nobody
                 // had anything to tell.
                 () = circuit.opened() => Ok(()),
@@ -57,8 +58,8 @@ pub(super) fn begin(shared: &Arc<Shared>) {
 }
 
 /// Until the connection or the storage is gone.
-async fn listen(shared: &Weak<Shared>, config: &Config) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+async fn listen(shared: &Weak<Shared>, target: &Target) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = target.config.connect(target.tls.clone()).await?;
     let listening = client.batch_execute("LISTEN slimta");
     tokio::pin!(listening);
     let mut is_asked = false;

@@ -27,6 +27,7 @@ mod store;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 #[cfg(feature = "sqlx")]
 pub use enqueue::sqlx;
@@ -67,7 +68,8 @@ impl Postgres {
     /// Nothing is connected yet.
     ///
     /// A server that could lose mail it has acknowledged is refused, unless the
-    /// URL says `?allow_lossy=true`.
+    /// URL says `?allow_lossy=true`. Whether the connection is encrypted say
+    /// `sslmode`, `sslrootcert`, `sslcert` and `sslkey`, as they do to libpq.
     pub fn new(url: &str, world: World) -> Result<Self, StorageError> {
         let clock = ServerClock::Server(ServerTime::new(world.clone()));
         Postgres::with_clock(url, world, clock)

@@ -1,13 +1,16 @@
 //! Which database, by its URL.
 
+use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use slimta_core::storage::StorageError;
-use tokio_postgres::config::{Host, TargetSessionAttrs};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::durability;
+use super::tls::Parameters;
 
 /// Connections that one process opens at most.
 const CONNECTIONS_MAX: usize = 16;
@@ -20,13 +23,14 @@ const WAIT_TIME_MAX: Duration = Duration::from_secs(10);
 /// others from its mail for longer than its lease; and who waits for a row that
 /// it holds has met no silent database.
 const SESSION: &str = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=1s";
-/// The one parameter of a URL that is ours.
+/// The parameter of a URL that only we know.
 const ALLOW_LOSSY: &str = "allow_lossy";
 
 /// What a URL says.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
     /// The address without its secrets, for messages.
     pub(super) place: String,
     /// Servers that may lose what they have acknowledged are good enough.
@@ -35,9 +39,21 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(url: &str) -> Result<Self, StorageError> {
-        let (url, allow_lossy) = split_lossy(url).map_err(unusable)?;
+        let Split {
+            url,
+            allow_lossy,
+            tls,
+        } = Split::new(url).map_err(unusable)?;
         let parsed: Result<Config, tokio_postgres::Error> = url.parse();
         let mut config = parsed.map_err(|error| unusable(error.to_string()))?;
+        let (mode, tls) = tls.settle().map_err(unusable)?;
+        // Nobody listens in on a socket of this machine, and PostgreSQL encrypts none.
+        let is_here = |host: &Host| matches!(host, Host::Unix(_));
+        let mode = match config.get_hosts().iter().all(is_here) {
+            true => SslMode::Disable,
+            false => mode,
+        };
+        config.ssl_mode(mode);
         config.application_name("slimta");
         config.connect_timeout(CONNECT_TIME_MAX);
         let of_the_url = config.get_options().unwrap_or_default();
@@ -50,6 +66,7 @@ impl Target {
         Ok(Target {
             place: place(&config),
             config,
+            tls,
             allow_lossy,
         })
     }
@@ -58,7 +75,7 @@ impl Target {
     pub(super) fn pool(&self) -> Result<Pool, StorageError> {
         let recycling_method = RecyclingMethod::Fast;
         let manager = ManagerConfig { recycling_method };
-        let manager = Manager::from_config(self.config.clone(), NoTls, manager);
+        let manager = Manager::from_config(self.config.clone(), self.tls.clone(), manager);
         let mut pool = Pool::builder(manager)
             .max_size(CONNECTIONS_MAX)
             .wait_timeout(Some(WAIT_TIME_MAX))
@@ -90,26 +107,45 @@ fn place(config: &Config) -> String {
     format!("postgres://{}/{database}", host.unwrap_or_default())
 }
 
-/// A URL without the parameter `allow_lossy`, and what it says.
-fn split_lossy(url: &str) -> Result<(String, bool), String> {
-    let Some((address, parameters)) = url.split_once('?') else {
-        return Ok((url.to_owned(), false));
-    };
-    let mut allow_lossy = false;
-    let mut others = Vec::new();
-    for parameter in parameters.split('&') {
-        match parameter.split_once('=').unwrap_or((parameter, "")) {
-            (ALLOW_LOSSY, "true") => allow_lossy = true,
-            (ALLOW_LOSSY, "false") => allow_lossy = false,
-            (ALLOW_LOSSY, other) => {
-                return Err(format!("{ALLOW_LOSSY} is true or false, not \"{other}\""));
+/// A URL without what tokio-postgres does not know or understands otherwise.
+struct Split {
+    url: String,
+    allow_lossy: bool,
+    tls: Parameters,
+}
+
+impl Split {
+    fn new(url: &str) -> Result<Self, String> {
+        let (address, parameters) = url.split_once('?').unwrap_or((url, ""));
+        let mut split = Split {
+            url: address.to_owned(),
+            allow_lossy: false,
+            tls: Parameters::default(),
+        };
+        let mut joint = '?';
+        for parameter in parameters.split('&').filter(|text| !text.is_empty()) {
+            match parameter.split_once('=').unwrap_or((parameter, "")) {
+                (ALLOW_LOSSY, "true") => split.allow_lossy = true,
+                (ALLOW_LOSSY, "false") => split.allow_lossy = false,
+                (ALLOW_LOSSY, other) => {
+                    return Err(format!("{ALLOW_LOSSY} is true or false, not \"{other}\""));
+                }
+                (name, value) if split.tls.take(name, value)? => {}
+                _ => {
+                    split.url.push(joint);
+                    split.url.push_str(parameter);
+                    joint = '&';
+                }
             }
-            _ => others.push(parameter),
         }
+        Ok(split)
     }
-    let question = if others.is_empty() { "" } else { "?" };
-    let url = format!("{address}{question}{}", others.join("&"));
-    Ok((url, allow_lossy))
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Target").field(&self.place).finish()
+    }
 }
 
 #[cfg(test)]
@@ -117,19 +153,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parameter_of_ours_is_taken_out_of_the_url() {
-        let split = |url: &str| split_lossy(url).unwrap();
+    fn parameters_of_ours_are_taken_out_of_the_url() {
+        let split = |url: &str| {
+            let split = Split::new(url).unwrap();
+            (split.url, split.allow_lossy)
+        };
         let plain = "postgres://u:p@h/d";
         assert_eq!(split(plain), (plain.to_owned(), false));
         assert_eq!(
-            split(&format!("{plain}?allow_lossy=true")),
+            split(&format!("{plain}?allow_lossy=true&sslmode=require")),
             (plain.to_owned(), true)
         );
         assert_eq!(
             split(&format!("{plain}?a=b&allow_lossy=false&c=d")),
             (format!("{plain}?a=b&c=d"), false)
         );
-        assert!(split_lossy(&format!("{plain}?allow_lossy")).is_err());
+        assert!(Split::new(&format!("{plain}?allow_lossy")).is_err());
     }
 
     #[test]

@@ -16,14 +16,15 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind,
-    Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
+    ServerErrorKind, Value,
 };
 use slimta_core::storage::StorageError;
 use slimta_core::world::World;
 use tokio::sync::Mutex;
 
 use super::address::host;
+use super::encrypted;
 use super::settings::{self, Kind, Unfit};
 
 /// How long a server may take until it can be used.
@@ -34,13 +35,24 @@ const SILENCE_MAX: Duration = Duration::from_secs(2);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long to wait behind a failure, and up to as much again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Of a server that takes no writes.
+const REPLICA: &str = "the server is a replica: name its primary in the URL";
 /// Connections to one server.
 const LANES: usize = 16;
+
+/// How a server came to be used.
+#[derive(Clone, Copy)]
+pub(super) struct Access {
+    /// The operator takes a server that may lose mail.
+    pub(super) allow_lossy: bool,
+    /// Sentinels named it, and will name another if it becomes a replica.
+    pub(super) is_followed: bool,
+}
 
 /// Connections that are made when they are needed.
 pub(super) struct Link {
     info: ConnectionInfo,
-    allow_lossy: bool,
+    access: Access,
     world: World,
     lanes: [Lock<Option<Open>>; LANES],
     next: AtomicUsize,
@@ -62,10 +74,10 @@ pub(super) struct Open {
 }
 
 impl Link {
-    pub(super) fn new(info: ConnectionInfo, allow_lossy: bool, world: World) -> Self {
+    pub(super) fn new(info: ConnectionInfo, access: Access, world: World) -> Self {
         Link {
             info,
-            allow_lossy,
+            access,
             world,
             lanes: Default::default(),
             next: AtomicUsize::new(0),
@@ -99,7 +111,7 @@ impl Link {
         }
         let era = self.era.load(Ordering::Acquire);
         let made = self.world.timeout(CONNECT_TIME_MAX, self.connect()).await;
-        match made.unwrap_or_else(|| Err(self.silent())) {
+        match made.unwrap_or_else(|| Err(self.away(self.unopened()))) {
             Ok((connection, kind)) => {
                 *failed = None;
                 let open = Open {
@@ -131,14 +143,20 @@ impl Link {
             .set_response_timeout(None);
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(|error| self.failed(&error))?;
-        match settings::check(&mut connection, self.allow_lossy).await {
+        match settings::check(&mut connection, self.access.allow_lossy).await {
             Ok(kind) => Ok((connection, kind)),
             Err(Unfit::Away(error)) => Err(self.failed(&error)),
-            Err(Unfit::Refused(reason)) => {
-                tracing::error!(host = self.host(), reason, "this Redis is not used");
-                Err(self.unusable(reason))
+            Err(Unfit::Replica) if self.access.is_followed => {
+                Err(self.away("it is a replica, though the sentinels name it"))
             }
+            Err(Unfit::Replica) => Err(self.refused(REPLICA.to_owned())),
+            Err(Unfit::Refused(reason)) => Err(self.refused(reason)),
         }
+    }
+
+    fn refused(&self, reason: String) -> StorageError {
+        tracing::error!(host = self.host(), reason, "this Redis is not used");
+        self.unusable(reason)
     }
 
     /// Sends a command. If the server does not answer, the connection is given
@@ -199,6 +217,14 @@ impl Link {
         self.away("it does not answer")
     }
 
+    /// A Redis that expects no TLS waits for the end of what it takes for a command.
+    fn unopened(&self) -> &'static str {
+        match self.info.addr() {
+            ConnectionAddr::TcpTls { .. } => "it does not answer: is this its port for TLS?",
+            _ => "it does not answer",
+        }
+    }
+
     /// What every error of a server that is not understood is to the queue: try
     /// again later.
     pub(super) fn away(&self, why: &str) -> StorageError {
@@ -206,13 +232,20 @@ impl Link {
     }
 
     fn unusable(&self, reason: String) -> StorageError {
+        let scheme = match self.info.addr() {
+            ConnectionAddr::TcpTls { .. } => "rediss",
+            _ => "redis",
+        };
         StorageError::Open {
-            place: format!("redis://{}", self.host()),
+            place: format!("{scheme}://{}", self.host()),
             reason,
         }
     }
 
     fn failed(&self, error: &RedisError) -> StorageError {
+        if let Some(reason) = encrypted::refusal(error) {
+            return self.unusable(reason);
+        }
         match error.kind() {
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
                 self.unusable(error.to_string())

@@ -25,9 +25,9 @@ pub(super) fn begin(shared: &Arc<Shared>) {
     let shared = Arc::downgrade(shared);
     tokio::spawn(async move {
         let listening = async {
-            let mut server = 0;
+            let mut turn = 0;
             while let Some(world) = shared.upgrade().map(|shared| shared.world.clone()) {
-                match listen(&shared, server).await {
+                match listen(&shared, turn).await {
                     // There is nothing more to hear.
                     Err(StorageError::Poisoned(_)) => return,
                     Err(error) => {
@@ -35,7 +35,7 @@ pub(super) fn begin(shared: &Arc<Shared>) {
                     }
                     Ok(()) => {}
                 }
-                server += 1;
+                turn += 1;
                 let jitter = u32::try_from(world.random_u64() % 1000).unwrap_or(0);
                 world.sleep(RETRY_DELAY + RETRY_DELAY * jitter / 1000).await;
             }
@@ -54,17 +54,13 @@ async fn unused(in_use: &mut watch::Receiver<u64>) {
 
 /// Until the connection or the storage is gone. The servers of a Cluster tell
 /// each other, so that one is enough, whichever.
-async fn listen(shared: &Weak<Shared>, server: usize) -> Result<(), StorageError> {
-    let Some((info, channel)) = shared.upgrade().and_then(|shared| {
-        let address = shared.address();
-        let info = address
-            .seeds
-            .get(server % address.seeds.len().max(1))?
-            .clone();
-        Some((info, format!("{}:changed", address.prefix)))
-    }) else {
+async fn listen(shared: &Weak<Shared>, turn: usize) -> Result<(), StorageError> {
+    let Some(strong) = shared.upgrade() else {
         return Ok(());
     };
+    let info = strong.servers.place(turn).await?;
+    let channel = format!("{}:changed", strong.address().prefix);
+    drop(strong);
     let mut connection = subscribe(info, channel).await.map_err(unheard)?;
     if let Some(shared) = shared.upgrade() {
         // A server that was away may have come back empty. And what was told

@@ -7,12 +7,14 @@
 
 mod address;
 mod clock;
+mod encrypted;
 mod link;
 mod listen;
 mod listing;
 mod reads;
 mod rows;
 mod scripts;
+mod sentinels;
 mod session;
 mod settings;
 mod settle;
@@ -54,8 +56,12 @@ struct Shared {
 
 impl Redis {
     /// A queue by its URL,
-    /// `redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE][?OPTIONS]`.
-    /// Nothing is connected yet.
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DATABASE][?OPTIONS]`,
+    /// or `redis+sentinel://…/MASTER[/DATABASE]` for the primary that sentinels
+    /// name; with `rediss` instead of `redis` over TLS. Nothing is connected yet.
+    ///
+    /// TLS takes the process's default [`rustls::crypto::CryptoProvider`]; if
+    /// there is none, it becomes that of ring.
     pub fn new(url: &str, world: World) -> Result<Self, StorageError> {
         Redis::with_clock(url, world, ServerClock::Server)
     }
@@ -63,7 +69,7 @@ impl Redis {
     fn with_clock(url: &str, world: World, clock: ServerClock) -> Result<Self, StorageError> {
         let address = Address::parse(url)?;
         Ok(Redis(Arc::new(Shared {
-            servers: Servers::new(address, clock, world.clone()),
+            servers: Servers::new(address, clock, world.clone())?,
             world,
             shards: OnceCell::new(),
             generation: watch::Sender::new(0),

@@ -24,6 +24,8 @@ const REQUIRED: [(&str, &str); 4] = [
 pub(super) enum Unfit {
     /// It cannot be asked now.
     Away(RedisError),
+    /// It takes no writes.
+    Replica,
     /// It is not used as it is: why, and what to do.
     Refused(String),
 }
@@ -52,8 +54,7 @@ pub(super) async fn check(
     };
     // A replica refuses writes, whatever is allowed.
     if info.get("role") != Some(&"master") {
-        let why = "the server is a replica: name its primary in the URL";
-        return Err(Unfit::Refused(why.to_owned()));
+        return Err(Unfit::Replica);
     }
     let version = info.get("redis_version").copied().unwrap_or_default();
     let major = version

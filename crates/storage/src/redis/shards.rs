@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, from_redis_value};
+use redis::{
+    Cmd, ConnectionInfo, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value,
+    from_redis_value,
+};
 use slimta_core::message::MessageId;
 use slimta_core::storage::StorageError;
 use slimta_core::world::{Timestamp, World};
@@ -17,8 +20,9 @@ use tokio::sync::watch;
 
 use super::address::{Address, host};
 use super::clock::ServerClock;
-use super::link::{Failure, Link};
+use super::link::{Access, Failure, Link};
 use super::scripts::{self, Args, Script};
+use super::sentinels::Sentinels;
 use crate::server_time::ServerTime;
 
 /// How often servers may name another for one call.
@@ -36,6 +40,7 @@ pub(super) struct Servers {
     address: Address,
     clock: ServerClock,
     world: World,
+    sentinels: Option<Sentinels>,
     links: Mutex<BTreeMap<String, Arc<Link>>>,
     /// Set once, when something that was answered for is not there any more.
     lost: watch::Sender<Option<String>>,
@@ -57,14 +62,21 @@ pub(super) struct Shard {
 }
 
 impl Servers {
-    pub(super) fn new(address: Address, clock: ServerClock, world: World) -> Self {
-        Servers {
+    pub(super) fn new(
+        address: Address,
+        clock: ServerClock,
+        world: World,
+    ) -> Result<Self, StorageError> {
+        let sentinels = address.sentinels.as_ref();
+        let sentinels = sentinels.map(|those| Sentinels::new(&address, those, world.clone()));
+        Ok(Servers {
+            sentinels: sentinels.transpose()?,
             address,
             clock,
             world,
             links: Mutex::default(),
             lost: watch::Sender::new(None),
-        }
+        })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -216,7 +228,13 @@ impl Servers {
                 }
                 Err(Failure::Refused(error)) => match moved_to(&error) {
                     Some(host) => shard.remember_server(host),
-                    None => return Err(self.refused(&link, shard, &error)),
+                    None => {
+                        if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
+                            // It has become a replica; another may be known soon.
+                            shard.forget_server();
+                        }
+                        return Err(self.refused(&link, shard, &error));
+                    }
                 },
             }
         }
@@ -285,8 +303,22 @@ impl Servers {
         }
     }
 
-    /// The first server of the URL that can be used.
+    /// The server that the sentinels name, or else the one of the URL that comes
+    /// at this place, round and round.
+    pub(super) async fn place(&self, turn: usize) -> Result<ConnectionInfo, StorageError> {
+        let info = match &self.sentinels {
+            Some(sentinels) => self.address.other(&sentinels.primary().await?),
+            None => self.address.seeds.iter().cycle().nth(turn).cloned(),
+        };
+        info.ok_or_else(|| self.unusable("no server is named".to_owned()))
+    }
+
+    /// The first server of the URL that can be used, or whom the sentinels name.
     async fn seed(&self) -> Result<Arc<Link>, StorageError> {
+        if self.sentinels.is_some() {
+            let info = self.place(0).await?;
+            return Ok(self.link(&host(&info), || info));
+        }
         let begin = self.world.monotonic();
         let mut why = StorageError::Closed;
         for seed in &self.address.seeds {
@@ -303,11 +335,14 @@ impl Servers {
         Err(why)
     }
 
-    fn link(&self, host: &str, info: impl FnOnce() -> redis::ConnectionInfo) -> Arc<Link> {
+    fn link(&self, host: &str, info: impl FnOnce() -> ConnectionInfo) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.entry(host.to_owned()).or_insert_with(|| {
-            let (allow_lossy, world) = (self.address.allow_lossy, self.world.clone());
-            Arc::new(Link::new(info(), allow_lossy, world))
+            let access = Access {
+                allow_lossy: self.address.allow_lossy,
+                is_followed: self.sentinels.is_some(),
+            };
+            Arc::new(Link::new(info(), access, self.world.clone()))
         });
         link.clone()
     }

@@ -69,6 +69,14 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The port on which it speaks TLS, or else its only one.
+    pub(crate) fn tls_or_port(&self) -> String {
+        let mut settings = self.settings.iter();
+        let tls = settings.find(|setting| *setting == "--tls-port");
+        let port = tls.and_then(|_| settings.next()).cloned();
+        port.unwrap_or_else(|| self.port.to_string())
+    }
+
     /// What `redis-cli` prints.
     pub(crate) fn cli(&self, command: &[&str]) -> String {
         let port = self.port.to_string();

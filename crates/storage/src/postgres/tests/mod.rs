@@ -9,6 +9,7 @@ mod outage;
 mod proxy;
 #[path = "../../../tests/support/postgres.rs"]
 mod server;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

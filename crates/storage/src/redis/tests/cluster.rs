@@ -11,6 +11,8 @@ use super::by_hand;
 use super::faults::{connect, some_mail, stored, until_back};
 use super::ports::free_port;
 use super::server::{SAFE, Server};
+use super::tls::encrypted;
+use crate::certificates::Certificates;
 
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -34,15 +36,27 @@ impl Cluster {
     }
 
     fn start() -> Self {
+        Cluster::with(&[], |_| Vec::new())
+    }
+
+    /// With these arguments for redis-cli, and for a server on this port.
+    fn with(to_create: &[&str], more: impl Fn(&str) -> Vec<String>) -> Self {
         let node = |_| {
             let bus = free_port().to_string();
+            let more = more(&free_port().to_string());
+            let more: Vec<&str> = more.iter().map(String::as_str).collect();
             let clustered = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-            Server::start(&[&SAFE[..], &clustered[..]].concat())
+            Server::start(&[&SAFE[..], &clustered[..], &more[..]].concat())
         };
         let nodes: Vec<Server> = (0..3).map(node).collect();
         let mut create = Command::new("redis-cli");
+        create.args(to_create);
         create.args(["--cluster", "create", "--cluster-yes"]);
-        create.args(nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)));
+        create.args(
+            nodes
+                .iter()
+                .map(|node| format!("127.0.0.1:{}", node.tls_or_port())),
+        );
         let created = create.stdout(Stdio::null()).status().unwrap();
         assert!(created.success(), "no Cluster is made");
         let cluster = Cluster { nodes };
@@ -96,6 +110,37 @@ async fn a_queue_lies_on_all_servers() {
         assert!(nodes.contains(&node), "{nodes:?}");
     }
     drop(session);
+}
+
+#[tokio::test]
+async fn all_servers_are_spoken_to_over_tls() {
+    let certificates = Certificates::new();
+    let (root, certificate, key) = (
+        certificates.file("root.pem"),
+        certificates.file("server.pem"),
+        certificates.file("server.key"),
+    );
+    let tls = [
+        "--tls",
+        "--cacert",
+        &root,
+        "--cert",
+        &certificate,
+        "--key",
+        &key,
+    ];
+    let cluster = Cluster::with(&tls, |port| {
+        let mut more = encrypted(&certificates, port);
+        more.extend(["--tls-cluster", "yes"].map(str::to_owned));
+        more
+    });
+    let port = cluster.nodes[0].tls_or_port();
+    let url = format!("rediss://127.0.0.1:{port}?cacert={root}&cert={certificate}&key={key}");
+    let session = connect(&url).await.unwrap();
+    for _ in 0..24 {
+        stored(&*session).await.unwrap();
+    }
+    assert_eq!(session.stats().await.unwrap().messages, 24);
 }
 
 #[tokio::test]

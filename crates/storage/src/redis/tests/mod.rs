@@ -2,8 +2,10 @@
 
 mod cluster;
 mod faults;
+mod sentinels;
 #[path = "../../../tests/support/redis.rs"]
 mod server;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use crate::message::{Content, Report, Response, StoredMessage};
+use crate::message::{Content, Destination, Report, Response, StoredMessage};
 use crate::relay::{Delivery, LeaseSignal};
 use crate::storage::{Lease, Leased, Session, Settled, Settlement, StorageError};
 
+use super::backoff::{Reached, Turn, not_tried};
 use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
@@ -113,9 +114,9 @@ async fn deliver(
     place: &Place,
     signal: &LeaseSignal,
 ) -> Tried {
-    let slot = tokio::select! {
+    let turn = tokio::select! {
         biased;
-        slot = place.slot() => slot,
+        turn = place.turn(shared.world()) => turn,
         () = shared.reached(Phase::Draining) => return Tried::HandBack,
     };
     if !signal.is_alive() {
@@ -132,6 +133,13 @@ async fn deliver(
             }
         },
     };
+    let slot = match turn {
+        Ok(slot) => slot,
+        Err(last) => {
+            let report = not_tried(&last, message.envelope.recipients.len());
+            return Tried::Reported(content, report);
+        }
+    };
     shared.observe(&Event::Attempted {
         id: message.id,
         destination: message.destination.clone(),
@@ -143,8 +151,23 @@ async fn deliver(
         lease: signal.clone(),
     };
     let report = ask_relay(shared, delivery).await;
-    place.finish(slot, reached(&report));
+    let now = shared.world().monotonic();
+    if let Some(turn) = place.finish(slot, &Reached::of(&report), now) {
+        shared.observe(&turned(turn, &message.destination));
+    }
     Tried::Reported(content, report)
+}
+
+fn turned(turn: Turn, destination: &Destination) -> Event {
+    let destination = destination.clone();
+    match turn {
+        Turn::Pauses(length, response) => Event::Paused {
+            destination,
+            length,
+            response,
+        },
+        Turn::Resumes => Event::Resumed { destination },
+    }
 }
 
 /// Sends one delivery to the relay bus. Whatever goes wrong on the way is a
@@ -174,14 +197,6 @@ pub(super) async fn ask_relay(shared: &Shared, delivery: Delivery) -> Report {
         }
         None => unknown("The attempt took too long"),
     }
-}
-
-/// Whether the destination answered for at least one recipient with more than
-/// "not now": then its lane may widen.
-fn reached(report: &Report) -> bool {
-    use crate::message::Class::{Permanent, Success};
-    let mut responses = report.responses.iter();
-    responses.any(|response| matches!(response.class(), Success | Permanent))
 }
 
 /// Gives the message back as it was before the attempt.

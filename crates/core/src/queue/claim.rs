@@ -59,7 +59,9 @@ pub(super) async fn claim_due(
             let room = match share {
                 Share::All => usize::MAX,
                 Share::Own if claimed.leave(shared, &*session, due) => continue,
-                Share::Own => shared.lanes.room(&due.destination),
+                Share::Own => shared
+                    .lanes
+                    .room(&due.destination, shared.world().monotonic()),
             };
             let count = room.min(CLAIM_MAX).min(left);
             if count == 0 {

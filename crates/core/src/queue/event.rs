@@ -1,12 +1,12 @@
-//! Everything that happens to a message, as one enum: it feeds the log and
-//! whoever else watches.
+//! Everything that happens to a message or a destination, as one enum: it feeds
+//! the log and whoever else watches.
 
 use std::time::Duration;
 
 use crate::message::{Address, Destination, MessageId, Response, ReversePath};
 use crate::world::Timestamp;
 
-/// Something that happened to a message.
+/// Something that happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -103,6 +103,21 @@ pub enum Event {
         /// Why.
         error: String,
     },
+    /// A destination could not be reached several times in a row. Nothing is sent
+    /// there for a while; what is due is put off without being tried.
+    Paused {
+        /// The destination.
+        destination: Destination,
+        /// For how long.
+        length: Duration,
+        /// Why.
+        response: Response,
+    },
+    /// A destination that was left alone was reached again.
+    Resumed {
+        /// The destination.
+        destination: Destination,
+    },
     /// The retry algorithm panicked or named an impossible time; the message
     /// waits for a fixed time instead.
     RetryBroken {
@@ -151,6 +166,10 @@ impl Observer for Log {
                 info!(%id, "handed back"),
             Event::Unsettled { id, delivered, error } =>
                 warn!(%id, possible_duplicates = delivered.len(), to = list(delivered), error, "result could not be recorded"),
+            Event::Paused { destination, length, response } =>
+                warn!(%destination, length_s = length.as_secs(), %response, "destination paused"),
+            Event::Resumed { destination } =>
+                info!(%destination, "destination resumed"),
             Event::RetryBroken { id } =>
                 warn!(%id, "the retry algorithm failed: trying again after a fixed time"),
         }

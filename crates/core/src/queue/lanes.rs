@@ -4,21 +4,29 @@
 //! A message first takes a [`Place`], which never waits and bounds what is
 //! leased; then, within its place, a [`Slot`], which waits for its turn. The
 //! number of slots of a destination grows with each success and halves with
-//! each failure. One slow destination fills its own lane and no other.
+//! each failure. One slow destination fills its own lane and no other; one that
+//! is left alone needs no slots, for its messages are put off without a try.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::message::Destination;
+use crate::message::{Destination, Response};
+use crate::world::World;
 
+use super::backoff::{Backoff, Reached, Turn};
 use super::limits::Limits;
+use super::why::InHand;
 
 /// Destinations that are remembered as failing while nothing of them is in
 /// memory; beyond that they begin anew.
 const FAILING_LANES_MAX: usize = 10_000;
+/// Messages of a destination that is left alone which are put off at the same
+/// time. There may be many of them, and none takes long.
+const PAUSED_PLACES: usize = 100;
 
 /// The lanes of all destinations.
 #[derive(Debug)]
@@ -47,6 +55,7 @@ struct Lane {
     /// Slots that are to vanish when they are given back.
     surplus: usize,
     places: usize,
+    backoff: Backoff,
 }
 
 impl Lanes {
@@ -66,21 +75,43 @@ impl Lanes {
 
     /// Whether any place is taken.
     pub(super) fn are_used(&self) -> bool {
-        self.map().places > 0
+        self.places() > 0
     }
 
-    /// How many places are free in the lane of `destination`.
-    pub(super) fn room(&self, destination: &Destination) -> usize {
-        self.free(&self.map(), destination)
+    /// How many places are taken.
+    pub(super) fn places(&self) -> usize {
+        self.map().places
     }
 
-    fn free(&self, map: &Map, destination: &Destination) -> usize {
+    /// All lanes, by destination.
+    pub(super) fn in_hand(&self, now: Duration) -> Vec<InHand> {
+        let map = self.map();
+        let lanes = map.lanes.iter();
+        lanes.map(|(to, lane)| lane.in_hand(to, now)).collect()
+    }
+
+    /// One lane; none if nothing is known of the destination.
+    pub(super) fn look(&self, destination: &Destination, now: Duration) -> Option<InHand> {
+        let map = self.map();
+        let lane = map.lanes.get(destination)?;
+        Some(lane.in_hand(destination, now))
+    }
+
+    /// How many places are free in the lane of `destination` at `now`, on the
+    /// monotonic clock.
+    pub(super) fn room(&self, destination: &Destination, now: Duration) -> usize {
+        self.free(&self.map(), destination, now)
+    }
+
+    fn free(&self, map: &Map, destination: &Destination, now: Duration) -> usize {
         let ahead = self.limits.ahead_factor.max(1);
-        let lane = map.lanes.get(destination);
-        let (allowed, taken) = lane.map_or((self.initial(), 0), |l| (l.allowed, l.places));
+        let (places, taken) = match map.lanes.get(destination) {
+            Some(lane) if lane.backoff.pause(now).is_some() => (PAUSED_PLACES, lane.places),
+            Some(lane) => (lane.allowed.saturating_mul(ahead), lane.places),
+            None => (self.initial().saturating_mul(ahead), 0),
+        };
         let overall = self.limits.attempts_max.saturating_mul(ahead);
-        (allowed.saturating_mul(ahead).saturating_sub(taken))
-            .min(overall.saturating_sub(map.places))
+        (places.saturating_sub(taken)).min(overall.saturating_sub(map.places))
     }
 
     /// Says how many managers, with this one, share the limit of each
@@ -101,10 +132,14 @@ impl Lanes {
         initial.clamp(1, self.max())
     }
 
-    /// Takes a place if one is free.
-    pub(super) fn try_enter(self: &Arc<Self>, destination: &Destination) -> Option<Place> {
+    /// Takes a place if one is free at `now`.
+    pub(super) fn try_enter(
+        self: &Arc<Self>,
+        destination: &Destination,
+        now: Duration,
+    ) -> Option<Place> {
         let mut map = self.map();
-        (self.free(&map, destination) > 0).then(|| self.place(&mut map, destination))
+        (self.free(&map, destination, now) > 0).then(|| self.place(&mut map, destination))
     }
 
     /// Takes a place whether or not one is free: for callers who bound what
@@ -123,6 +158,7 @@ impl Lanes {
                 allowed: initial,
                 surplus: 0,
                 places: 0,
+                backoff: Backoff::default(),
             });
         lane.places += 1;
         map.places += 1;
@@ -155,9 +191,24 @@ pub(super) struct Slot {
 }
 
 impl Place {
-    /// Waits for a turn. The semaphores are never closed, so both permits are
-    /// always there.
-    pub(super) async fn slot(&self) -> Slot {
+    /// Waits for a turn, or says why nothing is sent to the destination now.
+    pub(super) async fn turn(&self, world: &World) -> Result<Slot, Response> {
+        if let Some(why) = self.pause(world.monotonic()) {
+            return Err(why);
+        }
+        let slot = self.slot().await;
+        // Those that had their turn before may have found it absent.
+        self.pause(world.monotonic()).map_or(Ok(slot), Err)
+    }
+
+    fn pause(&self, now: Duration) -> Option<Response> {
+        let map = self.lanes.map();
+        let lane = map.lanes.get(&self.destination)?;
+        lane.backoff.pause(now).map(|(_, last)| last.clone())
+    }
+
+    /// The semaphores are never closed, so both permits are always there.
+    async fn slot(&self) -> Slot {
         let lane = self.slots.clone().acquire_owned().await.ok();
         let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
         Slot {
@@ -166,18 +217,16 @@ impl Place {
         }
     }
 
-    /// Ends an attempt, and lets the lane learn from it.
-    pub(super) fn finish(&self, mut slot: Slot, reached: bool) {
+    /// Ends an attempt at `now`, and lets the lane learn from it.
+    pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<Turn> {
         let max = self.lanes.max();
         let mut map = self.lanes.map();
-        let Some(lane) = map.lanes.get_mut(&self.destination) else {
-            return;
-        };
-        if reached {
-            lane.widen(max);
-        } else {
-            lane.narrow_to(lane.allowed / 2);
+        let lane = map.lanes.get_mut(&self.destination)?;
+        match reached {
+            Reached::Works => lane.widen(max),
+            Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
         }
+        let turn = lane.backoff.learn(reached, now, &self.lanes.limits);
         lane.narrow_to(max);
         if lane.surplus > 0
             && let Some(permit) = slot.lane.take()
@@ -185,10 +234,23 @@ impl Place {
             lane.surplus -= 1;
             permit.forget();
         }
+        turn
     }
 }
 
 impl Lane {
+    fn in_hand(&self, destination: &Destination, now: Duration) -> InHand {
+        let pause = self.backoff.pause(now);
+        InHand {
+            destination: destination.clone(),
+            messages: self.places,
+            attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
+            attempts_allowed: self.allowed,
+            failures: self.backoff.failures(),
+            pause: pause.map(|(left, last)| (left, last.clone())),
+        }
+    }
+
     fn widen(&mut self, allowed_max: usize) {
         if self.allowed >= allowed_max {
             return;
@@ -218,7 +280,8 @@ impl Drop for Place {
         let crowded = map.lanes.len() > FAILING_LANES_MAX;
         if let Some(lane) = map.lanes.get_mut(&self.destination) {
             lane.places = lane.places.saturating_sub(1);
-            if lane.places == 0 && (lane.allowed >= initial || crowded) {
+            let is_new = lane.allowed >= initial && lane.backoff.failures() == 0;
+            if lane.places == 0 && (is_new || crowded) {
                 map.lanes.remove(&self.destination);
             }
         }
@@ -231,6 +294,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+
+    const NOW: Duration = Duration::ZERO;
 
     fn lanes() -> Arc<Lanes> {
         Lanes::new(&Limits {
@@ -249,13 +314,17 @@ mod tests {
     #[tokio::test]
     async fn places_are_bounded_by_destination_and_overall() {
         let lanes = lanes();
-        let a: Vec<_> = (0..9).filter_map(|_| lanes.try_enter(&to("a"))).collect();
+        let a: Vec<_> = (0..9)
+            .filter_map(|_| lanes.try_enter(&to("a"), NOW))
+            .collect();
         assert_eq!(a.len(), 4);
-        let b: Vec<_> = (0..9).filter_map(|_| lanes.try_enter(&to("b"))).collect();
+        let b: Vec<_> = (0..9)
+            .filter_map(|_| lanes.try_enter(&to("b"), NOW))
+            .collect();
         assert_eq!(b.len(), 4);
-        assert_eq!(lanes.room(&to("c")), 0);
+        assert_eq!(lanes.room(&to("c"), NOW), 0);
         drop(a);
-        assert_eq!(lanes.room(&to("a")), 4);
+        assert_eq!(lanes.room(&to("a"), NOW), 4);
         lanes.freed().await;
     }
 
@@ -273,14 +342,18 @@ mod tests {
         let lanes = lanes();
         let place = lanes.enter(&to("a"));
         for _ in 0..5 {
-            place.finish(place.slot().await, true);
+            place.finish(place.slot().await, &Reached::Works, NOW);
         }
         lanes.share_with(3);
-        place.finish(place.slot().await, true);
+        place.finish(place.slot().await, &Reached::Works, NOW);
         let _only = place.slot().await;
         assert!(place.slot().now_or_never().is_none(), "a third of three");
         lanes.share_with(1);
-        place.finish(place.slot().now_or_never().unwrap_or(_only), true);
+        place.finish(
+            place.slot().now_or_never().unwrap_or(_only),
+            &Reached::Works,
+            NOW,
+        );
     }
 
     #[tokio::test]
@@ -288,7 +361,7 @@ mod tests {
         let lanes = lanes();
         let place = lanes.enter(&to("a"));
         for _ in 0..5 {
-            place.finish(place.slot().await, true);
+            place.finish(place.slot().await, &Reached::Works, NOW);
         }
         let slots = [place.slot().await, place.slot().await, place.slot().await];
         assert!(
@@ -296,7 +369,7 @@ mod tests {
             "never above the most"
         );
         for slot in slots {
-            place.finish(slot, false);
+            place.finish(slot, &Reached::Answers, NOW);
         }
         let _only = place.slot().await;
         assert!(place.slot().now_or_never().is_none(), "one is left");

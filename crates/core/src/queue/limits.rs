@@ -19,6 +19,12 @@ pub struct Limits {
     pub retry_batch_max: usize,
     /// Requests that are being stored at the same time. Default 2000.
     pub intakes_max: usize,
+    /// How long a destination is left alone that could not be reached five times
+    /// in a row; twice as long after each probe that fails. Default 30 seconds.
+    pub backoff_min: Duration,
+    /// Longest time between two probes of such a destination. Default 10
+    /// minutes; zero leaves none alone.
+    pub backoff_max: Duration,
     /// The longest time that one attempt may take. Default 30 minutes.
     pub attempt_time_max: Duration,
     /// How long a shutdown waits for attempts before it cuts them and hands
@@ -35,6 +41,8 @@ impl Default for Limits {
             ahead_factor: 4,
             retry_batch_max: 1000,
             intakes_max: 2000,
+            backoff_min: Duration::from_secs(30),
+            backoff_max: Duration::from_secs(600),
             attempt_time_max: Duration::from_secs(30 * 60),
             drain_time_max: Duration::from_secs(30),
         }

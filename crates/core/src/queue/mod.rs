@@ -16,6 +16,7 @@
 //! - A recipient is delivered when the next hop said 2yz for it, and never else.
 
 mod attempt;
+mod backoff;
 mod browse;
 mod claim;
 mod direct;
@@ -32,6 +33,7 @@ mod settle;
 mod shared;
 mod split;
 mod unlock;
+mod why;
 mod work;
 
 use std::future::Future;
@@ -56,6 +58,7 @@ pub use judge::{Verdict, judge};
 pub use limits::Limits;
 pub use retry::{RetryAlgorithm, Schedule, ScheduleError};
 pub use split::{ByDomain, split};
+pub use why::{InHand, Why};
 pub use work::Work;
 
 use claim::{Share, claim_due};

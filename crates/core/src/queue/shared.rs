@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use crate::bus;
 use crate::message::{BounceBuilder, Message, Report, Response, Submission};
 use crate::relay::{Delivery, Router};
-use crate::storage::{Session, Storage, StorageError};
+use crate::storage::{Owner, Session, Storage, StorageError};
 use crate::world::{Watched, World};
 
 use super::event::{Event, Observer};
@@ -64,6 +64,11 @@ impl Shared {
     pub(super) async fn session(&self) -> Result<Arc<dyn Session>, StorageError> {
         let session = self.session.get_or_try_init(|| self.storage.connect());
         session.await.cloned()
+    }
+
+    /// Who owns its leases; none before the session was first needed.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        self.session.get().map(|session| session.owner().clone())
     }
 
     pub(super) fn phase(&self) -> Phase {

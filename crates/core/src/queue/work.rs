@@ -143,9 +143,10 @@ fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
     if shared.relay_bus.is_none() || shared.phase() != Phase::Running {
         return Vec::new();
     }
+    let now = shared.world().monotonic();
     let destinations = submission.messages.iter().map(|m| &m.destination);
     destinations
-        .map_while(|destination| shared.lanes.try_enter(destination))
+        .map_while(|destination| shared.lanes.try_enter(destination, now))
         .collect()
 }
 

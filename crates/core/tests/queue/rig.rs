@@ -1,7 +1,7 @@
 //! A queue with everything around it: a memory engine, a bus, and a relay that
 //! answers as it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,16 +35,41 @@ pub(crate) enum Answer {
 
 /// Answers as it is told, then 250 for everything; remembers what it was given.
 #[derive(Clone, Default)]
-pub(crate) struct Script(Arc<Mutex<(VecDeque<Answer>, Vec<Delivery>)>>);
+pub(crate) struct Script(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    answers: VecDeque<Answer>,
+    absent: BTreeSet<String>,
+    deliveries: Vec<Delivery>,
+}
 
 impl Script {
     pub(crate) fn then(&self, answer: Answer) -> &Self {
-        self.0.lock().unwrap().0.push_back(answer);
+        self.0.lock().unwrap().answers.push_back(answer);
         self
     }
 
+    /// Nobody can be reached at this destination, whatever else was told.
+    pub(crate) fn absent(&self, destination: &str) {
+        self.0.lock().unwrap().absent.insert(destination.to_owned());
+    }
+
+    pub(crate) fn present(&self, destination: &str) {
+        self.0.lock().unwrap().absent.remove(destination);
+    }
+
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().deliveries.clone()
+    }
+
+    /// How many deliveries were attempted there.
+    pub(crate) fn attempts(&self, destination: &str) -> usize {
+        let told = self.0.lock().unwrap();
+        let deliveries = told.deliveries.iter();
+        deliveries
+            .filter(|d| d.message.destination.as_str() == destination)
+            .count()
     }
 }
 
@@ -54,8 +79,14 @@ impl Relay for Script {
         let recipients = delivery.message.envelope.recipients.len();
         let answer = {
             let mut script = self.0.lock().unwrap();
-            script.1.push(delivery);
-            script.0.pop_front()
+            let is_absent = script
+                .absent
+                .contains(delivery.message.destination.as_str());
+            script.deliveries.push(delivery);
+            if is_absent {
+                return Report::all(Response::transient(4, 1, "No answer"), recipients);
+            }
+            script.answers.pop_front()
         };
         let codes = match answer {
             None => vec![250; recipients],

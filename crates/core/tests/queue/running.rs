@@ -8,7 +8,7 @@ use slimta_core::queue::{Limits, Schedule};
 use slimta_core::world::World;
 use tokio::sync::oneshot;
 
-use crate::rig::{Answer, Rig, START, message};
+use crate::rig::{Answer, Rig, START, every, message};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -95,6 +95,50 @@ async fn a_hung_destination_keeps_no_other_waiting() {
     assert!(deliveries.iter().any(lively));
     // Five attempts at once is where a new destination begins.
     assert_eq!(deliveries.iter().filter(|d| !lively(d)).count(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absent_destination_is_probed_and_not_asked_by_every_message() {
+    let mut rig = Rig::new().await;
+    let schedule: Schedule = "1m,5m,15m..;until=5h".parse().unwrap();
+    rig.queue.set_retry_algorithm(schedule);
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..300 {
+        send(&rig, "to@absent.example").await;
+    }
+    send(&rig, "to@lively.example").await;
+    tokio::time::sleep(6 * HOUR).await;
+    assert_eq!(rig.stored().await.len(), 0);
+    assert_eq!(rig.relay.attempts("lively.example"), 1);
+    assert_eq!(
+        rig.relay.attempts("example.com"),
+        300,
+        "each sender is told"
+    );
+    // Five, and then every ten minutes after the first some.
+    let attempts = rig.relay.attempts("absent.example");
+    assert!((15..=40).contains(&attempts), "{attempts} attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_comes_back_gets_its_mail_by_its_schedule() {
+    let mut rig = Rig::new().await;
+    rig.queue.set_retry_algorithm(every(HOUR / 6, &rig.world));
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..300 {
+        send(&rig, "to@absent.example").await;
+    }
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(rig.stored().await.len(), 300);
+    rig.relay.present("absent.example");
+    tokio::time::sleep(HOUR / 2).await;
+    assert_eq!(rig.stored().await.len(), 0);
+    let events = rig.events();
+    let turns = |name: &str| events.iter().filter(|e| *e == name).count();
+    assert!(turns("Paused") >= 5, "once, and after each probe");
+    assert_eq!(turns("Resumed"), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use slimta_core::queue::{Bounced, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session};
 
 use super::protocol::{Acted, Contents, Listed, Part, Reply, Request, Unread, Verb, Which};
-use super::view::{MessageView, StatsView};
+use super::view::{DestinationView, MessageView, StatsView};
 
 /// Most messages of a page.
 const PAGE_MESSAGES_MAX: usize = 100;
@@ -32,6 +32,7 @@ impl Desk {
     pub(crate) async fn ask(&self, request: Request) -> Result<Reply, QueueError> {
         match request {
             Request::List { which, after } => self.list(&which, after).await.map(Reply::Listed),
+            Request::Destinations => Ok(Reply::Destinations(self.destinations())),
             Request::Stats => self.stats().await.map(Reply::Stats),
             Request::Contents { id, part } => self.contents(id, part).await.map(Reply::Contents),
             Request::Act { which, verb, after } => {
@@ -53,7 +54,7 @@ impl Desk {
         let listing = self.session.list(&which.filter(), page).await?;
         let unreadable = listing.unreadable.into_iter();
         Ok(Listed {
-            messages: listing.messages.iter().map(MessageView::from).collect(),
+            messages: listing.messages.iter().map(|m| self.view(m)).collect(),
             unreadable: unreadable
                 .map(|u| Unread {
                     id: u.id,
@@ -62,6 +63,15 @@ impl Desk {
                 .collect(),
             next: listing.next,
         })
+    }
+
+    fn view(&self, listed: &storage::Listed) -> MessageView {
+        MessageView::new(listed, &self.queue.why(&*self.session, listed))
+    }
+
+    fn destinations(&self) -> Vec<DestinationView> {
+        let in_hand = self.queue.destinations().into_iter();
+        in_hand.map(DestinationView::from).collect()
     }
 
     async fn stats(&self) -> Result<StatsView, QueueError> {

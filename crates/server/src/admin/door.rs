@@ -86,6 +86,7 @@ async fn ask_socket(path: &Path, request: Request) -> io::Result<Result<Reply, F
     Ok(match serde_json::from_slice(&line)? {
         Answer::Listed(listed) => Ok(Reply::Listed(listed)),
         Answer::Stats(stats) => Ok(Reply::Stats(stats)),
+        Answer::Destinations(all) => Ok(Reply::Destinations(all)),
         Answer::Acted(acted) => Ok(Reply::Acted(acted)),
         Answer::Missing => Ok(Reply::Contents(None)),
         Answer::Failed(why) => Err(Failure::Failed(why)),

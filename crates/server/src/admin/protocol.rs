@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use slimta_core::message::{Destination, MessageId};
 use slimta_core::storage::{Filter, State};
 
-use super::view::{MessageView, StatsView, shown_state};
+use super::view::{DestinationView, MessageView, StatsView, shown_state};
 
 /// The version of these words.
 pub(super) const VERSION: u32 = 1;
@@ -37,6 +37,8 @@ pub(crate) enum Request {
     },
     /// Counts.
     Stats,
+    /// What the server has in hand, by destination.
+    Destinations,
     /// The contents of one message.
     Contents {
         /// Which message.
@@ -167,6 +169,7 @@ impl From<StateName> for String {
 pub(super) enum Answer {
     Listed(Listed),
     Stats(StatsView),
+    Destinations(Vec<DestinationView>),
     /// So many bytes follow the line.
     Contents {
         bytes: u64,
@@ -185,6 +188,8 @@ pub(crate) enum Reply {
     Listed(Listed),
     /// To [`Request::Stats`].
     Stats(StatsView),
+    /// To [`Request::Destinations`].
+    Destinations(Vec<DestinationView>),
     /// To [`Request::Contents`].
     Contents(Contents),
     /// To [`Request::Act`].

@@ -213,6 +213,7 @@ async fn answer(line: &[u8], desk: &Desk) -> Written {
             Err(error) => Answer::Failed(error.to_string()),
             Ok(Reply::Listed(listed)) => Answer::Listed(listed),
             Ok(Reply::Stats(stats)) => Answer::Stats(stats),
+            Ok(Reply::Destinations(all)) => Answer::Destinations(all),
             Ok(Reply::Acted(acted)) => Answer::Acted(acted),
             Ok(Reply::Contents(None)) => Answer::Missing,
             Ok(Reply::Contents(Some(found))) => {

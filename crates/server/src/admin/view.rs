@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slimta_core::queue::{InHand, Why};
 use slimta_core::storage::{Listed, State, Stats};
 use slimta_core::world::Timestamp;
 
@@ -38,10 +39,13 @@ pub(crate) struct MessageView {
     pub(crate) locked_until: Option<String>,
     /// Who handed it in, if that is known.
     pub(crate) client_ip: Option<String>,
+    /// Why it is not attempted just now; null from a server that does not say.
+    #[serde(default)]
+    pub(crate) why: Option<String>,
 }
 
-impl From<&Listed> for MessageView {
-    fn from(listed: &Listed) -> Self {
+impl MessageView {
+    pub(super) fn new(listed: &Listed, why: &Why) -> Self {
         let message = &listed.message;
         let waits = message.held.is_none() && listed.lease.is_none();
         let recipients = message.envelope.recipients.iter();
@@ -60,6 +64,7 @@ impl From<&Listed> for MessageView {
             hold_reason: message.held.clone(),
             locked_until: listed.lease.as_ref().map(|lease| lease.end.rfc3339()),
             client_ip: message.client.ip.map(|ip| ip.to_string()),
+            why: Some(why.to_string()),
         }
     }
 }
@@ -70,6 +75,40 @@ pub(crate) fn shown_state(state: State) -> &'static str {
         State::Active => "active",
         State::Deferred => "deferred",
         State::Held => "held",
+    }
+}
+
+/// What a server has in hand of one destination.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct DestinationView {
+    /// The destination.
+    pub(crate) destination: String,
+    /// Messages in memory.
+    pub(crate) messages: usize,
+    /// Those that are attempted just now.
+    pub(crate) attempts: usize,
+    /// How many may be at the same time.
+    pub(crate) attempts_allowed: usize,
+    /// Failures to reach it in a row.
+    pub(crate) failures: u32,
+    /// For how many seconds more it is left alone; null if it is not.
+    pub(crate) paused_seconds: Option<u64>,
+    /// The answer for which it is left alone.
+    pub(crate) last_response: Option<String>,
+}
+
+impl From<InHand> for DestinationView {
+    fn from(in_hand: InHand) -> Self {
+        let (length, last) = in_hand.pause.unzip();
+        DestinationView {
+            destination: in_hand.destination.to_string(),
+            messages: in_hand.messages,
+            attempts: in_hand.attempts,
+            attempts_allowed: in_hand.attempts_allowed,
+            failures: in_hand.failures,
+            paused_seconds: length.map(|length| length.as_secs()),
+            last_response: last.map(|last| last.to_string()),
+        }
     }
 }
 

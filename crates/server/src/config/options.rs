@@ -82,6 +82,15 @@ pub(crate) struct Options {
     /// Most attempts at the same time to one destination [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
+    /// How long a destination is left alone that could not be reached five times
+    /// in a row; twice as long after each probe that fails [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) backoff_min: Option<Span>,
+    /// Longest time between two probes of such a destination [default: 10m]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) backoff_max: Option<Span>,
     /// Longest time that one attempt may take [default: 30m]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
@@ -150,6 +159,8 @@ impl Options {
             attempts_per_destination_max: self
                 .attempts_per_destination_max
                 .or(other.attempts_per_destination_max),
+            backoff_min: self.backoff_min.or(other.backoff_min),
+            backoff_max: self.backoff_max.or(other.backoff_max),
             attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
             intakes_max: self.intakes_max.or(other.intakes_max),
             drain_time_max: self.drain_time_max.or(other.drain_time_max),
@@ -221,6 +232,8 @@ impl Options {
                 .attempts_per_destination_initial
                 .min(per_destination_max),
             attempts_per_destination_max: per_destination_max,
+            backoff_min: self.backoff_min.map_or(defaults.backoff_min, Span::get),
+            backoff_max: self.backoff_max.map_or(defaults.backoff_max, Span::get),
             attempt_time_max: self
                 .attempt_time_max
                 .map_or(defaults.attempt_time_max, Span::get),

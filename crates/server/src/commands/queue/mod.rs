@@ -95,6 +95,15 @@ enum Ask {
         #[arg(long)]
         content: bool,
     },
+    /// Say why a message, or each of a submission, is not attempted just now
+    Explain {
+        /// The message or submission
+        #[arg(value_name = "ID")]
+        id: MessageId,
+    },
+    /// Show what the server has in hand, by destination, and which destinations
+    /// it leaves alone
+    Destinations,
     /// Count
     Stats,
     /// Make messages due now; with nothing said, all
@@ -193,6 +202,8 @@ impl Ask {
                 let part = if content { Part::Whole } else { Part::Header };
                 show::show(door, id, part, json).await
             }
+            Ask::Explain { id } => show::explain(door, id, json).await,
+            Ask::Destinations => destinations(door, json).await,
             Ask::Stats => {
                 let Reply::Stats(stats) = door.ask(Request::Stats).await? else {
                     return Err(strange());
@@ -243,6 +254,28 @@ async fn list(mut walk: Walk<'_>, json: bool) -> Result<(), Failure> {
         output::line("no messages")?;
     }
     Ok(())
+}
+
+async fn destinations(door: &crate::admin::Door, json: bool) -> Result<(), Failure> {
+    let Reply::Destinations(mut all) = door.ask(Request::Destinations).await? else {
+        return Err(strange());
+    };
+    // Those in trouble first.
+    all.sort_by_key(|one| std::cmp::Reverse((one.paused_seconds, one.failures, one.messages)));
+    let mut lines = Lines::new();
+    if json {
+        for one in &all {
+            lines.put(to_json(one)?)?;
+        }
+    } else if all.is_empty() {
+        lines.put("nothing is in hand")?;
+    } else {
+        lines.put(table::DESTINATIONS_HEAD)?;
+        for one in &all {
+            lines.put(table::destination(one))?;
+        }
+    }
+    lines.finish()
 }
 
 pub(super) fn to_json(value: &impl serde::Serialize) -> Result<String, Failure> {

@@ -60,6 +60,32 @@ pub(super) async fn show(
     }
 }
 
+/// Says why it is not attempted just now, for each of a submission.
+pub(super) async fn explain(door: &Door, id: MessageId, json: bool) -> Result<(), Failure> {
+    let mut walk = Walk::new(door, Which::id(id));
+    let mut found = false;
+    while let Some(page) = walk.next().await? {
+        for message in &page.messages {
+            if found && !json {
+                output::line("")?;
+            }
+            output::line(if json {
+                to_json(message)?
+            } else {
+                table::card(message)
+            })?;
+            found = true;
+        }
+    }
+    if found {
+        Ok(())
+    } else {
+        Err(Failure::Failed(format!(
+            "there is no message {id}: it was delivered, bounced or removed; the log says which"
+        )))
+    }
+}
+
 async fn contents(
     door: &Door,
     message: &MessageView,

@@ -1,6 +1,6 @@
 //! The queue as people read it.
 
-use crate::admin::{MessageView, StatsView};
+use crate::admin::{DestinationView, MessageView, StatsView};
 use crate::output::harmless;
 
 /// Recipients that a row names; the rest is counted.
@@ -36,6 +36,28 @@ pub(super) fn row(message: &MessageView) -> String {
     text
 }
 
+/// The head of the destinations.
+pub(super) const DESTINATIONS_HEAD: &str = "IN HAND  ATTEMPTS  ALLOWED  DESTINATION";
+
+/// One destination: a line, and a second one if it is left alone.
+pub(super) fn destination(one: &DestinationView) -> String {
+    let mut text = format!(
+        "{:>7}  {:>8}  {:>7}  {}",
+        one.messages,
+        one.attempts,
+        one.attempts_allowed,
+        harmless(&one.destination),
+    );
+    if let Some((seconds, last)) = one.paused_seconds.zip(one.last_response.as_ref()) {
+        text += &format!(
+            "\n    left alone for {seconds} s more after {} failures: {}",
+            one.failures,
+            harmless(last)
+        );
+    }
+    text
+}
+
 /// All of a message but its contents.
 pub(super) fn card(message: &MessageView) -> String {
     let mut lines = vec![
@@ -60,6 +82,7 @@ pub(super) fn card(message: &MessageView) -> String {
         ("locked until", &message.locked_until),
         ("held", &message.hold_reason),
         ("last response", &message.last_response),
+        ("now", &message.why),
     ];
     let known = |(name, value): (&'static str, &Option<String>)| {
         value.as_ref().map(|value| (name, value.clone()))

@@ -1,0 +1,218 @@
+//! How long a destination is left alone that cannot be reached.
+//!
+//! Each message has its own schedule, but a million messages for a host that is
+//! down say the same a million times. After some failures in a row to reach it
+//! at all, nothing is sent there for a while; then one attempt probes, and with
+//! each that fails the while is twice as long. What is due meanwhile is put off
+//! by its own schedule with the last answer, as if it had been tried, so that
+//! it is given up when its time is over.
+
+use std::time::Duration;
+
+use crate::message::{Class, Report, Response};
+
+use super::limits::Limits;
+
+/// So many failures in a row are more than one bad message or moment.
+const FAILURES_MAX: u32 = 5;
+/// Doubling beyond this is longer than any limit.
+const DOUBLINGS_MAX: u32 = 20;
+
+/// What an attempt says of the destination, whatever it says of the message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Reached {
+    /// It took or refused somebody for good: it works.
+    Works,
+    /// It was there, and said "not now".
+    Answers,
+    /// It was not there.
+    Absent(Response),
+}
+
+/// What is known of a destination.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    pause: Option<Pause>,
+}
+
+/// The destination is left alone.
+#[derive(Clone, Debug)]
+struct Pause {
+    /// On the monotonic clock.
+    until: Duration,
+    /// Why.
+    last: Response,
+}
+
+/// What changed with an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    /// It is left alone for so long from now on.
+    Pauses(Duration, Response),
+    /// It was left alone, and was reached.
+    Resumes,
+}
+
+impl Reached {
+    /// Reads it from the report. It is absent only if no host took the message
+    /// up, because none was found or opened a session. A connection that was
+    /// lost later may be the message's own fault.
+    pub(super) fn of(report: &Report) -> Self {
+        let responses = &report.responses;
+        if responses.iter().any(is_final) {
+            return Reached::Works;
+        }
+        match responses.first() {
+            Some(first) if report.remote.is_none() && responses.iter().all(is_absence) => {
+                Reached::Absent(first.clone())
+            }
+            _ => Reached::Answers,
+        }
+    }
+}
+
+fn is_final(response: &Response) -> bool {
+    matches!(response.class(), Class::Success | Class::Permanent)
+}
+
+/// No answer from the host, no answer from the DNS, no route (RFC 3463: X.4.1,
+/// X.4.3, X.4.4), or a greeting that sends us away (RFC 5321: 421).
+fn is_absence(response: &Response) -> bool {
+    let enhanced = response.enhanced.as_ref();
+    response.code.get() == 421
+        || enhanced.is_some_and(|code| code.subject == 4 && matches!(code.detail, 1 | 3 | 4))
+}
+
+impl Backoff {
+    /// For how long nothing is sent there from `now`, and why; none when it may
+    /// be tried.
+    pub(super) fn pause(&self, now: Duration) -> Option<(Duration, &Response)> {
+        let pause = self.pause.as_ref()?;
+        (now < pause.until).then(|| (pause.until.saturating_sub(now), &pause.last))
+    }
+
+    /// Failures to reach it since it was last reached.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Learns from an attempt that ended at `now`.
+    pub(super) fn learn(
+        &mut self,
+        reached: &Reached,
+        now: Duration,
+        limits: &Limits,
+    ) -> Option<Turn> {
+        let Reached::Absent(last) = reached else {
+            self.failures = 0;
+            return self.pause.take().map(|_| Turn::Resumes);
+        };
+        if self.pause(now).is_some() {
+            // It began before the pause.
+            return None;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let doublings = self.failures.checked_sub(FAILURES_MAX)?.min(DOUBLINGS_MAX);
+        let length = limits
+            .backoff_min
+            .saturating_mul(1 << doublings)
+            .min(limits.backoff_max);
+        self.pause = Some(Pause {
+            until: now.saturating_add(length),
+            last: last.clone(),
+        });
+        (!length.is_zero()).then(|| Turn::Pauses(length, last.clone()))
+    }
+}
+
+/// The report on a message that was not sent because of the pause.
+pub(super) fn not_tried(last: &Response, recipients: usize) -> Report {
+    let text = format!(
+        "Not tried, the next hop was not there lately: {}",
+        last.text
+    );
+    let response = Response {
+        text,
+        ..last.clone()
+    };
+    Report::all(response, recipients)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits() -> Limits {
+        Limits {
+            backoff_min: 10 * SECOND,
+            backoff_max: 35 * SECOND,
+            ..Limits::default()
+        }
+    }
+
+    fn absent() -> Reached {
+        Reached::of(&Report::all(Response::transient(4, 1, "refused"), 2))
+    }
+
+    /// How long the pause is that the next failure at `now` begins.
+    fn fails(backoff: &mut Backoff, now: Duration) -> Option<u64> {
+        match backoff.learn(&absent(), now, &limits()) {
+            Some(Turn::Pauses(length, _)) => Some(length.as_secs()),
+            Some(Turn::Resumes) => panic!("it did not resume"),
+            None => None,
+        }
+    }
+
+    #[test]
+    fn pauses_grow_until_the_destination_is_reached() {
+        let mut backoff = Backoff::default();
+        let first: Vec<_> = (0..5).map(|_| fails(&mut backoff, SECOND)).collect();
+        assert_eq!(first, [None, None, None, None, Some(10)]);
+        assert!(backoff.pause(10 * SECOND).is_some());
+        assert!(backoff.pause(11 * SECOND).is_none(), "time for a probe");
+        let later = [11, 31, 66].map(|at| fails(&mut backoff, at * SECOND));
+        assert_eq!(later, [Some(20), Some(35), Some(35)]);
+        let answer = Reached::of(&Report::all(Response::new(451, None, "later"), 1));
+        let turn = backoff.learn(&answer, 101 * SECOND, &limits());
+        assert_eq!(turn, Some(Turn::Resumes));
+        assert_eq!(fails(&mut backoff, 101 * SECOND), None, "all anew");
+    }
+
+    #[test]
+    fn attempts_that_began_before_the_pause_do_not_lengthen_it() {
+        let mut backoff = Backoff::default();
+        for _ in 0..5 {
+            fails(&mut backoff, SECOND);
+        }
+        assert_eq!(fails(&mut backoff, 2 * SECOND), None);
+        assert_eq!(fails(&mut backoff, 11 * SECOND), Some(20));
+    }
+
+    #[test]
+    fn only_what_says_so_for_all_is_absence() {
+        let of = |responses: &[&Response]| {
+            Reached::of(&Report {
+                responses: responses.iter().map(|r| (*r).clone()).collect(),
+                remote: None,
+            })
+        };
+        let absent = Response::transient(4, 1, "refused");
+        let busy = Response::new(421, None, "too many");
+        let taken = Response::success(0, 0, "taken");
+        let full = Response::transient(2, 2, "mailbox full");
+        assert_eq!(of(&[&absent, &busy]), Reached::Absent(absent.clone()));
+        assert_eq!(of(&[&absent, &taken]), Reached::Works);
+        assert_eq!(of(&[&absent, &full]), Reached::Answers);
+        assert_eq!(of(&[]), Reached::Answers);
+        let lost = Response::transient(4, 2, "connection lost");
+        assert_eq!(of(&[&lost]), Reached::Answers);
+        let said = Report {
+            remote: Some("mx.example".to_owned()),
+            ..Report::all(absent, 1)
+        };
+        assert_eq!(Reached::of(&said), Reached::Answers, "it was there");
+    }
+}

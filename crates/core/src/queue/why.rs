@@ -1,0 +1,145 @@
+//! Why is it not moving? What a queue can say of a message or a destination at
+//! this moment, from what is stored and from what it has in hand.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::message::{Destination, Response};
+use crate::storage::{Due, Listed, Owner, Session};
+use crate::world::Timestamp;
+
+use super::{Phase, Queue};
+
+/// Why a message is not attempted just now. The first reason that binds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Why {
+    /// Somebody has it: it is attempted, or about to be.
+    Leased {
+        /// Who.
+        by: Owner,
+        /// Until when, unless they renew it.
+        until: Timestamp,
+    },
+    /// An operator holds it back, and said why.
+    Held(String),
+    /// It waits for its time.
+    Due(Timestamp),
+    /// This queue attempts nothing: it has no relay, or ends.
+    NoRelay,
+    /// Its destination could not be reached, and is left alone for so long. It
+    /// will be put off with this answer.
+    Paused(Duration, Response),
+    /// It is left for so long to another manager, which comes first.
+    LeftToOther(Duration),
+    /// So many attempts to its destination are under way, as many as there may
+    /// be.
+    DestinationBusy(usize),
+    /// So many messages are in hand, as many as there may be.
+    Busy(usize),
+    /// Nothing: it is taken next.
+    Next,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Leased { by, until } => {
+                write!(
+                    f,
+                    "{by} attempts it, under a lock until {}",
+                    until.rfc3339()
+                )
+            }
+            Why::Held(reason) => write!(f, "held by an operator: {reason}"),
+            Why::Due(at) => write!(f, "waits for its next attempt at {}", at.rfc3339()),
+            Why::NoRelay => {
+                f.write_str("nothing is attempted here: no server runs, or it has no relay")
+            }
+            Why::Paused(length, last) => {
+                let seconds = length.as_secs();
+                write!(
+                    f,
+                    "its destination is left alone for {seconds} s more: {last}"
+                )
+            }
+            Why::LeftToOther(length) => {
+                let left = length.as_millis();
+                write!(f, "left to another manager for {left} ms more")
+            }
+            Why::DestinationBusy(attempts) => {
+                write!(f, "{attempts} attempts to its destination are under way")
+            }
+            Why::Busy(messages) => write!(f, "{messages} messages are in hand"),
+            Why::Next => f.write_str("is taken next"),
+        }
+    }
+}
+
+/// What a queue has in hand of one destination, and what it knows of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InHand {
+    /// The destination.
+    pub destination: Destination,
+    /// Messages in memory.
+    pub messages: usize,
+    /// Those that are attempted just now.
+    pub attempts: usize,
+    /// How many may be at the same time.
+    pub attempts_allowed: usize,
+    /// Failures to reach it in a row.
+    pub failures: u32,
+    /// For how long it is left alone, and why.
+    pub pause: Option<(Duration, Response)>,
+}
+
+impl Queue {
+    /// What this queue has in hand, by destination. What only waits in the
+    /// storage is not in it.
+    pub fn destinations(&self) -> Vec<InHand> {
+        let now = self.shared.world().monotonic();
+        self.shared.lanes.in_hand(now)
+    }
+
+    /// Why a message, as `session` has just listed it, is not attempted now.
+    pub fn why(&self, session: &dyn Session, listed: &Listed) -> Why {
+        let message = &listed.message;
+        if let Some(lease) = &listed.lease {
+            let (by, until) = (lease.owner.clone(), lease.end);
+            return Why::Leased { by, until };
+        }
+        if let Some(reason) = &message.held {
+            return Why::Held(reason.clone());
+        }
+        let now = session.now();
+        if message.due > now {
+            return Why::Due(message.due);
+        }
+        if self.shared.relay_bus.is_none() || self.shared.phase() != Phase::Running {
+            return Why::NoRelay;
+        }
+        let (destination, since) = (message.destination.clone(), message.due);
+        self.crowded(&Due { since, destination }, now)
+    }
+
+    fn crowded(&self, due: &Due, now: Timestamp) -> Why {
+        let (lanes, monotonic) = (&self.shared.lanes, self.shared.world().monotonic());
+        let lane = lanes.look(&due.destination, monotonic);
+        if let Some((length, last)) = lane.as_ref().and_then(|lane| lane.pause.clone()) {
+            return Why::Paused(length, last);
+        }
+        if let Some(me) = self.shared.owner() {
+            let left = self.shared.peers.wait(&me, due, now);
+            if !left.is_zero() {
+                return Why::LeftToOther(left);
+            }
+        }
+        match lane {
+            _ if lanes.room(&due.destination, monotonic) > 0 => Why::Next,
+            Some(lane) if lane.attempts >= lane.attempts_allowed => {
+                Why::DestinationBusy(lane.attempts)
+            }
+            _ => Why::Busy(lanes.places()),
+        }
+    }
+}

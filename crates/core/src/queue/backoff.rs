@@ -97,6 +97,13 @@ impl Backoff {
         self.failures
     }
 
+    /// Ends the pause: the next attempt probes.
+    pub(super) fn end_pause(&mut self, now: Duration) {
+        if let Some(pause) = &mut self.pause {
+            pause.until = pause.until.min(now);
+        }
+    }
+
     /// Learns from an attempt that ended at `now`.
     pub(super) fn learn(
         &mut self,

@@ -83,6 +83,15 @@ impl Lanes {
         self.map().places
     }
 
+    /// Ends the pause of one destination, or of all.
+    pub(super) fn end_pauses(&self, destination: Option<&Destination>, now: Duration) {
+        for (to, lane) in &mut self.map().lanes {
+            if destination.is_none_or(|one| one == to) {
+                lane.backoff.end_pause(now);
+            }
+        }
+    }
+
     /// All lanes, by destination.
     pub(super) fn in_hand(&self, now: Duration) -> Vec<InHand> {
         let map = self.map();

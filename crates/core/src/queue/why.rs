@@ -101,6 +101,13 @@ impl Queue {
         self.shared.lanes.in_hand(now)
     }
 
+    /// Leaves a destination, or all, alone no longer: the next message due is
+    /// tried at once. If that fails, the others are put off again.
+    pub fn end_pauses(&self, destination: Option<&Destination>) {
+        let now = self.shared.world().monotonic();
+        self.shared.lanes.end_pauses(destination, now);
+    }
+
     /// Why a message, as `session` has just listed it, is not attempted now.
     pub fn why(&self, session: &dyn Session, listed: &Listed) -> Why {
         let message = &listed.message;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use slimta_core::bus::Client as _;
 use slimta_core::message::Response;
 use slimta_core::queue::{Limits, Schedule};
+use slimta_core::storage::{Action, Filter, Page};
 use slimta_core::world::World;
 use tokio::sync::oneshot;
 
@@ -139,6 +140,24 @@ async fn a_destination_that_comes_back_gets_its_mail_by_its_schedule() {
     let turns = |name: &str| events.iter().filter(|e| *e == name).count();
     assert!(turns("Paused") >= 5, "once, and after each probe");
     assert_eq!(turns("Resumed"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_made_mail_due_need_not_wait_for_the_next_probe() {
+    let mut rig = Rig::new().await;
+    rig.queue.set_retry_algorithm(every(HOUR, &rig.world));
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..10 {
+        send(&rig, "to@absent.example").await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    rig.relay.present("absent.example");
+    rig.queue.end_pauses(None);
+    let (all, now) = (Filter::default(), Action::SetDue(rig.world.now()));
+    rig.session.act(&all, Page::first(10), &now).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(rig.stored().await.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

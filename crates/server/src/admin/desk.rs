@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slimta_core::message::{EnhancedCode, MessageId, Response};
+use slimta_core::message::{Destination, EnhancedCode, MessageId, Response};
 use slimta_core::queue::{Bounced, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session};
 
@@ -94,7 +94,12 @@ impl Desk {
         after: Option<MessageId>,
     ) -> Result<Acted, QueueError> {
         let action = match verb {
-            Verb::Retry => Action::SetDue(self.session.now()),
+            Verb::Retry => {
+                // Else what is made due would be put off without a try.
+                let destination = which.destination.as_deref().map(Destination::new);
+                self.queue.end_pauses(destination.as_ref());
+                Action::SetDue(self.session.now())
+            }
             Verb::Hold { reason } => Action::Hold(reason.clone()),
             Verb::Release => Action::Release,
             Verb::Delete => Action::Delete,

@@ -12,6 +12,22 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+/// Some of the conformance suite: it has no rule for encryption, and takes a
+/// minute on a busy machine.
+macro_rules! conformance_over_tls {
+    ($engine:expr) => {
+        slimta_core::storage_conformance! { @rules $engine;
+            storing::contents_survive_byte_for_byte
+            storing::big_contents_and_many_recipients_survive
+            leasing::racing_sessions_never_get_the_same_message
+            settling::a_notice_is_stored_with_the_removal
+            settling::a_stale_settlement_stores_no_notice
+            operating::lists_come_in_pages_in_order
+        }
+    };
+}
+pub(crate) use conformance_over_tls;
+
 /// Files in a directory, in PEM: for the root, and for each name given, a
 /// certificate `NAME.pem` and its key `NAME.key`.
 #[derive(Debug)]

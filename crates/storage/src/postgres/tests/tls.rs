@@ -62,11 +62,10 @@ impl Encrypted {
     }
 }
 
-/// Some of the suite: it has no rule for encryption, and takes a minute on a busy machine.
 mod conformance {
     use super::*;
 
-    slimta_core::storage_conformance! { @rules async |world: World| {
+    crate::certificates::conformance_over_tls!(async |world: World| {
         let encrypted = Encrypted::running();
         let schema = encrypted.server.schema();
         let url = format!(
@@ -76,14 +75,7 @@ mod conformance {
         let clock = ServerClock::Manual(world.clone());
         let storage = Postgres::with_clock(&url, world, clock).unwrap();
         (Arc::new(storage) as Arc<dyn Storage>, encrypted)
-    };
-        storing::contents_survive_byte_for_byte
-        storing::big_contents_and_many_recipients_survive
-        leasing::racing_sessions_never_get_the_same_message
-        settling::a_notice_is_stored_with_the_removal
-        settling::a_stale_settlement_stores_no_notice
-        operating::lists_come_in_pages_in_order
-    }
+    });
 }
 
 /// Whether the queue opens, and if so whether the database says that it is encrypted.

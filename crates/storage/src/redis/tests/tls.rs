@@ -66,11 +66,10 @@ impl Encrypted {
     }
 }
 
-/// Some of the suite: it has no rule for encryption, and takes a minute on a busy machine.
 mod conformance {
     use super::*;
 
-    slimta_core::storage_conformance! { @rules async |world| {
+    crate::certificates::conformance_over_tls!(async |world| {
         let encrypted = Encrypted::running();
         let (_, prefix) = encrypted.server.queue_with_prefix();
         let rest = format!("?prefix={prefix}&{}", encrypted.root());
@@ -78,14 +77,7 @@ mod conformance {
             by_hand(&encrypted.url("127.0.0.1", &rest), world),
             encrypted,
         )
-    };
-        storing::contents_survive_byte_for_byte
-        storing::big_contents_and_many_recipients_survive
-        leasing::racing_sessions_never_get_the_same_message
-        settling::a_notice_is_stored_with_the_removal
-        settling::a_stale_settlement_stores_no_notice
-        operating::lists_come_in_pages_in_order
-    }
+    });
 }
 
 /// Why the queue does not open, which is not a matter of trying later.

@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
@@ -37,25 +36,35 @@ pub(crate) fn decoded(value: &str) -> Result<String, String> {
 }
 
 /// What stands in a file of the operator's.
-pub(crate) fn read(file: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(Path::new(file)).map_err(|error| format!("{file} cannot be read: {error}"))
+pub(crate) struct File<'n> {
+    name: &'n str,
+    pub(crate) pem: Vec<u8>,
 }
 
-/// The certificates in a file, one at least.
-pub(crate) fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = read(file)?;
-    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(format!("{file} has no certificate in it")),
-        Err(error) => Err(format!("{file} has no certificate in it: {error}")),
+impl<'n> File<'n> {
+    pub(crate) fn read(name: &'n str) -> Result<Self, String> {
+        let pem = std::fs::read(name);
+        let pem = pem.map_err(|error| format!("{name} cannot be read: {error}"))?;
+        Ok(File { name, pem })
     }
-}
 
-/// The private key in a file. Keys under a password cannot be read.
-pub(crate) fn private_key(file: &str) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(&read(file)?)
-        .map_err(|error| format!("{file} has no private key in it that can be read: {error}"))
+    /// The certificates in it, one at least.
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let name = self.name;
+        let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&self.pem).collect();
+        match found {
+            Ok(found) if !found.is_empty() => Ok(found),
+            Ok(_) => Err(format!("{name} has no certificate in it")),
+            Err(error) => Err(format!("{name} has no certificate in it: {error}")),
+        }
+    }
+
+    /// The private key in it. Keys under a password cannot be read.
+    pub(crate) fn private_key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        let name = self.name;
+        PrivateKeyDer::from_pem_slice(&self.pem)
+            .map_err(|error| format!("{name} has no private key in it that can be read: {error}"))
+    }
 }
 
 /// Why a connection has no encryption that can be trusted, in words for the
@@ -109,9 +118,12 @@ mod tests {
         let empty = directory.path().join("empty.pem").display().to_string();
         std::fs::write(&empty, "").unwrap();
         for file in [&missing, &empty] {
-            assert!(certificates(file).unwrap_err().contains(file));
-            assert!(private_key(file).unwrap_err().contains(file));
+            let certificates = File::read(file).and_then(|read| read.certificates());
+            assert!(certificates.unwrap_err().contains(file));
+            let key = File::read(file).and_then(|read| read.private_key());
+            assert!(key.unwrap_err().contains(file));
         }
-        assert!(certificates(&missing).unwrap_err().contains("No such file"));
+        let error = File::read(&missing).err().unwrap();
+        assert!(error.contains("No such file"));
     }
 }

@@ -14,7 +14,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::rows::told;
-use crate::tls;
+use crate::tls::{self, File};
 
 /// The root that stands for all that the system trusts.
 const SYSTEM: &str = "system";
@@ -77,7 +77,10 @@ impl Parameters {
         let mut config = match (&self.certificate, &self.key) {
             (None, None) => config.with_no_client_auth(),
             (Some(certificate), Some(key)) => config
-                .with_client_auth_cert(tls::certificates(certificate)?, tls::private_key(key)?)
+                .with_client_auth_cert(
+                    File::read(certificate)?.certificates()?,
+                    File::read(key)?.private_key()?,
+                )
                 .map_err(|error| format!("{certificate} and {key} do not fit: {error}"))?,
             _ => return Err("sslcert and sslkey belong together".to_owned()),
         };
@@ -121,7 +124,7 @@ impl Parameters {
         let mut roots = RootCertStore::empty();
         match self.root.as_deref().filter(|root| *root != SYSTEM) {
             Some(file) => {
-                for certificate in tls::certificates(file)? {
+                for certificate in File::read(file)?.certificates()? {
                     let added = roots.add(certificate);
                     added.map_err(|error| format!("{file} is no root: {error}"))?;
                 }

@@ -209,9 +209,10 @@ impl<'u> Parts<'u> {
         let mut seeds = Vec::new();
         for host in self.hosts.split(',') {
             let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
-            let port = if has_port { "" } else { SENTINEL_PORT };
-            let joint = if has_port { "" } else { ":" };
-            let host = format!("{host}{joint}{port}");
+            let host = match has_port {
+                true => host.to_owned(),
+                false => format!("{host}:{SENTINEL_PORT}"),
+            };
             seeds.push(self.server(&user, &host, "")?);
         }
         Ok(Sentinels {

@@ -2,7 +2,7 @@
 
 use redis::{Client, ClientTlsConfig, ConnectionInfo, RedisError, TlsCertificates};
 
-use crate::tls;
+use crate::tls::{self, File};
 
 /// Files that a URL names, as the options of redis-cli do.
 #[derive(Clone, Default, Debug)]
@@ -47,19 +47,21 @@ impl Files {
         }
         let root_cert = match root {
             Some(file) => {
-                tls::certificates(file)?;
-                Some(tls::read(file)?)
+                let file = File::read(file)?;
+                file.certificates()?;
+                Some(file.pem)
             }
             None => None,
         };
         let client_tls = match (certificate, key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => {
-                tls::certificates(certificate)?;
-                tls::private_key(key)?;
+                let (certificate, key) = (File::read(certificate)?, File::read(key)?);
+                certificate.certificates()?;
+                key.private_key()?;
                 Some(ClientTlsConfig {
-                    client_cert: tls::read(certificate)?,
-                    client_key: tls::read(key)?,
+                    client_cert: certificate.pem,
+                    client_key: key.pem,
                 })
             }
             _ => return Err("cert and key belong together".to_owned()),

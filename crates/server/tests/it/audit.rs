@@ -228,6 +228,12 @@ fn what_a_command_puts_into_quarantine_has_its_line() {
         assert_eq!(told.status, Some(0));
         assert_eq!(told.fate(&damaged), "quarantined");
         assert_eq!(told.fate(&whole), "queued");
+        // Nobody is told that it is gone.
+        for command in ["show", "explain"] {
+            let said = stderr(&store.queue(&[command, &damaged]));
+            let unreadable = format!("message {damaged} cannot be read");
+            assert!(said.contains(&unreadable), "{command}: {said}");
+        }
     }
 }
 

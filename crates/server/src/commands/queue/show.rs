@@ -7,7 +7,7 @@ use slimta_core::message::MessageId;
 
 use super::walk::Walk;
 use super::{strange, table, to_json};
-use crate::admin::{Door, MessageView, Part, Reply, Request, Which};
+use crate::admin::{Door, Listed, MessageView, Part, Reply, Request, Which};
 use crate::failure::Failure;
 use crate::output;
 
@@ -46,12 +46,7 @@ pub(super) async fn show(
             }
             found = true;
         }
-        if let Some(unread) = page.unreadable.iter().find(|unread| unread.id == id) {
-            return Err(Failure::Failed(format!(
-                "message {id} cannot be read: {}",
-                unread.reason
-            )));
-        }
+        must_be_readable(&page, id)?;
     }
     if found {
         Ok(())
@@ -76,13 +71,24 @@ pub(super) async fn explain(door: &Door, id: MessageId, json: bool) -> Result<()
             })?;
             found = true;
         }
+        must_be_readable(&page, id)?;
     }
     if found {
         Ok(())
     } else {
         Err(Failure::Failed(format!(
-            "there is no message {id}: it was delivered, bounced or removed; the log says which"
+            "there is no message {id}: if it was delivered, bounced or removed, the log says so"
         )))
+    }
+}
+
+fn must_be_readable(page: &Listed, id: MessageId) -> Result<(), Failure> {
+    match page.unreadable.iter().find(|unread| unread.id == id) {
+        Some(unread) => Err(Failure::Failed(format!(
+            "message {id} cannot be read: {}",
+            unread.reason
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -69,6 +69,13 @@ impl Desk {
         MessageView::new(listed, &self.queue.why(&*self.session, listed))
     }
 
+    /// Else what is made due would be put off without a try. Once a walk: if a
+    /// destination turns out to be still absent, its next page need not ask anew.
+    fn end_pauses(&self, which: &Which) {
+        let destination = which.destination.as_deref().map(Destination::new);
+        self.queue.end_pauses(destination.as_ref());
+    }
+
     fn destinations(&self) -> Vec<DestinationView> {
         let in_hand = self.queue.destinations().into_iter();
         in_hand.map(DestinationView::from).collect()
@@ -95,9 +102,9 @@ impl Desk {
     ) -> Result<Acted, QueueError> {
         let action = match verb {
             Verb::Retry => {
-                // Else what is made due would be put off without a try.
-                let destination = which.destination.as_deref().map(Destination::new);
-                self.queue.end_pauses(destination.as_ref());
+                if after.is_none() {
+                    self.end_pauses(which);
+                }
                 Action::SetDue(self.session.now())
             }
             Verb::Hold { reason } => Action::Hold(reason.clone()),

@@ -11,7 +11,7 @@ use crate::message::{Content, Destination, Report, Response, StoredMessage};
 use crate::relay::{Delivery, LeaseSignal};
 use crate::storage::{Lease, Leased, Session, Settled, Settlement, StorageError};
 
-use super::backoff::{Reached, Turn, not_tried};
+use super::backoff::{News, Reached, not_tried};
 use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
@@ -152,21 +152,21 @@ async fn deliver(
     };
     let report = ask_relay(shared, delivery).await;
     let now = shared.world().monotonic();
-    if let Some(turn) = place.finish(slot, &Reached::of(&report), now) {
-        shared.observe(&turned(turn, &message.destination));
+    if let Some(news) = place.finish(slot, &Reached::of(&report), now) {
+        shared.observe(&told(news, &message.destination));
     }
     Tried::Reported(content, report)
 }
 
-fn turned(turn: Turn, destination: &Destination) -> Event {
+fn told(news: News, destination: &Destination) -> Event {
     let destination = destination.clone();
-    match turn {
-        Turn::Pauses(length, response) => Event::Paused {
+    match news {
+        News::Pauses(length, response) => Event::Paused {
             destination,
             length,
             response,
         },
-        Turn::Resumes => Event::Resumed { destination },
+        News::Resumes => Event::Resumed { destination },
     }
 }
 

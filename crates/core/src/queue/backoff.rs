@@ -45,9 +45,9 @@ struct Pause {
     last: Response,
 }
 
-/// What changed with an attempt.
+/// What is new of the destination after an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Turn {
+pub(super) enum News {
     /// It is left alone for so long from now on.
     Pauses(Duration, Response),
     /// It was left alone, and was reached.
@@ -110,10 +110,10 @@ impl Backoff {
         reached: &Reached,
         now: Duration,
         limits: &Limits,
-    ) -> Option<Turn> {
+    ) -> Option<News> {
         let Reached::Absent(last) = reached else {
             self.failures = 0;
-            return self.pause.take().map(|_| Turn::Resumes);
+            return self.pause.take().map(|_| News::Resumes);
         };
         if self.pause(now).is_some() {
             // It began before the pause.
@@ -125,11 +125,14 @@ impl Backoff {
             .backoff_min
             .saturating_mul(1 << doublings)
             .min(limits.backoff_max);
+        if length.is_zero() {
+            return None;
+        }
         self.pause = Some(Pause {
             until: now.saturating_add(length),
             last: last.clone(),
         });
-        (!length.is_zero()).then(|| Turn::Pauses(length, last.clone()))
+        Some(News::Pauses(length, last.clone()))
     }
 }
 
@@ -167,8 +170,8 @@ mod tests {
     /// How long the pause is that the next failure at `now` begins.
     fn fails(backoff: &mut Backoff, now: Duration) -> Option<u64> {
         match backoff.learn(&absent(), now, &limits()) {
-            Some(Turn::Pauses(length, _)) => Some(length.as_secs()),
-            Some(Turn::Resumes) => panic!("it did not resume"),
+            Some(News::Pauses(length, _)) => Some(length.as_secs()),
+            Some(News::Resumes) => panic!("it did not resume"),
             None => None,
         }
     }
@@ -183,8 +186,8 @@ mod tests {
         let later = [11, 31, 66].map(|at| fails(&mut backoff, at * SECOND));
         assert_eq!(later, [Some(20), Some(35), Some(35)]);
         let answer = Reached::of(&Report::all(Response::new(451, None, "later"), 1));
-        let turn = backoff.learn(&answer, 101 * SECOND, &limits());
-        assert_eq!(turn, Some(Turn::Resumes));
+        let news = backoff.learn(&answer, 101 * SECOND, &limits());
+        assert_eq!(news, Some(News::Resumes));
         assert_eq!(fails(&mut backoff, 101 * SECOND), None, "all anew");
     }
 
@@ -196,6 +199,19 @@ mod tests {
         }
         assert_eq!(fails(&mut backoff, 2 * SECOND), None);
         assert_eq!(fails(&mut backoff, 11 * SECOND), Some(20));
+    }
+
+    #[test]
+    fn who_wants_no_pauses_hears_nothing_of_them() {
+        let none = Limits {
+            backoff_max: Duration::ZERO,
+            ..limits()
+        };
+        let mut backoff = Backoff::default();
+        for _ in 0..10 {
+            assert_eq!(backoff.learn(&absent(), SECOND, &none), None);
+        }
+        assert_eq!(backoff.learn(&Reached::Works, SECOND, &none), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::message::{Destination, Response};
 use crate::world::World;
 
-use super::backoff::{Backoff, Reached, Turn};
+use super::backoff::{Backoff, News, Reached};
 use super::limits::Limits;
 use super::why::InHand;
 
@@ -227,7 +227,7 @@ impl Place {
     }
 
     /// Ends an attempt at `now`, and lets the lane learn from it.
-    pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<Turn> {
+    pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<News> {
         let max = self.lanes.max();
         let mut map = self.lanes.map();
         let lane = map.lanes.get_mut(&self.destination)?;
@@ -235,7 +235,7 @@ impl Place {
             Reached::Works => lane.widen(max),
             Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
         }
-        let turn = lane.backoff.learn(reached, now, &self.lanes.limits);
+        let news = lane.backoff.learn(reached, now, &self.lanes.limits);
         lane.narrow_to(max);
         if lane.surplus > 0
             && let Some(permit) = slot.lane.take()
@@ -243,7 +243,7 @@ impl Place {
             lane.surplus -= 1;
             permit.forget();
         }
-        turn
+        news
     }
 }
 

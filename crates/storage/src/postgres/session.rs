@@ -217,7 +217,10 @@ impl Session for PostgresSession {
             .collect())
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         let shared = self.open()?;
         let mut ready = Vec::with_capacity(batch.len());
         for settlement in batch {
@@ -230,7 +233,9 @@ impl Session for PostgresSession {
         let mut answers = Vec::with_capacity(batch.len());
         for (settlement, notices) in &ready {
             let clock = &shared.clock;
-            answers.push(settle(&txn, clock, &self.owner, settlement, notices).await?);
+            answers.push(Ok(
+                settle(&txn, clock, &self.owner, settlement, notices).await?
+            ));
         }
         txn.commit().await?;
         shared.changed();

@@ -80,6 +80,15 @@ class Storage:
         self.url, self.server = ENGINES[self.engine](self.directory)
         return self
 
+    def memory(self):
+        """The bytes that it keeps in memory; none where it keeps mail on its disk."""
+        if self.engine != "redis":
+            return None
+        asked = subprocess.run(["redis-cli", "-u", self.url, "info", "memory"], check=True,
+                               stdout=subprocess.PIPE, text=True).stdout
+        fields = dict(line.split(":", 1) for line in asked.splitlines() if ":" in line)
+        return int(fields["used_memory"])
+
     def __exit__(self, *exception):
         if self.server is not None:
             self.server.send_signal(signal.SIGINT)

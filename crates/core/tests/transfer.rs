@@ -142,7 +142,7 @@ async fn settle(session: &dyn Session, id: MessageId, change: Change) {
     };
     assert_eq!(
         session.settle(&[settlement]).await.unwrap(),
-        [Settled::Done]
+        [Ok(Settled::Done)]
     );
 }
 

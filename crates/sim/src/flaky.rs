@@ -130,9 +130,9 @@ impl FlakySession {
         }
     }
 
-    fn note_settled(&self, batch: &[Settlement], answers: &[Settled]) {
+    fn note_settled(&self, batch: &[Settlement], answers: &[Result<Settled, StorageError>]) {
         for (settlement, answer) in batch.iter().zip(answers) {
-            if *answer == Settled::Done {
+            if *answer == Ok(Settled::Done) {
                 let remaining = match &settlement.change {
                     Change::Remove => &[][..],
                     Change::Defer(deferral) => &deferral.recipients,
@@ -226,7 +226,10 @@ impl Session for FlakySession {
         self.weather.call(self.inner.renew(tickets, lease)).await
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         for notice in batch.iter().flat_map(|settlement| &settlement.notices) {
             self.books.stores(notice);
         }

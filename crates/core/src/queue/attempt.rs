@@ -294,11 +294,11 @@ async fn offer(
     let patience = shared.settings.lock_duration + SETTLE_GRACE;
     let give_up_at = shared.world().monotonic() + patience;
     loop {
-        let error = match session.settle(std::slice::from_ref(settlement)).await {
-            Ok(answers) => {
-                // An engine that answers nothing has promised nothing.
-                return Ok(answers.first().copied().unwrap_or(Settled::LeaseLost));
-            }
+        let answers = session.settle(std::slice::from_ref(settlement)).await;
+        let answer = answers.and_then(|mut answers| answers.pop().transpose());
+        let error = match answer {
+            // An engine that answers nothing has promised nothing.
+            Ok(answer) => return Ok(answer.unwrap_or(Settled::LeaseLost)),
             Err(error) => error,
         };
         let hopeless = matches!(

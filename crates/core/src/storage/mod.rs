@@ -116,8 +116,14 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// Settles attempts. Each settlement is one atomic step, fenced by its
     /// lease: if another has taken the message since, nothing changes and the
     /// answer says so. A lease that ran out but was not taken still settles.
-    /// Durable when this returns; the answers stand in order.
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError>;
+    /// Durable when this returns; the answers stand in order. Where a part of
+    /// the storage is away, each settlement that lies there has an error of its
+    /// own, and is offered again alone: what is done is not done twice, and says
+    /// that its lease is lost.
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError>;
 
     // --- reads, which never block writers ---------------------------------------
 

@@ -307,6 +307,6 @@ async fn settle(session: &dyn Session, lease: Lease, change: Change) -> Result<b
         change,
         notices: Vec::new(),
     };
-    let answers = session.settle(&[settlement]).await?;
-    Ok(answers.first() == Some(&Settled::Done))
+    let mut answers = session.settle(&[settlement]).await?;
+    Ok(answers.pop().transpose()? == Some(Settled::Done))
 }

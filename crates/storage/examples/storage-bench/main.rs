@@ -8,9 +8,10 @@
 //! It needs an empty storage to itself, and leaves mail in it. First it stores
 //! messages of 10 KiB from 1, 20 and 100 submitters, and lets them live their
 //! whole life: stored under a lease, removed. Then, for each DEPTH, it fills the
-//! storage with so many waiting messages (1 KiB each, of a thousand
-//! destinations) and times what a server and an operator do beside such a
-//! backlog. `bench/storage` runs it for every engine and makes a table of it.
+//! storage with so many waiting messages (1 KiB of contents for ten; half of
+//! them of a hundred destinations, half of one that does not answer) and times
+//! what a server and an operator do beside such a backlog. `bench/storage` runs
+//! it for every engine and makes a table of it.
 
 mod backlog;
 mod mail;

@@ -192,7 +192,10 @@ impl Session for EmbeddedSession {
         Ok(renewed.map(Settled::if_current).collect())
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         self.open()?;
         let batch = batch.iter().map(|settlement| {
             let notices = settlement.notices.iter().map(Prepared::new);

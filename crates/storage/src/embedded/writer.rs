@@ -44,7 +44,7 @@ pub(super) enum Call {
     },
     Settle {
         batch: Vec<Settling>,
-        answer: Answer<Vec<Settled>>,
+        answer: Answer<Vec<Result<Settled, StorageError>>>,
     },
     Act {
         filter: Filter,
@@ -332,7 +332,7 @@ impl Writer<'_> {
                     call.refuse(StorageError::Full(why));
                 }
                 (Call::Settle { answer, .. }, Outcome::Settled(settled)) => {
-                    let _ = answer.send(Ok(settled));
+                    let _ = answer.send(Ok(settled.into_iter().map(Ok).collect()));
                 }
                 (Call::Act { answer, .. }, Outcome::Acted(acted)) => {
                     let _ = answer.send(Ok(acted));

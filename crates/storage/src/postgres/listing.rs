@@ -117,7 +117,8 @@ fn add(
 }
 
 /// Some of the rows that a filter may mean, in the order of their ids. What is
-/// not said here is sorted out by the filter itself.
+/// not said here is sorted out by the filter itself. Only what the filter names
+/// stands in the statement, so that it finds its index.
 async fn rows(
     client: &impl Asks,
     clock: &ServerClock,
@@ -130,15 +131,18 @@ async fn rows(
         Lock::None => "",
         Lock::Rows => "FOR UPDATE",
     };
+    let destination = filter.destination.as_ref().map(|d| d.as_str());
+    let behind = after.map_or("$2::uuid IS NULL", |_| "id > $2");
+    let of_id = filter
+        .id
+        .map_or("$3::uuid IS NULL", |_| "(id = $3 OR submission = $3)");
+    let to = destination.map_or("$4::text IS NULL", |_| "destination = $4");
     let statement = format!(
         "SELECT id, record, quarantined, lease_owner, lease_end, {NOW} AS now
          FROM slimta_messages
-         WHERE ($2::uuid IS NULL OR id > $2)
-             AND ($3::uuid IS NULL OR id = $3 OR submission = $3)
-             AND ($4::text IS NULL OR destination = $4)
+         WHERE {behind} AND {of_id} AND {to}
          ORDER BY id LIMIT $5 {locking}"
     );
-    let destination = filter.destination.as_ref().map(|d| d.as_str());
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     ask::rows(
         client,

@@ -19,7 +19,7 @@ use super::listing;
 use super::managers;
 use super::reads;
 use super::rows::{self, get, key, millis, token};
-use super::settle::{NO_LEASE, quarantine, settle};
+use super::settle::{NO_LEASE, quarantine, remove_alone, settle};
 use super::store::{Columns, insert, pair};
 use super::{Shared, ask};
 use crate::closing::Closing;
@@ -217,7 +217,10 @@ impl Session for PostgresSession {
             .collect())
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         let shared = self.open()?;
         let mut ready = Vec::with_capacity(batch.len());
         for settlement in batch {
@@ -226,11 +229,19 @@ impl Session for PostgresSession {
             ready.push((settlement, notices));
         }
         let mut client = shared.client().await?;
+        if let [one] = batch
+            && remove_alone(&client, one).await?
+        {
+            shared.changed();
+            return Ok(vec![Ok(Settled::Done)]);
+        }
         let txn = client.transaction().await?;
         let mut answers = Vec::with_capacity(batch.len());
         for (settlement, notices) in &ready {
             let clock = &shared.clock;
-            answers.push(settle(&txn, clock, &self.owner, settlement, notices).await?);
+            answers.push(Ok(
+                settle(&txn, clock, &self.owner, settlement, notices).await?
+            ));
         }
         txn.commit().await?;
         shared.changed();

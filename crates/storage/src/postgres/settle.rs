@@ -23,6 +23,37 @@ pub(super) enum LastLease {
     Kept,
 }
 
+/// Settles what the most of all mail needs in one statement: the removal of a
+/// message that shares its contents with no other. False where nothing has
+/// changed, because it is otherwise: the lease is lost, or others share.
+///
+/// That nobody shares stays so, because sharers only leave.
+pub(super) async fn remove_alone(
+    client: &impl Asks,
+    settlement: &Settlement,
+) -> Result<bool, StorageError> {
+    if settlement.change != Change::Remove || !settlement.notices.is_empty() {
+        return Ok(false);
+    }
+    let ticket = settlement.lease.ticket();
+    let removed = ask::run(
+        client,
+        "WITH message AS (
+             DELETE FROM slimta_messages m USING slimta_submissions s
+             WHERE m.id = $1 AND m.lease_token = $2 AND s.id = m.submission AND s.sharers = 1
+             RETURNING m.submission
+         ), contents AS (
+             DELETE FROM slimta_contents USING message
+             WHERE slimta_contents.submission = message.submission
+         )
+         DELETE FROM slimta_submissions USING message
+         WHERE slimta_submissions.id = message.submission",
+        &[&key(ticket.id), &token(ticket)],
+    )
+    .await?;
+    Ok(removed > 0)
+}
+
 /// One settlement with its notices made ready, in the caller's transaction.
 pub(super) async fn settle(
     txn: &impl Asks,

@@ -145,7 +145,7 @@ async fn select<'s>(
     let mut looked_at = 0;
     while selection.found.len() < page.limit && looked_at < SCAN_MAX {
         let wanted = (page.limit - selection.found.len()).clamp(1, SCAN_MAX - looked_at);
-        let rows = page_of(shared, filter.id, after, wanted).await?;
+        let rows = page_of(shared, filter, after, wanted).await?;
         let is_last = rows.len() < wanted;
         looked_at += rows.len();
         for (shard, row) in rows {
@@ -171,21 +171,24 @@ async fn select<'s>(
 }
 
 /// So many messages behind one, of all shards, in the order of their ids; only
-/// those that an id means, if one is given.
-async fn page_of(
-    shared: &Shared,
-    id: Option<MessageId>,
+/// those that the filter's id means, or else of its destination. What is not said
+/// here is sorted out by the filter itself.
+async fn page_of<'s>(
+    shared: &'s Shared,
+    filter: &Filter,
     after: Option<MessageId>,
     wanted: usize,
-) -> Result<Vec<Found<'_>>, StorageError> {
-    let (script, args) = match id {
+) -> Result<Vec<Found<'s>>, StorageError> {
+    let (script, args) = match filter.id {
         Some(id) => (&scripts::SUBMISSION, Args::new().shown(id)),
         None => {
             let after = after.map(|after| after.to_string()).unwrap_or_default();
-            (
-                &scripts::PAGE,
-                Args::new().shown(after).shown(limit(wanted)),
-            )
+            let args = Args::new().shown(after).shown(limit(wanted));
+            let args = match &filter.destination {
+                Some(destination) => args.text(destination.as_str()),
+                None => args,
+            };
+            (&scripts::PAGE, args)
         }
     };
     let all = shared.on_all::<Vec<Option<Fields>>>(script, &args).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
     Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
@@ -210,18 +211,25 @@ impl Session for RedisSession {
         Ok(answers)
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         let shared = self.open()?;
-        let mut answers = vec![Settled::LeaseLost; batch.len()];
+        let shards = shared.shards()?;
+        let mut answers = vec![Ok(Settled::LeaseLost); batch.len()];
         let settlements = batch
             .iter()
             .map(|settlement| (settlement.lease.ticket(), settlement));
+        let mut settling = Vec::new();
         for (number, here) in by_shard(settlements) {
-            let Some(shard) = shared.shards()?.get(number) else {
-                continue;
-            };
-            let (places, here): (Vec<usize>, Vec<&Settlement>) = here.into_iter().unzip();
-            let settled = settle::settle(shared, shard, &here).await?;
+            if let Some(shard) = shards.get(number) {
+                let (places, here): (Vec<usize>, Vec<&Settlement>) = here.into_iter().unzip();
+                settling.push(async move { (places, settle::settle(shared, shard, &here).await) });
+            }
+        }
+        // Where one shard is away, the others have answers all the same.
+        for (places, settled) in join_all(settling).await {
             for (place, settled) in places.into_iter().zip(settled) {
                 answers[place] = settled;
             }

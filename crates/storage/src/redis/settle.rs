@@ -18,12 +18,29 @@ use super::store::{Prepared, record};
 /// How often a message may be changed by others while it is settled.
 const ROUNDS_MAX: usize = 10;
 
-/// Settles what lies on one shard; answers in order.
+/// Settles what lies on one shard; answers in order. An error stands only for
+/// what was not settled before it.
 pub(super) async fn settle(
     shared: &Shared,
     shard: &Shard,
     batch: &[&Settlement],
-) -> Result<Vec<Settled>, StorageError> {
+) -> Vec<Result<Settled, StorageError>> {
+    let mut settled = BTreeMap::new();
+    match settle_all(shared, shard, batch, &mut settled).await {
+        Ok(()) => settled.into_values().map(Ok).collect(),
+        Err(error) => (0..batch.len())
+            .map(|place| settled.remove(&place).ok_or_else(|| error.clone()))
+            .collect(),
+    }
+}
+
+/// Puts the answer to each settlement in its place.
+async fn settle_all(
+    shared: &Shared,
+    shard: &Shard,
+    batch: &[&Settlement],
+    settled: &mut BTreeMap<usize, Settled>,
+) -> Result<(), StorageError> {
     let mut notices: Vec<Vec<Prepared<'_>>> = Vec::with_capacity(batch.len());
     for settlement in batch {
         let mut prepared = Vec::new();
@@ -34,14 +51,13 @@ pub(super) async fn settle(
         }
         notices.push(prepared);
     }
-    let mut settled = BTreeMap::new();
     for _ in 0..ROUNDS_MAX {
         let left = batch.iter().zip(&notices).enumerate();
         let left: Vec<_> = left
             .filter(|(place, _)| !settled.contains_key(place))
             .collect();
         if left.is_empty() {
-            return Ok(settled.into_values().collect());
+            return Ok(());
         }
         let deferrals = left.iter().map(|(_, (settlement, _))| **settlement);
         let deferred = deferred(shared, shard, deferrals).await?;

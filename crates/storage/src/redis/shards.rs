@@ -30,7 +30,7 @@ const REDIRECTS_MAX: usize = 5;
 /// How long to go on from one server of the URL to the next.
 const SEEDS_TIME_MAX: Duration = Duration::from_millis(500);
 /// The version of the keys that this program knows.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// Shards of a new queue in a Cluster.
 const CLUSTER_SHARDS: u32 = 8;
 

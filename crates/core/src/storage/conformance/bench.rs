@@ -205,7 +205,8 @@ pub(super) fn recipient(local_part: &str) -> Recipient {
 
 /// Settles one attempt.
 pub(super) async fn settle(session: &dyn Session, settlement: Settlement) -> Settled {
-    session.settle(&[settlement]).await.unwrap().remove(0)
+    let mut answers = session.settle(&[settlement]).await.unwrap();
+    answers.remove(0).unwrap()
 }
 
 pub(super) async fn claim(

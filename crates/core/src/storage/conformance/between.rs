@@ -137,7 +137,10 @@ impl<H: Hook> Session for BetweenSession<H> {
         self.call("renew", self.inner.renew(tickets, lease)).await
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         self.call("settle", self.inner.settle(batch)).await
     }
 

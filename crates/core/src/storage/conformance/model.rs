@@ -249,7 +249,7 @@ impl Play<'_> {
         };
         let change = settlement.change.clone();
         let settled = self.session.settle(&[settlement]).await.unwrap();
-        assert_eq!(settled, [expected]);
+        assert_eq!(settled, [Ok(expected)]);
         if expected == Settled::LeaseLost {
             return;
         }

@@ -61,9 +61,10 @@ pub async fn a_settled_attempt_cannot_settle_again(bench: &Bench) {
     let leased = bench.leased(&*session, "a.example").await;
     let settlement = deferral(leased, bench.now());
     let batch = [settlement];
-    assert_eq!(session.settle(&batch).await.unwrap(), [Settled::Done]);
+    assert_eq!(session.settle(&batch).await.unwrap(), [Ok(Settled::Done)]);
     let before = list_all(&*session).await;
-    assert_eq!(session.settle(&batch).await.unwrap(), [Settled::LeaseLost]);
+    let again = session.settle(&batch).await.unwrap();
+    assert_eq!(again, [Ok(Settled::LeaseLost)]);
     assert_eq!(list_all(&*session).await, before);
     let renewed = session.renew(&[batch[0].lease.ticket()], LEASE).await;
     assert_eq!(renewed.unwrap(), [Settled::LeaseLost]);
@@ -133,7 +134,8 @@ pub async fn a_batch_answers_in_order(bench: &Bench) {
     let waiting = waits.lease.id();
     let batch = [removal(gone), removal(stale), deferral(waits, bench.now())];
     let settled = session.settle(&batch).await.unwrap();
-    assert_eq!(settled, [Settled::Done, Settled::LeaseLost, Settled::Done]);
+    let [done, lost] = [Settled::Done, Settled::LeaseLost];
+    assert_eq!(settled, [Ok(done), Ok(lost), Ok(done)]);
     let all = list_all(&*session).await;
     assert_eq!(all.len(), 2);
     assert_eq!(all[1].message.id, waiting);

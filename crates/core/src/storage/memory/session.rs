@@ -143,14 +143,17 @@ impl Session for MemorySession {
         })
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StorageError> {
+    async fn settle(
+        &self,
+        batch: &[Settlement],
+    ) -> Result<Vec<Result<Settled, StorageError>>, StorageError> {
         let memory = self.open()?;
         for notice in batch.iter().flat_map(|settlement| &settlement.notices) {
             check_submission(notice)?;
         }
         let settled = memory.step(|shelf, _| {
             let settlements = batch.iter();
-            settlements.map(|s| settle_one(shelf, s)).collect()
+            settlements.map(|s| Ok(settle_one(shelf, s))).collect()
         });
         memory.changed();
         Ok(settled)

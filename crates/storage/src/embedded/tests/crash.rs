@@ -106,7 +106,7 @@ impl Run {
         let settled = session.settle(&[settlement]).await;
         self.books.note(effects, settled.is_ok());
         if let Ok(settled) = &settled {
-            assert_eq!(*settled, [Settled::Done]);
+            assert_eq!(*settled, [Ok(Settled::Done)]);
         }
         settled.is_ok()
     }

@@ -24,7 +24,8 @@ async fn remove(session: &dyn Session, leased: Leased) -> Settled {
         change: Change::Remove,
         notices: Vec::new(),
     };
-    session.settle(&[settlement]).await.unwrap().remove(0)
+    let mut answers = session.settle(&[settlement]).await.unwrap();
+    answers.remove(0).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -289,7 +289,7 @@ impl Player {
         }
         let done = self.session.settle(&batch).await;
         let done = self.note(effects, done);
-        done.is_some_and(|settled| settled.iter().all(|settled| *settled == Settled::Done))
+        done.is_some_and(|settled| settled.iter().all(|settled| *settled == Ok(Settled::Done)))
     }
 
     /// A lease that was settled is worth nothing any more.
@@ -304,7 +304,7 @@ impl Player {
         };
         let done = self.session.settle(&[settlement]).await;
         self.note(Vec::new(), done)
-            .is_some_and(|settled| settled == [Settled::LeaseLost])
+            .is_some_and(|settled| settled == [Ok(Settled::LeaseLost)])
     }
 
     async fn lock_and_remove(&mut self) -> bool {

@@ -278,7 +278,7 @@ async fn a_message_from_sql_is_deferred_like_any_other() {
         notices: Vec::new(),
     };
     let settled = session.settle(&[settlement]).await.unwrap();
-    assert_eq!(settled, [slimta_core::storage::Settled::Done]);
+    assert_eq!(settled, [Ok(slimta_core::storage::Settled::Done)]);
     let loaded = session.load(id).await.unwrap().unwrap().message;
     assert_eq!(loaded.last_response, Some(response));
     assert_eq!(loaded.envelope, leased.message.envelope);

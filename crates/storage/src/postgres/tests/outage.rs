@@ -179,7 +179,7 @@ async fn a_result_is_recorded_when_the_database_is_back() {
     site.back().await;
     let settled = site.session.settle(&*settlement).await.unwrap();
     // What was held back by the network reaches a connection that is closed.
-    assert_eq!(settled, [Settled::Done]);
+    assert_eq!(settled, [Ok(Settled::Done)]);
     assert_eq!(site.stored().await, 0);
 }
 

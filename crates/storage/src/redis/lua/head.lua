@@ -210,6 +210,11 @@ end
 
 -- --- submissions -------------------------------------------------------------------
 
+-- The ids of the messages of one destination, for pages in their order.
+local function ids_of(destination)
+    return ids .. ':' .. destination
+end
+
 local function submission_key(id)
     return base .. 'submission:' .. id
 end
@@ -279,6 +284,7 @@ local function insert(submission, leased, owner, ends)
             'due', message.due, 'received', message.received, 'attempts', message.attempts,
             'is_held', message.is_held, 'revision', 0, 'record', message.record)
         redis.call('ZADD', ids, 0, message.id)
+        redis.call('ZADD', ids_of(message.destination), 0, message.id)
         redis.call('ZADD', received, message.received, message.id)
         if i <= leased then
             granted[i] = { message.id, grant(message, owner, ends), ends }
@@ -294,6 +300,7 @@ local function remove(message)
     leave(message)
     redis.call('UNLINK', message_key(message.id))
     redis.call('ZREM', ids, message.id)
+    redis.call('ZREM', ids_of(message.destination), message.id)
     redis.call('ZREM', received, message.id)
     local submission = submission_key(message.submission)
     redis.call('HDEL', submission, message.id)

@@ -4,11 +4,11 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use slimta_core::storage::StorageError;
+use slimta_core::storage::{Settled, StorageError};
 use slimta_core::world::World;
 
 use super::by_hand;
-use super::faults::{connect, some_mail, stored, until_back};
+use super::faults::{connect, leased, removal, some_mail, stored, until_back};
 use super::ports::free_port;
 use super::server::{SAFE, Server};
 use super::tls::encrypted;
@@ -170,6 +170,38 @@ async fn one_server_of_a_cluster_that_crashes_holds_up_only_its_shards() {
     for id in answered {
         assert!(session.load(id).await.unwrap().is_some(), "{id} is lost");
     }
+}
+
+/// What is settled says so, though other shards say nothing; what lay there can
+/// be settled when they are back.
+#[tokio::test]
+async fn settlements_on_the_other_servers_are_answered_when_one_crashes() {
+    let cluster = Cluster::start();
+    let session = connect(&cluster.nodes[1].queue()).await.unwrap();
+    let mut batch = Vec::new();
+    for _ in 0..24 {
+        batch.push(removal(leased(&*session).await));
+    }
+    cluster.nodes[0].kill();
+    let answers = session.settle(&batch).await.unwrap();
+    let mut left = Vec::new();
+    for (settlement, answer) in batch.into_iter().zip(&answers) {
+        match answer {
+            Ok(settled) => assert_eq!(*settled, Settled::Done),
+            Err(StorageError::Unavailable(_)) => left.push(settlement),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(!left.is_empty() && left.len() < 24, "{answers:?}");
+    cluster.nodes[0].restart();
+    cluster.wait();
+    for settlement in left {
+        let alone = std::slice::from_ref(&settlement);
+        // A connection that was not used since is found to be dead only now.
+        let again = async || session.settle(alone).await?.remove(0);
+        assert_eq!(until_back(again).await, Settled::Done);
+    }
+    assert_eq!(session.stats().await.unwrap().messages, 0);
 }
 
 #[tokio::test]

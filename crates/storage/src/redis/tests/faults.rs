@@ -43,7 +43,7 @@ pub(super) fn some_mail(world: &World) -> Submission {
     mail(world, Content::new("Subject: hello\r\n\r\nworld\r\n"))
 }
 
-fn removal(leased: Leased) -> Settlement {
+pub(super) fn removal(leased: Leased) -> Settlement {
     Settlement {
         lease: leased.lease,
         change: Change::Remove,
@@ -61,7 +61,7 @@ pub(super) async fn stored(session: &dyn Session) -> Result<MessageId, StorageEr
     session.store(mail, None).await.map(|_| id)
 }
 
-async fn leased(session: &dyn Session) -> Leased {
+pub(super) async fn leased(session: &dyn Session) -> Leased {
     let lease = FirstLeases {
         count: 1,
         lease: LEASE,
@@ -128,7 +128,7 @@ async fn what_was_answered_for_survives_kills_of_the_server() {
     );
     // Leases and tokens survive, too.
     let settled = session.settle(&[removal(held)]).await.unwrap();
-    assert_eq!(settled, [Settled::Done]);
+    assert_eq!(settled, [Ok(Settled::Done)]);
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     session.changed(0).await.unwrap();
     let leased = leased(&*session).await;
     let settled = session.settle(&[removal(leased)]).await.unwrap();
-    assert_eq!(settled, [Settled::Done]);
+    assert_eq!(settled, [Ok(Settled::Done)]);
     let error = connect(&url.replace("se%2Fcret", "wrong")).await;
     let error = error.unwrap_err();
     assert!(matches!(error, StorageError::Open { .. }), "{error:?}");
@@ -337,7 +337,7 @@ async fn a_full_server_takes_nothing_in_and_still_settles() {
         notices: vec![some_mail(&World::system())],
     };
     let settled = session.settle(&[removal(held), deferral]).await.unwrap();
-    assert_eq!(settled, [Settled::Done, Settled::Done]);
+    assert_eq!(settled, [Ok(Settled::Done), Ok(Settled::Done)]);
     let claimed = session
         .claim(&Destination::new("a.example"), 5, LEASE)
         .await;

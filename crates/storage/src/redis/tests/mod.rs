@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod listing;
 mod sentinels;
 #[path = "../../../tests/support/redis.rs"]
 mod server;

@@ -1,0 +1,50 @@
+//! Retry schedules: what is explained, and what becomes of mail that waits.
+
+use serde_json::Value;
+
+use crate::rig::{run, stderr, stdout};
+
+fn explained(schedule: &str) -> Value {
+    let said = run(&["schedule", "explain", schedule, "--json"]);
+    assert!(said.status.success(), "{}", stderr(&said));
+    serde_json::from_str(&stdout(&said)).unwrap()
+}
+
+#[test]
+fn a_schedule_is_explained_before_mail_waits_by_it() {
+    let said = run(&["schedule", "explain", "1m*2..4h;until=1d;jitter=10%"]);
+    let text = stdout(&said);
+    assert!(said.status.success(), "{}", stderr(&said));
+    let row = |number: usize| text.lines().nth(number).unwrap();
+    assert!(row(1).ends_with("at once"), "{text}");
+    assert!(row(2).ends_with("1m            54s to 1m 6s"), "{text}");
+    assert!(row(3).ends_with("2m            2m 42s to 3m 18s"), "{text}");
+    let end = "Given up, and bounced, when the last attempt, number 13 to 14, fails: \
+               19h 36m to 1d after reception.";
+    assert_eq!(text.lines().last(), Some(end), "{text}");
+
+    let plan = explained("1m,5m,1h..;until=5d");
+    assert_eq!(plan["schedule"], "1m,5m,1h..;until=5d");
+    let attempts = plan["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 51);
+    assert_eq!(attempts[2]["attempt"], 3);
+    assert_eq!(attempts[2]["delay_seconds"], 300.0);
+    assert_eq!(attempts[2]["latest_seconds"], 360.0);
+    // Three attempts, then one an hour, as long as it is less than five days.
+    assert_eq!(plan["last_attempt_latest"], 3 + 119);
+    assert_eq!(plan["more"], 3 + 119 - 51);
+    assert_eq!(plan["given_up_latest_seconds"], 119.0 * 3600.0 + 360.0);
+}
+
+#[test]
+fn a_schedule_without_an_end_is_refused_with_what_to_add() {
+    for args in [
+        &["schedule", "explain", "1m,4h.."][..],
+        &["serve", "--relay", "none", "--retry", "1m*2..4h"],
+    ] {
+        let said = run(args);
+        assert_eq!(said.status.code(), Some(2), "{args:?}");
+        let why = stderr(&said);
+        assert!(why.contains("add ;until=AGE or ;attempts=N"), "{why}");
+    }
+}

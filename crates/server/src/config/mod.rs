@@ -6,6 +6,7 @@
 //! names. Everything is parsed here, at the door, before a port or the storage
 //! is opened.
 
+mod destinations;
 mod file;
 mod machine;
 mod network;
@@ -19,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use slimta_core::queue::{Limits, Schedule};
+use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use crate::failure::Failure;
 
@@ -54,7 +55,7 @@ pub(crate) struct Settings {
     /// The name of this host in greetings, trace headers and notices.
     pub(crate) hostname: String,
     /// When what failed for now is tried again.
-    pub(crate) retry: Schedule,
+    pub(crate) retry: ByDestination<Schedule>,
     /// How long a lease lasts unless it is renewed.
     pub(crate) lock_duration: Duration,
     /// What the edge grants its clients.

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
 use slimta_core::queue::{Limits, Schedule};
 
+use super::destinations::{Destinations, schedules};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::span::Span;
@@ -50,6 +51,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SPEC")]
     #[serde(deserialize_with = "written")]
     pub(crate) retry: Option<Schedule>,
+    /// What is so for some destinations only: tables of the file.
+    #[arg(skip)]
+    pub(crate) destination: Destinations,
     /// Let operators in by this Unix socket [default: admin.sock in the
     /// directory of the storage]
     #[arg(long, value_name = "PATH")]
@@ -149,6 +153,7 @@ impl Options {
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
             retry: self.retry.or(other.retry),
+            destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: first_network(self.permit, other.permit),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
@@ -197,7 +202,10 @@ impl Options {
             storage,
             admin_socket: self.admin_socket,
             hostname,
-            retry: self.retry.unwrap_or_else(Schedule::server_default),
+            retry: schedules(
+                self.retry.unwrap_or_else(Schedule::server_default),
+                self.destination,
+            ),
             lock_duration: self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get),
             log_format: self.log_format.unwrap_or(LogFormat::Human),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
@@ -251,7 +259,7 @@ fn size(text: &str) -> Result<NonZeroUsize, String> {
 }
 
 /// A value that the file writes as its flag does.
-fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: std::fmt::Display>,

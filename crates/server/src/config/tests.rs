@@ -17,7 +17,8 @@ fn nothing_said_gives_the_documented_defaults() {
     assert_eq!(settings.relay.as_deref(), Some("mx"));
     assert_eq!(settings.storage, "embedded:./slimta-data");
     assert_eq!(settings.hostname, machine_name());
-    assert_eq!(settings.retry, Schedule::server_default());
+    let retry = ByDestination::new(Schedule::server_default());
+    assert_eq!(settings.retry, retry);
     assert_eq!(settings.lock_duration, Duration::from_secs(120));
     assert_eq!(settings.limits, Limits::default());
     let permits = |ip: &str| {
@@ -71,6 +72,31 @@ fn the_file_says_what_flags_say() {
 }
 
 #[test]
+fn the_file_has_schedules_for_some_destinations() {
+    let text = r#"
+        retry = "1m;until=1h"
+        [destination."example.org"]
+        retry = "2m..;until=2h"
+        [destination."*.example.org"]
+        retry = "none"
+        [destination."smtp://relay.example:25"]
+    "#;
+    let flags = Options {
+        retry: Some("9m".parse().unwrap()),
+        ..Options::default()
+    };
+    let settings = flags.or(file::parse(text).unwrap()).settle().unwrap();
+    let written = |destination: &str| {
+        let destination = slimta_core::message::Destination::new(destination);
+        settings.retry.get(&destination).to_string()
+    };
+    assert_eq!(written("example.org"), "2m..;until=2h");
+    assert_eq!(written("mx.example.org"), "none");
+    assert_eq!(written("smtp://relay.example:25"), "9m");
+    assert_eq!(written("example.com"), "9m");
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let flags = Options {
         relay: Some("blackhole:".to_owned()),
@@ -93,6 +119,9 @@ fn a_mistake_in_the_file_is_named() {
         ("listen = '127.0.0.1:25'", "listen"),
         ("listen = ['localhost']", "listen"),
         ("retry = 'often'", "often"),
+        ("[destination.'a b']\nretry = 'none'", "a b"),
+        ("[destination.a]\nretries = 'none'", "retries"),
+        ("[destination.a]\nretry = '1m..'", "until=AGE"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("lock-duration = '5'", "lock-duration"),

@@ -1,8 +1,11 @@
 //! Retry schedules: what is explained, and what becomes of mail that waits.
 
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::rig::{run, stderr, stdout};
+use serde_json::Value;
+use slimta_core::world::Timestamp;
+
+use crate::rig::{NextHop, Store, run, send, stderr, stdout, text};
 
 fn explained(schedule: &str) -> Value {
     let said = run(&["schedule", "explain", schedule, "--json"]);
@@ -47,4 +50,51 @@ fn a_schedule_without_an_end_is_refused_with_what_to_add() {
         let why = stderr(&said);
         assert!(why.contains("add ;until=AGE or ;attempts=N"), "{why}");
     }
+}
+
+/// From the reception of the only message to its next attempt.
+fn wait_of(message: &Value) -> Option<Duration> {
+    let time = |name| message[name].as_str()?.parse::<Timestamp>().ok();
+    Some(time("next_attempt_at")?.since(time("received_at")?))
+}
+
+#[test]
+fn mail_that_waits_goes_by_the_schedule_of_its_destination_and_of_the_day() {
+    let hop = NextHop::answering(&["=450 4.2.0 Not now"]);
+    let store = Store::new();
+    let relay = hop.url();
+    let server = store.serve(&["--relay", &relay, "--retry", "1h..;until=9d"]);
+    send(server.address, "a@from.example", &["b@to.example"]);
+    let waits = |attempts: u64| {
+        store.until_list("a failure", |list| match list {
+            [one] if one["attempts"] == attempts => wait_of(one),
+            _ => None,
+        })
+    };
+    let day = Duration::from_secs(86_400);
+    assert!(waits(1) < day);
+    assert_eq!(text(&store.list()[0], "destination"), relay);
+    server.stop();
+
+    let config = store.path().with_extension("toml");
+    let rule = |retry: &str| {
+        let text = format!("retry = 'none'\n[destination.'{relay}']\nretry = '{retry}'\n");
+        std::fs::write(&config, text).unwrap();
+        let config = config.display().to_string();
+        store.serve(&["--relay", &relay, "--config", &config])
+    };
+    let server = rule("3d..;until=9d");
+    assert!(waits(1) < day, "it was attempted anew");
+    store.queue_ok(&["retry"]);
+    let waited = waits(2);
+    assert!((2 * day..4 * day).contains(&waited), "{waited:?}");
+    server.stop();
+
+    // Now it has had more attempts than it may have: the next failure ends it.
+    let _server = rule("3d..;attempts=3");
+    store.queue_ok(&["retry"]);
+    store.until_list("a bounce in its place", |list| match list {
+        [one] => (text(one, "sender").is_empty()).then_some(()),
+        _ => None,
+    });
 }

@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) hostname: String,
     /// When what failed for now is tried again.
     pub(crate) retry: ByDestination<Schedule>,
+    /// Whether replies may move the next attempt.
+    pub(crate) heed_replies: bool,
     /// How long a lease lasts unless it is renewed.
     pub(crate) lock_duration: Duration,
     /// What the edge grants its clients.

@@ -51,6 +51,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SPEC")]
     #[serde(deserialize_with = "written")]
     pub(crate) retry: Option<Schedule>,
+    /// Let a reply move the next attempt that says "try again in N minutes" or
+    /// is typical greylisting: by 30s at least and 1h at most [default: true]
+    #[arg(long, value_name = "true|false")]
+    pub(crate) heed_replies: Option<bool>,
     /// What is so for some destinations only: tables of the file.
     #[arg(skip)]
     pub(crate) destination: Destinations,
@@ -153,6 +157,7 @@ impl Options {
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
             retry: self.retry.or(other.retry),
+            heed_replies: self.heed_replies.or(other.heed_replies),
             destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: first_network(self.permit, other.permit),
@@ -206,6 +211,7 @@ impl Options {
                 self.retry.unwrap_or_else(Schedule::server_default),
                 self.destination,
             ),
+            heed_replies: self.heed_replies.unwrap_or(true),
             lock_duration: self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get),
             log_format: self.log_format.unwrap_or(LogFormat::Human),
             log_level: self.log_level.unwrap_or(LogLevel::Info),

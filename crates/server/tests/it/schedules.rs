@@ -98,3 +98,24 @@ fn mail_that_waits_goes_by_the_schedule_of_its_destination_and_of_the_day() {
         _ => None,
     });
 }
+
+#[test]
+fn a_next_hop_that_names_a_time_is_heeded_unless_it_shall_not_be() {
+    let hop = NextHop::answering(&["=450 4.2.0 Greylisted, try again in 900 seconds"]);
+    let waited = |heed: &str| {
+        let store = Store::new();
+        let relay = hop.url();
+        let retry = ["--retry", "3h..;until=9d", "--heed-replies", heed];
+        let server = store.serve(&[&["--relay", relay.as_str()][..], &retry].concat());
+        send(server.address, "a@from.example", &["b@to.example"]);
+        store.until_list("a failure", |list| match list {
+            [one] if one["attempts"] == 1 => wait_of(one),
+            _ => None,
+        })
+    };
+    let hour = Duration::from_secs(3600);
+    let heeded = waited("true");
+    assert!((hour / 4..hour).contains(&heeded), "{heeded:?}");
+    let kept = waited("false");
+    assert!(kept >= 3 * hour, "{kept:?}");
+}

@@ -78,5 +78,6 @@ fn message(attempts: u32) -> StoredMessage {
         due: RECEIVED,
         held: None,
         last_response: None,
+        delay_told: false,
     }
 }

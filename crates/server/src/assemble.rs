@@ -126,6 +126,7 @@ fn queue(
     };
     let mut queue = Queue::new(Some(Arc::new(edge_bus)), relay_bus, storage)
         .with_hostname(settings.hostname.clone())
+        .with_delay_notice(settings.delay_notice)
         .with_limits(settings.limits.clone());
     let retry = settings.retry.clone();
     if settings.heed_replies {

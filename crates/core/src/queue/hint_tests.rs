@@ -126,6 +126,7 @@ fn wait(schedule: &str, attempts: u32, text: &str) -> Option<u64> {
         due: START,
         held: None,
         last_response: None,
+        delay_told: false,
     };
     let next = algorithm.next_attempt(&message, &reply(text), START);
     next.map(|next| next.since(START).as_secs())

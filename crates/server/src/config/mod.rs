@@ -36,6 +36,8 @@ const RELAY_DEFAULT: &str = "mx";
 const RELAY_NONE: &str = "none";
 /// Where mail is kept by default.
 pub(crate) const STORAGE_DEFAULT: &str = "embedded:./slimta-data";
+/// When senders are told that their mail is late by default.
+const DELAY_NOTICE_DEFAULT: Duration = Duration::from_secs(4 * 3600);
 const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
 const RECIPIENTS_MAX_DEFAULT: usize = 1000;
@@ -56,6 +58,9 @@ pub(crate) struct Settings {
     pub(crate) hostname: String,
     /// When what failed for now is tried again.
     pub(crate) retry: ByDestination<Schedule>,
+    /// The age at which senders are told that their message is late, if they
+    /// are.
+    pub(crate) delay_notice: Option<Duration>,
     /// Whether replies may move the next attempt.
     pub(crate) heed_replies: bool,
     /// How long a lease lasts unless it is renewed.

@@ -19,6 +19,8 @@ fn nothing_said_gives_the_documented_defaults() {
     assert_eq!(settings.hostname, machine_name());
     let retry = ByDestination::new(Schedule::server_default());
     assert_eq!(settings.retry, retry);
+    assert_eq!(settings.delay_notice, Some(Duration::from_secs(4 * 3600)));
+    assert!(settings.heed_replies);
     assert_eq!(settings.lock_duration, Duration::from_secs(120));
     assert_eq!(settings.limits, Limits::default());
     let permits = |ip: &str| {
@@ -44,6 +46,8 @@ fn the_file_says_what_flags_say() {
         permit = ["192.0.2.0/24", "2001:db8::/32"]
         message-bytes-max = "10m"
         connections-max = 7
+        heed-replies = false
+        delay-notice = "none"
         lock-duration = "5m"
         attempts-per-destination-max = 2
         drain-time-max = "500ms"
@@ -55,6 +59,8 @@ fn the_file_says_what_flags_say() {
     assert_eq!(settings.relay, None);
     assert_eq!(settings.edge.message_bytes_max, 10 << 20);
     assert_eq!(settings.edge.connections_max, 7);
+    assert_eq!(settings.delay_notice, None);
+    assert!(!settings.heed_replies);
     assert_eq!(settings.lock_duration, Duration::from_secs(300));
     assert_eq!(settings.limits.attempts_per_destination_max, 2);
     assert_eq!(settings.limits.attempts_per_destination_initial, 2);
@@ -124,6 +130,8 @@ fn a_mistake_in_the_file_is_named() {
         ("[destination.a]\nretry = '1m..'", "until=AGE"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
+        ("delay-notice = '0s'", "delay-notice"),
+        ("delay-notice = 'never'", "or none"),
         ("lock-duration = '5'", "lock-duration"),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),

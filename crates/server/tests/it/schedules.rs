@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use slimta_core::world::Timestamp;
 
-use crate::rig::{NextHop, Store, run, send, stderr, stdout, text};
+use crate::rig::{NextHop, Store, run, send, stderr, stdout, text, until};
 
 fn explained(schedule: &str) -> Value {
     let said = run(&["schedule", "explain", schedule, "--json"]);
@@ -118,4 +118,44 @@ fn a_next_hop_that_names_a_time_is_heeded_unless_it_shall_not_be() {
     assert!((hour / 4..hour).contains(&heeded), "{heeded:?}");
     let kept = waited("false");
     assert!(kept >= 3 * hour, "{kept:?}");
+}
+
+#[test]
+fn a_sender_is_told_once_of_a_delay_whatever_is_started_anew() {
+    let hop = NextHop::answering(&["^rcpt@=450 4.2.0 Not now"]);
+    let store = Store::new();
+    let relay = hop.url();
+    let args = ["--relay", &relay, "--retry", "200ms..;until=1h"];
+    let serve = |delay: &str| store.serve(&[&args[..], &["--delay-notice", delay]].concat());
+    let told = || store.logged().matches("sender told of the delay").count();
+    let attempts = || match store.list().as_slice() {
+        [one] => one["attempts"].as_u64(),
+        _ => None,
+    };
+    let fails_again = || {
+        let before = until("one message", attempts);
+        until("three more failures", || {
+            attempts().filter(|now| *now >= before + 3)
+        });
+    };
+    let server = serve("none");
+    send(server.address, "a@from.example", &["rcpt@to.example"]);
+    fails_again();
+    server.stop();
+    assert_eq!(told(), 0);
+
+    let server = serve("1ms");
+    until("the notice", || (told() == 1).then_some(()));
+    until("its delivery", || {
+        store
+            .logged()
+            .contains("recipient=a@from.example")
+            .then_some(())
+    });
+    fails_again();
+    server.kill();
+    let server = serve("1ms");
+    fails_again();
+    server.stop();
+    assert_eq!(told(), 1, "{}", store.logged());
 }

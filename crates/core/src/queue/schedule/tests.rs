@@ -24,6 +24,7 @@ fn message(attempts: u32, seed: u64) -> StoredMessage {
         due: START,
         held: None,
         last_response: None,
+        delay_told: false,
     }
 }
 

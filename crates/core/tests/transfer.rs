@@ -157,6 +157,7 @@ async fn defer(session: &dyn Session, id: MessageId) {
         attempts: message.attempts + 1,
         due: message.due.after(HOUR),
         response: Response::transient(2, 0, "not now"),
+        delay_told: true,
     };
     settle(session, id, Change::Defer(deferral)).await;
 }

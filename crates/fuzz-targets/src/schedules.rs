@@ -14,6 +14,8 @@ const RECEIVED: Timestamp = Timestamp::from_secs(1_700_000_000);
 const WAIT_MAX: Duration = Duration::from_secs(2 * 3650 * 86_400);
 /// A schedule in its shortest form is hardly longer than as it was written.
 const GROWTH_BYTES_MAX: usize = 64;
+/// Retries that are looked at one by one.
+const STEPS_MAX: usize = 50;
 
 /// Text as a schedule.
 pub(crate) fn schedules(bytes: &[u8]) {
@@ -44,6 +46,21 @@ pub(crate) fn schedules(bytes: &[u8]) {
             assert!(next >= now && next.since(now) <= WAIT_MAX, "{next:?}");
         }
     }
+    ends(&schedule, &response);
+    let plan = schedule.plan(STEPS_MAX);
+    assert!(plan.steps.len() <= STEPS_MAX);
+    assert!(plan.last_attempt.0 <= plan.last_attempt.1);
+    assert!(plan.given_up.0 <= plan.given_up.1);
+    let retries = plan.steps.len() as u64 + plan.more;
+    assert_eq!(plan.last_attempt.1, retries + 1, "{written}");
+}
+
+/// Whoever has waited for ever was given up, by age or by attempts.
+fn ends(schedule: &Schedule, response: &Response) {
+    let mut old = message(u32::MAX);
+    old.received = Timestamp::from_secs(0);
+    let now = Timestamp::from_secs(1_700_000_000);
+    assert_eq!(schedule.next_attempt(&old, response, now), None);
 }
 
 fn message(attempts: u32) -> StoredMessage {
@@ -61,5 +78,6 @@ fn message(attempts: u32) -> StoredMessage {
         due: RECEIVED,
         held: None,
         last_response: None,
+        delay_told: false,
     }
 }

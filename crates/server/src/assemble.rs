@@ -10,7 +10,7 @@ use slimta::bus;
 use slimta::edge::smtp::{self, SmtpEdge};
 use slimta::message::{Message, Response};
 use slimta::policy;
-use slimta::queue::{Direct, Observer, Queue, RelayBus};
+use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
 use slimta::relay::{self, NextHop};
 use slimta::routing::ByDomain;
 use slimta::storage::{
@@ -126,8 +126,14 @@ fn queue(
     };
     let mut queue = Queue::new(Some(Arc::new(edge_bus)), relay_bus, storage)
         .with_hostname(settings.hostname.clone())
-        .with_limits(settings.limits.clone())
-        .with_retry_algorithm(settings.retry.clone());
+        .with_delay_notice(settings.delay_notice)
+        .with_limits(settings.limits.clone());
+    let retry = settings.retry.clone();
+    if settings.heed_replies {
+        queue.set_retry_algorithm(HeedReplies(retry));
+    } else {
+        queue.set_retry_algorithm(retry);
+    }
     queue
         .set_lock_duration(settings.lock_duration)
         .map_err(|error| Failure::Usage(error.to_string()))?;

@@ -118,6 +118,7 @@ impl Client {
             due: now,
             held: None,
             last_response: None,
+            delay_told: false,
         };
         Delivery {
             message: Arc::new(stored),

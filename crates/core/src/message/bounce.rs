@@ -5,7 +5,7 @@
 //! Nothing that a peer said can forge a header field or a part of it.
 
 use super::clean::Charset;
-use super::dsn;
+use super::dsn::{self, Tells};
 use super::returned::Returned;
 use super::template::{Template, variable};
 use super::{
@@ -22,9 +22,16 @@ const RETURNED_BYTES_MAX: usize = 64 * 1024;
 pub trait BounceBuilder: Send + Sync {
     /// The notice, from the null reverse-path; none when nobody wants one.
     fn build(&self, failure: &Failure<'_>) -> Option<Message>;
+
+    /// The notice that a message is late: that of its recipients all those in
+    /// [`Failure::failed`] failed for now, and are tried again, if it is known
+    /// how long, until `until`. Default: none.
+    fn build_delay(&self, _delay: &Failure<'_>, _until: Option<Timestamp>) -> Option<Message> {
+        None
+    }
 }
 
-/// What failed for good, for a [`BounceBuilder`].
+/// What failed for good, or for now, for a [`BounceBuilder`].
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
     /// The failed message.
@@ -110,13 +117,24 @@ impl Bounce {
 
 impl BounceBuilder for Bounce {
     fn build(&self, failure: &Failure<'_>) -> Option<Message> {
+        self.notice(failure, Tells::Failure)
+    }
+
+    fn build_delay(&self, delay: &Failure<'_>, until: Option<Timestamp>) -> Option<Message> {
+        self.notice(delay, Tells::Delay { until })
+    }
+}
+
+impl Bounce {
+    /// The notice, unless nobody wants it or it is about a notice.
+    fn notice(&self, failure: &Failure<'_>, tells: Tells) -> Option<Message> {
         let ReversePath::Mailbox(to) = &failure.envelope.sender else {
             return None;
         };
         let reported: Vec<_> = failure
             .failed
             .iter()
-            .filter(|(recipient, _)| recipient.wants_failure_notice())
+            .filter(|(recipient, _)| tells.is_wanted(recipient))
             .collect();
         let (_, first_response) = reported.first()?;
         // A bounce that came back to the reverse-path it was sent from, too,
@@ -124,10 +142,15 @@ impl BounceBuilder for Bounce {
         if is_notice(failure.content) || self.sender.as_str() == to.as_str() {
             return None;
         }
-        let returned = Returned::of(failure, self.returned_bytes_max);
-        let content = match &self.templates {
-            Some(templates) => from_templates(templates, failure, first_response, &returned),
-            None => dsn::report(failure, to, &reported, &returned),
+        let returned = match tells {
+            Tells::Failure => Returned::of(failure, self.returned_bytes_max),
+            Tells::Delay { .. } => Returned::header_of(failure, self.returned_bytes_max),
+        };
+        let content = match (&self.templates, tells) {
+            (Some(templates), Tells::Failure) => {
+                from_templates(templates, failure, first_response, &returned)
+            }
+            _ => dsn::report(failure, tells, to, &reported, &returned),
         };
         Some(Message::new(
             self.client
@@ -138,9 +161,7 @@ impl BounceBuilder for Bounce {
             failure.now,
         ))
     }
-}
 
-impl Bounce {
     fn envelope(&self, to: &Address, content: &Content) -> Envelope {
         let mut envelope = Envelope::new(self.sender.clone(), [to.clone()]);
         // The body of a report may hold UTF-8 without SMTPUTF8, as a part of
@@ -188,7 +209,7 @@ fn from_templates(
     let mut content = Content::new(bytes);
     for (name, value) in [
         ("Date", failure.now.rfc5322()),
-        ("Message-ID", dsn::message_id(failure)),
+        ("Message-ID", dsn::message_id(failure, Tells::Failure)),
         ("Auto-Submitted", "auto-replied".to_owned()),
     ] {
         if content.field(name).is_some() {

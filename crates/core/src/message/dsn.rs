@@ -1,4 +1,4 @@
-//! The report that a failed message could not be delivered: a
+//! The report that a message could not be delivered, or not yet: a
 //! `multipart/report` (RFC 6522) of three parts, one for people, one for
 //! programs (RFC 3464), and the message or its header. Where an address or the
 //! message is internationalised, its parts take the forms of RFC 6533.
@@ -10,22 +10,58 @@ use super::clean::{Charset, clean};
 use super::header::fold;
 use super::returned::Returned;
 use super::{Address, Class, Content, EnhancedCode, MessageId, Recipient, Response, Ret};
+use crate::world::Timestamp;
 
 /// Longest reply that is quoted; a peer may send a hundred lines.
 const REPLY_BYTES_MAX: usize = 2000;
 /// Longest of the names and addresses that are quoted.
 const NAME_BYTES_MAX: usize = 800;
 
+/// What a report tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tells {
+    /// That recipients failed for good.
+    Failure,
+    /// That recipients still wait, until a time if it is known.
+    Delay { until: Option<Timestamp> },
+}
+
+impl Tells {
+    /// Whether the sender wants to be told this of a recipient.
+    pub(super) fn is_wanted(self, recipient: &Recipient) -> bool {
+        match self {
+            Tells::Failure => recipient.wants_failure_notice(),
+            Tells::Delay { .. } => recipient.wants_delay_notice(),
+        }
+    }
+
+    fn subject(self) -> &'static str {
+        match self {
+            Tells::Failure => "Undelivered Mail Returned to Sender",
+            Tells::Delay { .. } => "Delayed Mail (still being tried)",
+        }
+    }
+
+    /// The value of Action (RFC 3464 section 2.3.3).
+    fn action(self) -> &'static str {
+        match self {
+            Tells::Failure => "failed",
+            Tells::Delay { .. } => "delayed",
+        }
+    }
+}
+
 /// Builds the report about the `reported` recipients.
 pub(super) fn report(
     failure: &Failure<'_>,
+    tells: Tells,
     to: &Address,
     reported: &[&(Recipient, Response)],
     returned: &Returned,
 ) -> Content {
     let charset = charset(failure, to, reported);
-    let explanation = explanation(failure, reported, charset);
-    let status = status(failure, reported, charset);
+    let explanation = explanation(failure, tells, reported, charset);
+    let status = status(failure, tells, reported, charset);
     let boundary = boundary(
         failure.id,
         &[explanation.as_bytes(), status.as_bytes(), &returned.bytes],
@@ -69,7 +105,7 @@ pub(super) fn report(
         &returned.bytes,
     );
     body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    let header = header(failure, to, &boundary, encoding(&body));
+    let header = header(failure, tells, to, &boundary, encoding(&body));
     Content::from_parts(header, body)
 }
 
@@ -89,7 +125,13 @@ fn charset(failure: &Failure<'_>, to: &Address, reported: &[&(Recipient, Respons
 }
 
 /// The header of the report, with the empty line behind it.
-fn header(failure: &Failure<'_>, to: &Address, boundary: &str, encoding: &str) -> String {
+fn header(
+    failure: &Failure<'_>,
+    tells: Tells,
+    to: &Address,
+    boundary: &str,
+    encoding: &str,
+) -> String {
     let host = host(failure);
     let mut header = String::with_capacity(600);
     field(&mut header, "Date", &failure.now.rfc5322());
@@ -99,12 +141,8 @@ fn header(failure: &Failure<'_>, to: &Address, boundary: &str, encoding: &str) -
         &format!("Mail Delivery System <MAILER-DAEMON@{host}>"),
     );
     field(&mut header, "To", &format!("<{to}>"));
-    field(
-        &mut header,
-        "Subject",
-        "Undelivered Mail Returned to Sender",
-    );
-    field(&mut header, "Message-ID", &message_id(failure));
+    field(&mut header, "Subject", tells.subject());
+    field(&mut header, "Message-ID", &message_id(failure, tells));
     field(&mut header, "Auto-Submitted", "auto-replied");
     field(&mut header, "MIME-Version", "1.0");
     field(
@@ -120,16 +158,30 @@ fn header(failure: &Failure<'_>, to: &Address, boundary: &str, encoding: &str) -
 /// What people read.
 fn explanation(
     failure: &Failure<'_>,
+    tells: Tells,
     reported: &[&(Recipient, Response)],
     charset: Charset,
 ) -> String {
-    let mut text = format!(
-        "This is the mail system at host {}.\r\n\r\n\
-         Your message could not be delivered to one or more recipients. They are\r\n\
-         listed below, each with the reason. No further attempt will be made.\r\n\
-         The message, or its header, is attached.\r\n",
-        host(failure)
-    );
+    let mut text = format!("This is the mail system at host {}.\r\n\r\n", host(failure));
+    text.push_str(match tells {
+        Tells::Failure => {
+            "Your message could not be delivered to one or more recipients. They are\r\n\
+             listed below, each with the reason. No further attempt will be made.\r\n\
+             The message, or its header, is attached.\r\n"
+        }
+        Tells::Delay { .. } => {
+            "Your message could not yet be delivered to one or more recipients. They\r\n\
+             are listed below, each with the last reason. You need not send it again:\r\n\
+             this system goes on trying. The header of the message is attached.\r\n"
+        }
+    });
+    if let Tells::Delay { until: Some(until) } = tells {
+        let line = format!(
+            "If it is not delivered by {}, you are told.\r\n",
+            until.rfc5322()
+        );
+        text.push_str(&line);
+    }
     for (recipient, response) in reported {
         let reply = clean(&response.to_string(), charset, REPLY_BYTES_MAX);
         let line = match failure.remote {
@@ -148,7 +200,12 @@ fn explanation(
 
 /// What programs read: a block about the message, and one for each recipient
 /// (RFC 3464 section 2.1).
-fn status(failure: &Failure<'_>, reported: &[&(Recipient, Response)], charset: Charset) -> String {
+fn status(
+    failure: &Failure<'_>,
+    tells: Tells,
+    reported: &[&(Recipient, Response)],
+    charset: Charset,
+) -> String {
     let mut status = String::with_capacity(200 + 400 * reported.len());
     field(
         &mut status,
@@ -162,7 +219,7 @@ fn status(failure: &Failure<'_>, reported: &[&(Recipient, Response)], charset: C
     field(&mut status, "Arrival-Date", &failure.received.rfc5322());
     for (recipient, response) in reported {
         status.push_str("\r\n");
-        recipient_block(&mut status, failure, recipient, response, charset);
+        recipient_block(&mut status, failure, tells, (recipient, response), charset);
     }
     status
 }
@@ -171,8 +228,8 @@ fn status(failure: &Failure<'_>, reported: &[&(Recipient, Response)], charset: C
 fn recipient_block(
     status: &mut String,
     failure: &Failure<'_>,
-    recipient: &Recipient,
-    response: &Response,
+    tells: Tells,
+    (recipient, response): (&Recipient, &Response),
     charset: Charset,
 ) {
     if let Some(original) = &recipient.original {
@@ -187,8 +244,8 @@ fn recipient_block(
     };
     let address = &recipient.address;
     field(status, "Final-Recipient", &format!("{kind}; {address}"));
-    field(status, "Action", "failed");
-    field(status, "Status", &status_code(response).to_string());
+    field(status, "Action", tells.action());
+    field(status, "Status", &status_code(tells, response).to_string());
     if let Some(remote) = failure.remote {
         let remote = clean(remote, charset, NAME_BYTES_MAX);
         field(status, "Remote-MTA", &format!("dns; {remote}"));
@@ -196,13 +253,18 @@ fn recipient_block(
     let reply = clean(&response.to_string(), charset, REPLY_BYTES_MAX);
     field(status, "Diagnostic-Code", &format!("smtp; {reply}"));
     field(status, "Last-Attempt-Date", &failure.now.rfc5322());
+    if let Tells::Delay { until: Some(until) } = tells {
+        field(status, "Will-Retry-Until", &until.rfc5322());
+    }
 }
 
 /// The status of a recipient that failed. A reply that said "for now" until the
 /// queue gave up is a delivery time that ran out (RFC 3463 section 3.5), whose
-/// class stays that of the reply.
-fn status_code(response: &Response) -> EnhancedCode {
+/// class stays that of the reply. Of one that still waits, the reply says why.
+fn status_code(tells: Tells, response: &Response) -> EnhancedCode {
     match (response.class(), response.enhanced) {
+        (_, Some(enhanced)) if tells != Tells::Failure && enhanced.class == 4 => enhanced,
+        _ if tells != Tells::Failure => EnhancedCode::new(4, 0, 0),
         (Class::Transient, _) => EnhancedCode::new(4, 4, 7),
         (Class::Permanent, Some(enhanced)) if enhanced.class == 5 => enhanced,
         _ => EnhancedCode::new(5, 0, 0),
@@ -221,9 +283,13 @@ fn host<'a>(failure: &Failure<'a>) -> &'a str {
 }
 
 /// Made from what it reports, so that the same failure gives the same notice.
-pub(super) fn message_id(failure: &Failure<'_>) -> String {
+pub(super) fn message_id(failure: &Failure<'_>, tells: Tells) -> String {
     let (id, now) = (failure.id, failure.now.as_millis());
-    format!("<bounce.{id}.{now}@{}>", host(failure))
+    let kind = match tells {
+        Tells::Failure => "bounce",
+        Tells::Delay { .. } => "delay",
+    };
+    format!("<{kind}.{id}.{now}@{}>", host(failure))
 }
 
 /// A boundary that occurs in none of `parts`. Ids are random, so that the first

@@ -10,8 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::{Client, Destination, Envelope, MessageId, Priority, Response, StoredMessage};
 use crate::world::Timestamp;
 
-/// The version that is written.
+/// The version of most records.
 const VERSION: u8 = 1;
+/// The version of a message whose sender was told that it is late: the same
+/// fields, of which nothing else has to be said. Who does not know it keeps the
+/// message aside, instead of telling its sender again.
+const VERSION_DELAY_TOLD: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
 
 /// Why bytes are not a record. They should be kept aside, not deleted.
@@ -22,7 +26,9 @@ pub enum RecordError {
     #[error("the record is cut short ({0} bytes)")]
     Short(usize),
     /// Written by a later version of slimta.
-    #[error("the record has format version {0}; this version of slimta reads {VERSION}")]
+    #[error(
+        "the record has format version {0}; this version of slimta reads {VERSION} and {VERSION_DELAY_TOLD}"
+    )]
     Version(u8),
     /// The bytes are not those that were written.
     #[error("the record is damaged: its checksum is {found:08x} and should be {expected:08x}")]
@@ -56,6 +62,10 @@ struct Version1 {
 impl StoredMessage {
     /// The record of this message.
     pub fn to_record(&self) -> Result<Vec<u8>, RecordError> {
+        let version = match self.delay_told {
+            false => VERSION,
+            true => VERSION_DELAY_TOLD,
+        };
         let message = self.clone();
         let fields = Version1 {
             id: message.id,
@@ -71,7 +81,7 @@ impl StoredMessage {
             held: message.held,
             last_response: message.last_response,
         };
-        let mut record = postcard::to_extend(&fields, vec![VERSION])
+        let mut record = postcard::to_extend(&fields, vec![version])
             .map_err(|error| RecordError::Fields(error.to_string()))?;
         let checksum = crc32fast::hash(&record);
         record.extend_from_slice(&checksum.to_le_bytes());
@@ -89,9 +99,11 @@ impl StoredMessage {
         if found != expected {
             return Err(RecordError::Checksum { found, expected });
         }
-        if *version != VERSION {
-            return Err(RecordError::Version(*version));
-        }
+        let delay_told = match *version {
+            VERSION => false,
+            VERSION_DELAY_TOLD => true,
+            other => return Err(RecordError::Version(other)),
+        };
         let fields: Version1 =
             postcard::from_bytes(fields).map_err(|error| RecordError::Fields(error.to_string()))?;
         Ok(StoredMessage {
@@ -107,6 +119,7 @@ impl StoredMessage {
             due: fields.due,
             held: fields.held,
             last_response: fields.last_response,
+            delay_told,
         })
     }
 }
@@ -140,6 +153,7 @@ mod tests {
             due: Timestamp::from_secs(1_700_000_060),
             held: Some("odd".to_owned()),
             last_response: Some(Response::new(450, None, "later")),
+            delay_told: false,
         }
     }
 
@@ -152,6 +166,7 @@ mod tests {
             held in any::<Option<String>>(),
             code in prop::option::of(400_u16..600),
             recipients in 0..4_usize,
+            delay_told in any::<bool>(),
         ) -> StoredMessage {
             let [destination, ehlo, reply] = texts;
             let mut message = message();
@@ -166,6 +181,7 @@ mod tests {
             message.due = Timestamp::from_millis(numbers.3);
             message.priority = priority;
             message.held = held;
+            message.delay_told = delay_told;
             message.last_response = code.map(|code| Response::new(code, None, reply.as_str()));
             message
         }
@@ -226,5 +242,13 @@ mod tests {
         let hex: String = record.iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(record, golden, "written now: {hex}");
         assert_eq!(StoredMessage::from_record(&golden), Ok(message()));
+        // The second version differs in its number, and in nothing else.
+        let mut told = message();
+        told.delay_told = true;
+        let second = told.to_record().unwrap();
+        let fields = 1..golden.len() - CHECKSUM_BYTES;
+        assert_eq!(second[0], 2);
+        assert_eq!(second[fields.clone()], golden[fields]);
+        assert_eq!(StoredMessage::from_record(&second), Ok(told));
     }
 }

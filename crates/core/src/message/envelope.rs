@@ -60,6 +60,12 @@ impl Recipient {
     pub fn wants_failure_notice(&self) -> bool {
         self.notify.is_none_or(|notify| notify.failure)
     }
+
+    /// Whether its sender is told when this recipient waits long. Who said
+    /// nothing about notices may be told (RFC 3461 section 4.1).
+    pub fn wants_delay_notice(&self) -> bool {
+        self.notify.is_none_or(|notify| notify.delay)
+    }
 }
 
 /// NOTIFY= (RFC 3461 section 4.1). All false is `NEVER`.

@@ -31,9 +31,15 @@ impl Returned {
                 bytes: bytes.into(),
             };
         }
+        Returned::header_of(failure, bytes_max)
+    }
+
+    /// The header, as notices have it that are of no failure (RFC 3461
+    /// section 4.3).
+    pub(super) fn header_of(failure: &Failure<'_>, bytes_max: usize) -> Self {
         Returned {
             extent: Ret::Headers,
-            bytes: header(content.header_bytes(), bytes_max).into(),
+            bytes: header(failure.content.header_bytes(), bytes_max).into(),
         }
     }
 }

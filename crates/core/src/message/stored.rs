@@ -95,6 +95,9 @@ pub struct StoredMessage {
     pub held: Option<String>,
     /// The response that deferred it last.
     pub last_response: Option<Response>,
+    /// Whether its sender was told that it is late. Once is enough.
+    #[serde(default)]
+    pub delay_told: bool,
 }
 
 /// What is stored as one: the messages, one for each destination, that came

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use crate::message::{Content, Destination, Report, Response, StoredMessage};
+use crate::message::{Content, Destination, Report, Response, StoredMessage, Submission};
 use crate::relay::{Delivery, LeaseSignal};
 use crate::storage::{Lease, Leased, Session, Settled, Settlement, StorageError};
 
@@ -16,7 +16,7 @@ use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
 use super::lanes::Place;
-use super::settle::conclude;
+use super::settle::{Telling, conclude};
 use super::shared::{Phase, Shared};
 use super::split::split;
 
@@ -241,26 +241,23 @@ pub(super) async fn settle(
 ) -> Result<Settled, StorageError> {
     let settings = &shared.settings;
     let now = session.now();
-    let conclusion = conclude(
-        message,
-        content,
-        verdict,
-        remote,
-        &*settings.bounce,
-        &settings.hostname,
+    let telling = Telling {
+        builder: &*settings.bounce,
+        reporting: &settings.hostname,
+        delay_notice_after: settings.delay_notice_after,
         now,
-    );
-    let notice = conclusion
-        .bounce
-        .and_then(|bounce| split(bounce, &*settings.router, shared.world(), now));
-    let notice_id = notice
-        .as_ref()
-        .and_then(|n| n.messages.first())
-        .map(|m| m.id);
+    };
+    let conclusion = conclude(message, content, verdict, remote, &telling);
+    let stored = |notice| split(notice, &*settings.router, shared.world(), now);
+    let id_of = |notice: &Submission| notice.messages.first().map(|m| m.id);
+    let bounce = conclusion.bounce.and_then(stored);
+    let delay_notice = conclusion.delay_notice.and_then(stored);
+    let bounce_id = bounce.as_ref().and_then(id_of);
+    let delay_notice_id = delay_notice.as_ref().and_then(id_of);
     let settlement = Settlement {
         lease,
         change: conclusion.change,
-        notices: notice.into_iter().collect(),
+        notices: bounce.into_iter().chain(delay_notice).collect(),
     };
     let outcome = offer(shared, session, &settlement).await;
     let delivered = verdict.delivered.iter();
@@ -269,7 +266,10 @@ pub(super) async fn settle(
     let id = message.id;
     match &outcome {
         Ok(Settled::Done) => {
-            tell(shared, message, verdict, remote, notice_id);
+            tell(shared, message, verdict, remote, bounce_id);
+            if let Some(notice) = delay_notice_id {
+                shared.observe(&Event::DelayTold { id, notice });
+            }
             for notice in &settlement.notices {
                 shared.observe_received(notice);
             }

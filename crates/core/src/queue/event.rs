@@ -72,6 +72,13 @@ pub enum Event {
         /// wants none.
         notice: Option<MessageId>,
     },
+    /// Its sender was told that it is late.
+    DelayTold {
+        /// The message.
+        id: MessageId,
+        /// The notice that was stored in the same commit.
+        notice: MessageId,
+    },
     /// It failed for good, and there is nobody to tell: its reverse-path is null.
     DoubleBounced {
         /// The message.
@@ -158,6 +165,8 @@ impl Observer for Log {
                 info!(%id, %recipient, %response, attempts, %due, "deferred"),
             Event::Bounced { id, recipient, response, notice } =>
                 info!(%id, %recipient, %response, notice = notice.map(|n| n.to_string()), "bounced"),
+            Event::DelayTold { id, notice } =>
+                info!(%id, %notice, "sender told of the delay"),
             Event::DoubleBounced { id, recipient, response } =>
                 warn!(%id, %recipient, %response, "double bounce: nobody is told"),
             Event::LeaseLost { id, delivered } =>

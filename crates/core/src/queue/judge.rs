@@ -35,6 +35,8 @@ pub struct Verdict {
     pub deferred: Vec<(Recipient, Response)>,
     /// How those that failed for now wait; none if there are none.
     pub deferral: Option<Deferral>,
+    /// Until when they are tried, if the retry algorithm knows.
+    pub retry_until: Option<Timestamp>,
     /// Whether recipients failed because the retry algorithm gave up.
     pub given_up: bool,
     /// Whether the retry algorithm panicked or named an impossible time.
@@ -93,11 +95,15 @@ fn defer_or_give_up(
     waiting.envelope.recipients = verdict.deferred.iter().map(|(r, _)| r.clone()).collect();
     // A retry algorithm is a stranger's code: its panic must not lose a message.
     let asked = catch_unwind(AssertUnwindSafe(|| {
-        retry.next_attempt(&waiting, &response, now)
+        let next = retry.next_attempt(&waiting, &response, now);
+        (next, retry.expiry(&waiting))
     }));
     let due = match asked {
-        Ok(Some(due)) if due <= now.after(RETRY_DELAY_MAX) => Some(due),
-        Ok(None) => None,
+        Ok((Some(due), until)) if due <= now.after(RETRY_DELAY_MAX) => {
+            verdict.retry_until = until;
+            Some(due)
+        }
+        Ok((None, _)) => None,
         _ => {
             verdict.retry_broken = true;
             Some(now.after(FALLBACK_DELAY))
@@ -110,6 +116,7 @@ fn defer_or_give_up(
                 attempts: waiting.attempts,
                 due,
                 response,
+                delay_told: message.delay_told,
             });
         }
         None => {
@@ -150,6 +157,7 @@ mod tests {
             due: NOW,
             held: None,
             last_response: None,
+            delay_told: false,
         }
     }
 

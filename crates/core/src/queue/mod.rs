@@ -22,13 +22,17 @@ mod claim;
 mod direct;
 mod error;
 mod event;
+mod give_up;
+mod hint;
 mod judge;
 mod keeper;
 mod lanes;
 mod limits;
 mod peers;
 mod retry;
+mod rules;
 mod run;
+mod schedule;
 mod settle;
 mod shared;
 mod split;
@@ -47,16 +51,20 @@ use crate::message::{
     Bounce, BounceBuilder, Content, Message, MessageId, Report, Response, StoredMessage,
 };
 use crate::relay::{Delivery, LeaseSignal, Router};
-use crate::storage::{Filter, Leased, Session, Settled, Storage};
+use crate::storage::{Filter, Leased, Session, Storage};
 use crate::world::{Timestamp, Watched, World};
 
 pub use browse::Pages;
 pub use direct::{Direct, serve_relay};
 pub use error::QueueError;
 pub use event::{Event, Log, Observer};
+pub use give_up::Bounced;
+pub use hint::{HeedReplies, retry_hint};
 pub use judge::{Verdict, judge};
 pub use limits::Limits;
-pub use retry::{RetryAlgorithm, Schedule, ScheduleError};
+pub use retry::RetryAlgorithm;
+pub use rules::{ByDestination, DestinationPattern, PatternError};
+pub use schedule::{Plan, Schedule, ScheduleError, Step};
 pub use split::{ByDomain, split};
 pub use why::{InHand, Why};
 pub use work::Work;
@@ -89,15 +97,6 @@ pub enum Tried {
     Locked,
 }
 
-/// What [`Queue::bounce`] did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bounced {
-    /// The message is gone; its sender is told, unless there is none.
-    Done,
-    /// The message could not be locked: it is being attempted, or gone.
-    Locked,
-}
-
 /// # The seed's nine functions
 impl Queue {
     /// A queue that receives requests on `edge_bus`, keeps them in `storage`
@@ -123,6 +122,7 @@ impl Queue {
             }),
             observer: Arc::new(Log),
             hostname,
+            delay_notice_after: None,
             lock_duration: LOCK_DURATION_DEFAULT,
             limits: limits.clone(),
         };
@@ -283,6 +283,14 @@ impl Queue {
         self
     }
 
+    /// Sets the age at which the sender of a message that still waits is told, by
+    /// the next attempt that fails, and once; none to tell nobody, the default.
+    #[must_use]
+    pub fn with_delay_notice(mut self, after: Option<Duration>) -> Self {
+        self.settings().delay_notice_after = after;
+        self
+    }
+
     /// Sets the bounds within which the queue works.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
@@ -302,48 +310,6 @@ impl Queue {
     /// the storage anew and start again.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) -> Result<(), QueueError> {
         run::run(self.shared.clone(), shutdown).await
-    }
-
-    /// Gives a message up by an operator's word: all of its recipients fail
-    /// with `response`, the sender gets the bounce, and the message is gone, in
-    /// one commit.
-    pub async fn bounce(
-        &self,
-        session: &Arc<dyn Session>,
-        id: MessageId,
-        response: Response,
-    ) -> Result<Bounced, QueueError> {
-        let lease = self.shared.settings.lock_duration;
-        let Some(Leased { lease, message }) = session.lock(id, lease).await? else {
-            return Ok(Bounced::Locked);
-        };
-        let guard = unlock::Unlock::new(session.clone(), lease);
-        let Some(content) = session.contents(id).await? else {
-            return Ok(Bounced::Locked);
-        };
-        let failed = message.envelope.recipients.iter().cloned();
-        let verdict = Verdict {
-            failed: failed
-                .map(|recipient| (recipient, response.clone()))
-                .collect(),
-            ..Verdict::default()
-        };
-        let Some(lease) = guard.keep() else {
-            return Ok(Bounced::Locked);
-        };
-        let settled = attempt::settle(
-            &self.shared,
-            &**session,
-            lease,
-            &message,
-            &content,
-            &verdict,
-            None,
-        );
-        match settled.await? {
-            Settled::Done => Ok(Bounced::Done),
-            Settled::LeaseLost => Ok(Bounced::Locked),
-        }
     }
 
     async fn ask(&self, message: StoredMessage, content: Content, lease: LeaseSignal) -> Report {

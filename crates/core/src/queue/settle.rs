@@ -1,48 +1,90 @@
 //! From a verdict to the one commit that records it. Pure.
 
-use crate::message::{BounceBuilder, Content, Failure, Message, StoredMessage};
-use crate::storage::Change;
+use std::time::Duration;
+
+use crate::message::{
+    BounceBuilder, Content, Failure, Message, Recipient, Response, StoredMessage,
+};
+use crate::storage::{Change, Deferral};
 use crate::world::Timestamp;
 
 use super::judge::Verdict;
 
-/// What changes in the store, and the bounce to store with it.
+/// What changes in the store, and the notices to store with it.
 pub(super) struct Conclusion {
     pub(super) change: Change,
+    /// That recipients failed.
     pub(super) bounce: Option<Message>,
+    /// That recipients wait for long.
+    pub(super) delay_notice: Option<Message>,
+}
+
+/// How senders are told.
+pub(super) struct Telling<'a> {
+    pub(super) builder: &'a dyn BounceBuilder,
+    /// The name of this host.
+    pub(super) reporting: &'a str,
+    /// The age at which a message is late; none if nobody is told of that.
+    pub(super) delay_notice_after: Option<Duration>,
+    pub(super) now: Timestamp,
 }
 
 /// Draws the conclusion from a verdict: what waits is deferred, all else ends;
-/// failures are told to the sender, unless there is none or nobody wants to
-/// know.
+/// failures are told to the sender, and that a message is late, once; unless
+/// there is no sender or nobody wants to know.
 pub(super) fn conclude(
     message: &StoredMessage,
     content: &Content,
     verdict: &Verdict,
     remote: Option<&str>,
-    builder: &dyn BounceBuilder,
-    reporting: &str,
-    now: Timestamp,
+    telling: &Telling<'_>,
 ) -> Conclusion {
+    let about = |failed| about(message, content, failed, remote, telling);
+    let has_sender = !message.envelope.sender.is_null();
+    let bounce = (has_sender && !verdict.failed.is_empty())
+        .then(|| telling.builder.build(&about(&verdict.failed)))
+        .flatten();
+    let is_late = telling
+        .delay_notice_after
+        .is_some_and(|after| telling.now >= message.received.after(after));
+    let tell_delay = has_sender && verdict.deferral.is_some() && is_late && !message.delay_told;
+    let delay_notice = tell_delay
+        .then(|| {
+            let delay = about(&verdict.deferred);
+            telling.builder.build_delay(&delay, verdict.retry_until)
+        })
+        .flatten();
     let change = match &verdict.deferral {
-        Some(deferral) => Change::Defer(deferral.clone()),
+        Some(deferral) => Change::Defer(Deferral {
+            delay_told: deferral.delay_told || delay_notice.is_some(),
+            ..deferral.clone()
+        }),
         None => Change::Remove,
     };
-    let nobody_to_tell = verdict.failed.is_empty() || message.envelope.sender.is_null();
-    let bounce = if nobody_to_tell {
-        None
-    } else {
-        builder.build(&Failure {
-            id: message.id,
-            client: &message.client,
-            envelope: &message.envelope,
-            content,
-            received: message.received,
-            failed: &verdict.failed,
-            remote,
-            reporting,
-            now,
-        })
-    };
-    Conclusion { change, bounce }
+    Conclusion {
+        change,
+        bounce,
+        delay_notice,
+    }
+}
+
+/// What a notice is about.
+fn about<'a>(
+    message: &'a StoredMessage,
+    content: &'a Content,
+    failed: &'a [(Recipient, Response)],
+    remote: Option<&'a str>,
+    telling: &Telling<'a>,
+) -> Failure<'a> {
+    Failure {
+        id: message.id,
+        client: &message.client,
+        envelope: &message.envelope,
+        content,
+        received: message.received,
+        failed,
+        remote,
+        reporting: telling.reporting,
+        now: telling.now,
+    }
 }

@@ -27,6 +27,7 @@ pub(super) struct Settings {
     pub(super) router: Arc<dyn Router>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) hostname: String,
+    pub(super) delay_notice_after: Option<Duration>,
     pub(super) lock_duration: Duration,
     pub(super) limits: Limits,
 }

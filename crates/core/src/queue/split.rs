@@ -39,6 +39,7 @@ pub fn split(
             due,
             held: None,
             last_response: None,
+            delay_told: false,
         }
     };
     let messages: Vec<_> = parts.into_iter().enumerate().map(stored).collect();

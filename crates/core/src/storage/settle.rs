@@ -43,6 +43,8 @@ pub struct Deferral {
     pub due: Timestamp,
     /// Why it waits.
     pub response: Response,
+    /// Whether its sender was told that it is late, now or before.
+    pub delay_told: bool,
 }
 
 impl Deferral {
@@ -52,6 +54,7 @@ impl Deferral {
         message.attempts = self.attempts;
         message.due = self.due;
         message.last_response = Some(self.response.clone());
+        message.delay_told = self.delay_told;
     }
 }
 

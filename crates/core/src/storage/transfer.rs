@@ -237,6 +237,7 @@ impl Mover<'_> {
             attempts: copy.attempts,
             due: copy.due,
             response,
+            delay_told: copy.delay_told,
         });
         settle(self.to, lease, change)
             .await

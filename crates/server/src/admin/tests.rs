@@ -106,6 +106,7 @@ fn submission(world: &World, recipient: &str) -> Submission {
         due: world.now(),
         held: None,
         last_response: None,
+        delay_told: false,
     };
     Submission {
         messages: vec![message],

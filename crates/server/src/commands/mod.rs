@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod demo;
 mod queue;
+mod schedule;
 mod send;
 mod serve;
 mod sink;
@@ -26,6 +27,7 @@ pub(crate) struct Cli {
 enum Command {
     Serve(serve::Serve),
     Queue(queue::QueueCommand),
+    Schedule(schedule::ScheduleCommand),
     Audit(audit::AuditCommand),
     Send(send::Send),
     Sink(sink::SinkCommand),
@@ -39,6 +41,7 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::Queue(command) => command.run(),
+            Command::Schedule(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Send(command) => command.run(),
             Command::Sink(command) => command.run(),

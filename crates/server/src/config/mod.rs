@@ -6,6 +6,7 @@
 //! names. Everything is parsed here, at the door, before a port or the storage
 //! is opened.
 
+mod destinations;
 mod file;
 mod machine;
 mod network;
@@ -19,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use slimta_core::queue::{Limits, Schedule};
+use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use crate::failure::Failure;
 
@@ -35,6 +36,8 @@ const RELAY_DEFAULT: &str = "mx";
 const RELAY_NONE: &str = "none";
 /// Where mail is kept by default.
 pub(crate) const STORAGE_DEFAULT: &str = "embedded:./slimta-data";
+/// When senders are told that their mail is late by default.
+const DELAY_NOTICE_DEFAULT: Duration = Duration::from_secs(4 * 3600);
 const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
 const RECIPIENTS_MAX_DEFAULT: usize = 1000;
@@ -54,7 +57,12 @@ pub(crate) struct Settings {
     /// The name of this host in greetings, trace headers and notices.
     pub(crate) hostname: String,
     /// When what failed for now is tried again.
-    pub(crate) retry: Schedule,
+    pub(crate) retry: ByDestination<Schedule>,
+    /// The age at which senders are told that their message is late, if they
+    /// are.
+    pub(crate) delay_notice: Option<Duration>,
+    /// Whether replies may move the next attempt.
+    pub(crate) heed_replies: bool,
     /// How long a lease lasts unless it is renewed.
     pub(crate) lock_duration: Duration,
     /// What the edge grants its clients.

@@ -9,13 +9,14 @@ use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
 use slimta_core::queue::{Limits, Schedule};
 
+use super::destinations::{Destinations, schedules};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
-use super::span::Span;
+use super::span::{Span, SpanOrNone};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT,
-    MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT,
-    Settings,
+    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
+    LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT,
+    RELAY_NONE, STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -50,6 +51,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SPEC")]
     #[serde(deserialize_with = "written")]
     pub(crate) retry: Option<Schedule>,
+    /// Let a reply move the next attempt that says "try again in N minutes" or
+    /// is typical greylisting: by 30s at least and 1h at most [default: true]
+    #[arg(long, value_name = "true|false")]
+    pub(crate) heed_replies: Option<bool>,
+    /// Tell senders once when their message has waited so long; none tells
+    /// nobody [default: 4h]
+    #[arg(long, value_name = "TIME")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) delay_notice: Option<SpanOrNone>,
+    /// What is so for some destinations only: tables of the file.
+    #[arg(skip)]
+    pub(crate) destination: Destinations,
     /// Let operators in by this Unix socket [default: admin.sock in the
     /// directory of the storage]
     #[arg(long, value_name = "PATH")]
@@ -149,6 +162,9 @@ impl Options {
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
             retry: self.retry.or(other.retry),
+            heed_replies: self.heed_replies.or(other.heed_replies),
+            delay_notice: self.delay_notice.or(other.delay_notice),
+            destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: first_network(self.permit, other.permit),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
@@ -197,7 +213,14 @@ impl Options {
             storage,
             admin_socket: self.admin_socket,
             hostname,
-            retry: self.retry.unwrap_or_else(Schedule::server_default),
+            retry: schedules(
+                self.retry.unwrap_or_else(Schedule::server_default),
+                self.destination,
+            ),
+            heed_replies: self.heed_replies.unwrap_or(true),
+            delay_notice: self
+                .delay_notice
+                .map_or(Some(DELAY_NOTICE_DEFAULT), SpanOrNone::get),
             lock_duration: self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get),
             log_format: self.log_format.unwrap_or(LogFormat::Human),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
@@ -251,7 +274,7 @@ fn size(text: &str) -> Result<NonZeroUsize, String> {
 }
 
 /// A value that the file writes as its flag does.
-fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: std::fmt::Display>,

@@ -43,3 +43,26 @@ impl FromStr for Span {
             })
     }
 }
+
+/// A length of time, or `none`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SpanOrNone(Option<Span>);
+
+impl SpanOrNone {
+    /// As a duration.
+    pub(crate) fn get(self) -> Option<Duration> {
+        self.0.map(Span::get)
+    }
+}
+
+impl FromStr for SpanOrNone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(SpanOrNone(None));
+        }
+        let span = text.parse().map_err(|why| format!("{why}; or none"))?;
+        Ok(SpanOrNone(Some(span)))
+    }
+}

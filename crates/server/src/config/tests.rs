@@ -17,7 +17,10 @@ fn nothing_said_gives_the_documented_defaults() {
     assert_eq!(settings.relay.as_deref(), Some("mx"));
     assert_eq!(settings.storage, "embedded:./slimta-data");
     assert_eq!(settings.hostname, machine_name());
-    assert_eq!(settings.retry, Schedule::server_default());
+    let retry = ByDestination::new(Schedule::server_default());
+    assert_eq!(settings.retry, retry);
+    assert_eq!(settings.delay_notice, Some(Duration::from_secs(4 * 3600)));
+    assert!(settings.heed_replies);
     assert_eq!(settings.lock_duration, Duration::from_secs(120));
     assert_eq!(settings.limits, Limits::default());
     let permits = |ip: &str| {
@@ -43,6 +46,8 @@ fn the_file_says_what_flags_say() {
         permit = ["192.0.2.0/24", "2001:db8::/32"]
         message-bytes-max = "10m"
         connections-max = 7
+        heed-replies = false
+        delay-notice = "none"
         lock-duration = "5m"
         attempts-per-destination-max = 2
         drain-time-max = "500ms"
@@ -54,6 +59,8 @@ fn the_file_says_what_flags_say() {
     assert_eq!(settings.relay, None);
     assert_eq!(settings.edge.message_bytes_max, 10 << 20);
     assert_eq!(settings.edge.connections_max, 7);
+    assert_eq!(settings.delay_notice, None);
+    assert!(!settings.heed_replies);
     assert_eq!(settings.lock_duration, Duration::from_secs(300));
     assert_eq!(settings.limits.attempts_per_destination_max, 2);
     assert_eq!(settings.limits.attempts_per_destination_initial, 2);
@@ -68,6 +75,31 @@ fn the_file_says_what_flags_say() {
     };
     assert!(permits("192.0.2.255") && permits("2001:db8:ffff::1"));
     assert!(!permits("192.0.3.0") && !permits("2001:db9::1") && !permits("127.0.0.1"));
+}
+
+#[test]
+fn the_file_has_schedules_for_some_destinations() {
+    let text = r#"
+        retry = "1m;until=1h"
+        [destination."example.org"]
+        retry = "2m..;until=2h"
+        [destination."*.example.org"]
+        retry = "none"
+        [destination."smtp://relay.example:25"]
+    "#;
+    let flags = Options {
+        retry: Some("9m".parse().unwrap()),
+        ..Options::default()
+    };
+    let settings = flags.or(file::parse(text).unwrap()).settle().unwrap();
+    let written = |destination: &str| {
+        let destination = slimta_core::message::Destination::new(destination);
+        settings.retry.get(&destination).to_string()
+    };
+    assert_eq!(written("example.org"), "2m..;until=2h");
+    assert_eq!(written("mx.example.org"), "none");
+    assert_eq!(written("smtp://relay.example:25"), "9m");
+    assert_eq!(written("example.com"), "9m");
 }
 
 #[test]
@@ -93,8 +125,13 @@ fn a_mistake_in_the_file_is_named() {
         ("listen = '127.0.0.1:25'", "listen"),
         ("listen = ['localhost']", "listen"),
         ("retry = 'often'", "often"),
+        ("[destination.'a b']\nretry = 'none'", "a b"),
+        ("[destination.a]\nretries = 'none'", "retries"),
+        ("[destination.a]\nretry = '1m..'", "until=AGE"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
+        ("delay-notice = '0s'", "delay-notice"),
+        ("delay-notice = 'never'", "or none"),
         ("lock-duration = '5'", "lock-duration"),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),

@@ -21,5 +21,6 @@ mod redis;
 mod redis_server;
 mod rig;
 mod scenarios;
+mod schedules;
 mod trap;
 mod unwritable;

@@ -122,7 +122,7 @@ fn deferred_is_delivered_when_retried_now() {
 fn deferred_is_delivered_later_by_itself() {
     let (store, sink) = (
         Store::new(),
-        NextHop::answering(&["^rcpt@=450x2 4.2.0 Greylisted"]),
+        NextHop::answering(&["^rcpt@=450x2 4.2.0 Mailbox busy"]),
     );
     let server = store.serve(&["--relay", &sink.url(), "--retry", "100ms,200ms"]);
     let id = send(server.address, SENDER, &["rcpt@to.example"]);
@@ -141,7 +141,7 @@ fn deferred_is_delivered_later_by_itself() {
 fn given_up_when_the_schedule_ends() {
     let (store, sink) = (
         Store::new(),
-        NextHop::answering(&["^rcpt@=450 4.2.0 Greylisted", "^sender@=450"]),
+        NextHop::answering(&["^rcpt@=450 4.2.0 Mailbox busy", "^sender@=450"]),
     );
     let server = store.serve(&["--relay", &sink.url(), "--retry", "100ms"]);
     send(server.address, SENDER, &["rcpt@to.example"]);

@@ -36,6 +36,7 @@ pub(crate) fn delivery_of(text: &str, recipients: &[&str], lease: LeaseSignal) -
         due: world.now(),
         held: None,
         last_response: None,
+        delay_told: false,
     };
     Delivery {
         message: Arc::new(message),

@@ -31,6 +31,7 @@ pub(crate) fn mail(
         due: session.now(),
         held: None,
         last_response: None,
+        delay_told: false,
     };
     Ok(Submission {
         messages: vec![message],

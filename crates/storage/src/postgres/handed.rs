@@ -68,6 +68,7 @@ pub(super) fn message(record: &[u8]) -> Result<StoredMessage, String> {
         due: received,
         held: None,
         last_response: None,
+        delay_told: false,
     })
 }
 

@@ -150,6 +150,7 @@ impl Bench {
             due: self.now(),
             held: None,
             last_response: None,
+            delay_told: false,
         }
     }
 
@@ -193,6 +194,7 @@ pub(super) fn deferral(leased: Leased, due: Timestamp) -> Settlement {
             attempts: leased.message.attempts + 1,
             due,
             response: Response::new(450, None, "not now"),
+            delay_told: false,
         }),
         lease: leased.lease,
         notices: Vec::new(),

@@ -36,6 +36,7 @@ pub async fn a_deferred_message_keeps_what_waits(bench: &Bench) {
             attempts: 1,
             due: retry,
             response: Response::new(451, None, "later"),
+            delay_told: true,
         }),
         notices: Vec::new(),
     };
@@ -48,6 +49,7 @@ pub async fn a_deferred_message_keeps_what_waits(bench: &Bench) {
     expected.attempts = 1;
     expected.due = retry;
     expected.last_response = Some(Response::new(451, None, "later"));
+    expected.delay_told = true;
     assert_eq!(listed.message, expected);
     assert_eq!(session.next_due().await.unwrap(), Some(retry));
     assert!(due(&*session).await.is_empty());

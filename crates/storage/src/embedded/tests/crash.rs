@@ -92,6 +92,7 @@ impl Run {
                     attempts: before.attempts + 1,
                     due: self.world.now().after(LEASE),
                     response: Response::new(450, None, "later"),
+                    delay_told: false,
                 };
                 deferral.apply(&mut after);
                 effects.push((after.id, Seen::there(&after)));

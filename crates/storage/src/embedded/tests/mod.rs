@@ -72,6 +72,7 @@ fn mail(world: &World, destinations: &[&str], body: Vec<u8>) -> Submission {
             due: world.now(),
             held: None,
             last_response: None,
+            delay_told: false,
         }
     });
     Submission {

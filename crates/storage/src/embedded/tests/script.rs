@@ -388,5 +388,6 @@ fn deferral(message: &StoredMessage, world: &World) -> Deferral {
         attempts: message.attempts + 1,
         due: world.now().after(LEASE),
         response: Response::new(450, None, "later"),
+        delay_told: false,
     }
 }

@@ -274,6 +274,7 @@ async fn a_message_from_sql_is_deferred_like_any_other() {
             attempts: 1,
             due: Timestamp::EPOCH,
             response: response.clone(),
+            delay_told: false,
         }),
         notices: Vec::new(),
     };

@@ -32,6 +32,7 @@ fn mail(world: &World, content: Content) -> Submission {
         due: world.now(),
         held: None,
         last_response: None,
+        delay_told: false,
     };
     Submission {
         messages: vec![message],
@@ -332,6 +333,7 @@ async fn a_full_server_takes_nothing_in_and_still_settles() {
             attempts: 1,
             due,
             response: slimta_core::message::Response::new(450, None, "later"),
+            delay_told: false,
         }),
         lease: other.lease,
         notices: vec![some_mail(&World::system())],

@@ -1,0 +1,173 @@
+//! What holds for some destinations only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::message::{Destination, Response, StoredMessage};
+use crate::world::Timestamp;
+
+use super::retry::RetryAlgorithm;
+
+/// What a rule before a domain says: all hosts below it.
+const BELOW: &str = "*.";
+
+/// Which destinations a rule is for: one, by its name (`example.org`, or the
+/// URL of a smarthost), or all domains below one (`*.example.org`, which is not
+/// for `example.org` itself). Upper and lower case are alike.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DestinationPattern(String);
+
+/// A text is not a pattern of destinations.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "\"{0}\" is no destination: name one as `slimta queue list` does, such as example.org, or all below a domain, such as *.example.org"
+)]
+pub struct PatternError(String);
+
+impl FromStr for DestinationPattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let name = text.strip_prefix(BELOW).unwrap_or(text);
+        let odd = |c: char| c == '*' || c.is_whitespace() || c.is_control();
+        // A dot in front is how other programs write what is below a domain.
+        if name.is_empty() || name.starts_with('.') || name.contains(odd) {
+            return Err(PatternError(text.chars().take(64).collect()));
+        }
+        Ok(DestinationPattern(text.to_lowercase()))
+    }
+}
+
+impl TryFrom<String> for DestinationPattern {
+    type Error = PatternError;
+
+    fn try_from(text: String) -> Result<Self, PatternError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for DestinationPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A value for each destination: that of its own rule, else that of the longest
+/// domain above it that has one, else the one for all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ByDestination<T> {
+    all: T,
+    rules: BTreeMap<DestinationPattern, T>,
+}
+
+impl<T> ByDestination<T> {
+    /// The same for all destinations.
+    pub fn new(all: T) -> Self {
+        ByDestination {
+            all,
+            rules: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a rule; a second one for the same pattern takes the place of the
+    /// first.
+    #[must_use]
+    pub fn with_rule(mut self, pattern: DestinationPattern, value: T) -> Self {
+        self.rules.insert(pattern, value);
+        self
+    }
+
+    /// The value for a destination.
+    pub fn get(&self, destination: &Destination) -> &T {
+        if self.rules.is_empty() {
+            return &self.all;
+        }
+        let name = DestinationPattern(destination.as_str().to_lowercase());
+        if let Some(value) = self.rules.get(&name) {
+            return value;
+        }
+        let mut rest = name.0.as_str();
+        while let Some((_, above)) = rest.split_once('.') {
+            let pattern = DestinationPattern(format!("{BELOW}{above}"));
+            if let Some(value) = self.rules.get(&pattern) {
+                return value;
+            }
+            rest = above;
+        }
+        &self.all
+    }
+}
+
+/// Each destination has a retry algorithm of its own.
+impl<T: RetryAlgorithm> RetryAlgorithm for ByDestination<T> {
+    fn next_attempt(
+        &self,
+        message: &StoredMessage,
+        response: &Response,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let algorithm = self.get(&message.destination);
+        algorithm.next_attempt(message, response, now)
+    }
+
+    fn expiry(&self, message: &StoredMessage) -> Option<Timestamp> {
+        self.get(&message.destination).expiry(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_rule_holds() {
+        let rules = [
+            ("example.org", "itself"),
+            ("*.Example.ORG", "below"),
+            ("*.deep.example.org", "deeper"),
+            ("*.org", "org"),
+            ("smtp://relay.example:25", "smarthost"),
+        ];
+        let rules = rules
+            .into_iter()
+            .fold(ByDestination::new("all"), |all, (pattern, value)| {
+                all.with_rule(pattern.parse().unwrap(), value)
+            });
+        for (destination, expected) in [
+            ("example.org", "itself"),
+            ("EXAMPLE.org", "itself"),
+            ("a.example.org", "below"),
+            ("deep.example.org", "below"),
+            ("x.y.deep.example.org", "deeper"),
+            ("notexample.org", "org"),
+            ("org", "all"),
+            ("example.com", "all"),
+            ("example.org.evil.example", "all"),
+            ("smtp://relay.example:25", "smarthost"),
+            ("", "all"),
+        ] {
+            let found = *rules.get(&Destination::new(destination));
+            assert_eq!(found, expected, "{destination}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_no_destination_is_refused() {
+        for text in [
+            "",
+            "*",
+            "*.",
+            ".example.org",
+            "*..org",
+            "a b",
+            "a.*.org",
+            "a\n",
+        ] {
+            assert!(text.parse::<DestinationPattern>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -107,7 +107,8 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
     let Some(url) = &settings.relay else {
         return Ok(None);
     };
-    relay::open(url, &settings.hostname, world.clone())
+    let messages = settings.messages_per_connection.clone();
+    relay::open_with(url, &settings.hostname, messages, world.clone())
         .map(Some)
         .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))
 }

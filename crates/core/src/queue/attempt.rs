@@ -116,7 +116,7 @@ async fn deliver(
 ) -> Tried {
     let turn = tokio::select! {
         biased;
-        turn = place.turn(shared.world()) => turn,
+        turn = place.turn(message.priority, shared.world()) => turn,
         () = shared.reached(Phase::Draining) => return Tried::HandBack,
     };
     if !signal.is_alive() {

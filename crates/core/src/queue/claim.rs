@@ -7,6 +7,7 @@ use crate::message::Destination;
 use crate::storage::{Due, Session, StorageError};
 
 use super::attempt::Attempt;
+use super::lane::For;
 use super::lanes::Place;
 use super::peers;
 use super::shared::Shared;
@@ -23,14 +24,15 @@ pub(super) struct Claimed {
     pub(super) attempts: Vec<Attempt>,
     /// Whether due mail was left because its lane is full.
     pub(super) blocked: bool,
-    /// For how long due mail was left to other managers.
+    /// For how long due mail was left, to other managers or because its
+    /// destination has used up its rate; the shortest of these times.
     pub(super) left_for: Option<Duration>,
 }
 
 /// What of the due mail is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
-    /// All of it, whether or not there is room.
+    /// All of it that rates allow, whether or not there is room.
     All,
     /// As much as there is room for, of what is not left to other managers.
     Own,
@@ -56,16 +58,18 @@ pub(super) async fn claim_due(
         }
         for due in &page {
             let left = limit.saturating_sub(claimed.attempts.len());
+            let (lanes, now) = (&shared.lanes, shared.world().monotonic());
             let room = match share {
-                Share::All => usize::MAX,
+                Share::All => lanes.rate_room(&due.destination, now),
                 Share::Own if claimed.leave(shared, &*session, due) => continue,
-                Share::Own => shared
-                    .lanes
-                    .room(&due.destination, shared.world().monotonic()),
+                Share::Own => lanes.room(&due.destination, For::Due, now),
             };
             let count = room.min(CLAIM_MAX).min(left);
             if count == 0 {
-                claimed.blocked = true;
+                match lanes.rate_wait(&due.destination, now) {
+                    Some(wait) => claimed.left_for(wait),
+                    None => claimed.blocked = true,
+                }
                 continue;
             }
             let attempts = claim_one(shared, &due.destination, count).await?;
@@ -85,9 +89,13 @@ impl Claimed {
         if wait.is_zero() {
             return false;
         }
+        self.left_for(wait);
+        true
+    }
+
+    fn left_for(&mut self, wait: Duration) {
         let least = self.left_for.map_or(wait, |other| other.min(wait));
         self.left_for = Some(least);
-        true
     }
 }
 

@@ -6,19 +6,25 @@
 //! number of slots of a destination grows with each success and halves with
 //! each failure. One slow destination fills its own lane and no other; one that
 //! is left alone needs no slots, for its messages are put off without a try.
+//!
+//! A tenth of the places and of the slots is kept for mail of high priority
+//! that has just come in, and an eighth of the places for what waits in the
+//! store: whatever comes in, neither has to stand behind it.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::message::{Destination, Response};
+use crate::message::{Destination, Priority, Response};
 use crate::world::World;
 
-use super::backoff::{Backoff, News, Reached};
+use super::backoff::{News, Reached};
+use super::lane::{For, HIGH_SHARE, Lane, Taken};
 use super::limits::Limits;
+use super::rate::{Meter, Rate};
 use super::why::InHand;
 
 /// Destinations that are remembered as failing while nothing of them is in
@@ -32,10 +38,12 @@ const PAUSED_PLACES: usize = 100;
 #[derive(Debug)]
 pub(super) struct Lanes {
     limits: Limits,
-    /// How many managers share the limit of a destination.
+    /// How many managers share the limits of a destination.
     managers: AtomicUsize,
     /// Slots over all destinations.
     attempts: Arc<Semaphore>,
+    /// Those of them that mail without high priority may have.
+    ordinary: Arc<Semaphore>,
     /// A std mutex: held for a look-up, never while waiting.
     lanes: Mutex<Map>,
     freed: Notify,
@@ -44,26 +52,18 @@ pub(super) struct Lanes {
 #[derive(Debug, Default)]
 struct Map {
     lanes: BTreeMap<Destination, Lane>,
-    places: usize,
-}
-
-#[derive(Debug)]
-struct Lane {
-    slots: Arc<Semaphore>,
-    /// How many slots there should be.
-    allowed: usize,
-    /// Slots that are to vanish when they are given back.
-    surplus: usize,
-    places: usize,
-    backoff: Backoff,
+    taken: Taken,
+    meter: Meter,
 }
 
 impl Lanes {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let attempts = limits.attempts_max.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Lanes {
             limits: limits.clone(),
             managers: AtomicUsize::new(1),
-            attempts: Arc::new(Semaphore::new(limits.attempts_max.max(1))),
+            attempts: Arc::new(Semaphore::new(attempts)),
+            ordinary: Arc::new(Semaphore::new(attempts - attempts / HIGH_SHARE)),
             lanes: Mutex::default(),
             freed: Notify::new(),
         })
@@ -80,7 +80,7 @@ impl Lanes {
 
     /// How many places are taken.
     pub(super) fn places(&self) -> usize {
-        self.map().places
+        self.map().taken.all
     }
 
     /// Ends the pause of one destination, or of all.
@@ -92,89 +92,155 @@ impl Lanes {
         }
     }
 
-    /// All lanes, by destination.
+    /// All lanes, and all destinations that have used up some of their rate.
     pub(super) fn in_hand(&self, now: Duration) -> Vec<InHand> {
         let map = self.map();
-        let lanes = map.lanes.iter();
-        lanes.map(|(to, lane)| lane.in_hand(to, now)).collect()
+        let metered = map.meter.used(now);
+        let all: BTreeSet<_> = map.lanes.keys().chain(metered).collect();
+        let all = all.into_iter();
+        all.map(|to| self.look_in(&map, to, now)).collect()
     }
 
-    /// One lane; none if nothing is known of the destination.
-    pub(super) fn look(&self, destination: &Destination, now: Duration) -> Option<InHand> {
-        let map = self.map();
-        let lane = map.lanes.get(destination)?;
-        Some(lane.in_hand(destination, now))
+    /// One lane, which may be empty.
+    pub(super) fn look(&self, destination: &Destination, now: Duration) -> InHand {
+        self.look_in(&self.map(), destination, now)
     }
 
-    /// How many places are free in the lane of `destination` at `now`, on the
-    /// monotonic clock.
-    pub(super) fn room(&self, destination: &Destination, now: Duration) -> usize {
-        self.free(&self.map(), destination, now)
-    }
-
-    fn free(&self, map: &Map, destination: &Destination, now: Duration) -> usize {
-        let ahead = self.limits.ahead_factor.max(1);
-        let (places, taken) = match map.lanes.get(destination) {
-            Some(lane) if lane.backoff.pause(now).is_some() => (PAUSED_PLACES, lane.places),
-            Some(lane) => (lane.allowed.saturating_mul(ahead), lane.places),
-            None => (self.initial().saturating_mul(ahead), 0),
+    fn look_in(&self, map: &Map, destination: &Destination, now: Duration) -> InHand {
+        let rate = *self.limits.rate_per_destination.get(destination);
+        let level = rate.map(|rate| map.meter.level(destination, rate, self.managers(), now));
+        let known = InHand {
+            destination: destination.clone(),
+            messages: 0,
+            attempts: 0,
+            attempts_allowed: self.initial(self.allowed_max(destination)),
+            rate,
+            rate_wait: level.map(|level| level.wait).filter(|wait| !wait.is_zero()),
+            failures: 0,
+            pause: None,
         };
-        let overall = self.limits.attempts_max.saturating_mul(ahead);
-        (places.saturating_sub(taken)).min(overall.saturating_sub(map.places))
+        match map.lanes.get(destination) {
+            Some(lane) => lane.in_hand(known, now),
+            None => known,
+        }
     }
 
-    /// Says how many managers, with this one, share the limit of each
+    /// How many places somebody may take in the lane of `destination` at `now`,
+    /// on the monotonic clock.
+    pub(super) fn room(&self, destination: &Destination, whom: For, now: Duration) -> usize {
+        self.free(&self.map(), destination, whom, now)
+    }
+
+    fn free(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
+        let ahead = self.limits.ahead_factor.max(1);
+        let overall = self.limits.attempts_max.max(1).saturating_mul(ahead);
+        let overall = map.taken.free(overall, whom);
+        let lane = match map.lanes.get(destination) {
+            Some(lane) if lane.backoff.pause(now).is_some() => {
+                PAUSED_PLACES.saturating_sub(lane.taken.all)
+            }
+            Some(lane) => lane.taken.free(lane.allowed.saturating_mul(ahead), whom),
+            None => {
+                let initial = self.initial(self.allowed_max(destination));
+                Taken::default().free(initial.saturating_mul(ahead), whom)
+            }
+        };
+        lane.min(overall)
+            .min(self.tokens(map, destination, whom, now))
+    }
+
+    /// How many attempts the rate of a destination leaves at `now`.
+    pub(super) fn rate_room(&self, destination: &Destination, now: Duration) -> usize {
+        self.tokens(&self.map(), destination, For::Due, now)
+    }
+
+    fn tokens(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
+        let Some(rate) = *self.limits.rate_per_destination.get(destination) else {
+            return usize::MAX;
+        };
+        let lane = map.lanes.get(destination);
+        if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
+            // What is put off without a try needs none.
+            return usize::MAX;
+        }
+        let level = map.meter.level(destination, rate, self.managers(), now);
+        let tokens = match whom {
+            For::Due => level.tokens,
+            For::Fresh(_) => level.fresh,
+        };
+        tokens.saturating_sub(lane.map_or(0, |lane| lane.without_token))
+    }
+
+    /// How long it takes until the rate of a destination allows an attempt; none
+    /// if it does not stand in the way.
+    pub(super) fn rate_wait(&self, destination: &Destination, now: Duration) -> Option<Duration> {
+        let in_hand = self.look(destination, now);
+        in_hand.rate_wait.filter(|_| in_hand.pause.is_none())
+    }
+
+    /// Says how many managers, with this one, share the limits of each
     /// destination. Wider lanes shrink with their next attempts.
     pub(super) fn share_with(&self, managers: usize) {
         self.managers.store(managers.max(1), Ordering::Relaxed);
     }
 
-    /// This manager's share of what is allowed for one destination.
-    fn max(&self) -> usize {
-        let managers = self.managers.load(Ordering::Relaxed);
-        let max = self.limits.attempts_per_destination_max.div_ceil(managers);
-        max.max(1)
+    fn managers(&self) -> usize {
+        self.managers.load(Ordering::Relaxed)
     }
 
-    fn initial(&self) -> usize {
+    /// What is allowed for one destination, for all managers.
+    fn allowed_max(&self, destination: &Destination) -> usize {
+        *self.limits.attempts_per_destination_max.get(destination)
+    }
+
+    /// This manager's share of that.
+    fn share(&self, allowed_max: usize) -> usize {
+        allowed_max.div_ceil(self.managers()).max(1)
+    }
+
+    fn initial(&self, allowed_max: usize) -> usize {
         let initial = self.limits.attempts_per_destination_initial;
-        initial.clamp(1, self.max())
+        initial.clamp(1, self.share(allowed_max))
     }
 
     /// Takes a place if one is free at `now`.
     pub(super) fn try_enter(
         self: &Arc<Self>,
         destination: &Destination,
+        whom: For,
         now: Duration,
     ) -> Option<Place> {
         let mut map = self.map();
-        (self.free(&map, destination, now) > 0).then(|| self.place(&mut map, destination))
+        let is_free = self.free(&map, destination, whom, now) > 0;
+        is_free.then(|| self.place(&mut map, destination, whom))
     }
 
-    /// Takes a place whether or not one is free: for callers who bound what
-    /// they take by themselves.
+    /// Takes a place for what is due, whether or not one is free: for callers
+    /// who bound what they take by themselves.
     pub(super) fn enter(self: &Arc<Self>, destination: &Destination) -> Place {
-        self.place(&mut self.map(), destination)
+        self.place(&mut self.map(), destination, For::Due)
     }
 
-    fn place(self: &Arc<Self>, map: &mut Map, destination: &Destination) -> Place {
-        let initial = self.initial();
-        let lane = map
-            .lanes
-            .entry(destination.clone())
-            .or_insert_with(|| Lane {
-                slots: Arc::new(Semaphore::new(initial)),
-                allowed: initial,
-                surplus: 0,
-                places: 0,
-                backoff: Backoff::default(),
-            });
-        lane.places += 1;
-        map.places += 1;
+    fn place(self: &Arc<Self>, map: &mut Map, destination: &Destination, whom: For) -> Place {
+        let (is_due, rate) = (
+            whom == For::Due,
+            self.limits.rate_per_destination.get(destination),
+        );
+        let lane = map.lanes.entry(destination.clone()).or_insert_with(|| {
+            let allowed_max = self.allowed_max(destination);
+            Lane::new(allowed_max, self.initial(allowed_max))
+        });
+        lane.taken.add(is_due);
+        lane.without_token += usize::from(rate.is_some());
+        map.taken.add(is_due);
         Place {
             lanes: self.clone(),
             destination: destination.clone(),
             slots: lane.slots.clone(),
+            gate: lane.gate.clone(),
+            is_due,
+            rate: *rate,
+            has_token: AtomicBool::new(false),
         }
     }
 
@@ -190,24 +256,40 @@ pub(super) struct Place {
     lanes: Arc<Lanes>,
     destination: Destination,
     slots: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
+    is_due: bool,
+    rate: Option<Rate>,
+    /// Whether it has taken one, if there is a rate.
+    has_token: AtomicBool,
 }
 
 /// The right of one message to be attempted now.
 #[derive(Debug)]
 pub(super) struct Slot {
     lane: Option<OwnedSemaphorePermit>,
+    _ordinary: Option<OwnedSemaphorePermit>,
     _overall: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
     /// Waits for a turn, or says why nothing is sent to the destination now.
-    pub(super) async fn turn(&self, world: &World) -> Result<Slot, Response> {
-        if let Some(why) = self.pause(world.monotonic()) {
-            return Err(why);
+    pub(super) async fn turn(&self, priority: Priority, world: &World) -> Result<Slot, Response> {
+        loop {
+            if let Some(why) = self.pause(world.monotonic()) {
+                return Err(why);
+            }
+            let slot = self.slot(priority).await;
+            // Those that had their turn before may have found it absent.
+            if let Some(why) = self.pause(world.monotonic()) {
+                return Err(why);
+            }
+            let Err(wait) = self.take_token(world.monotonic()) else {
+                return Ok(slot);
+            };
+            // There was one for each place, but managers have joined since.
+            drop(slot);
+            world.sleep(wait).await;
         }
-        let slot = self.slot().await;
-        // Those that had their turn before may have found it absent.
-        self.pause(world.monotonic()).map_or(Ok(slot), Err)
     }
 
     fn pause(&self, now: Duration) -> Option<Response> {
@@ -216,21 +298,46 @@ impl Place {
         lane.backoff.pause(now).map(|(_, last)| last.clone())
     }
 
-    /// The semaphores are never closed, so both permits are always there.
-    async fn slot(&self) -> Slot {
+    /// The semaphores are never closed, so all permits are always there.
+    async fn slot(&self, priority: Priority) -> Slot {
+        let is_high = priority == Priority::High;
+        let _gate = match is_high {
+            true => None,
+            false => self.gate.acquire().await.ok(),
+        };
         let lane = self.slots.clone().acquire_owned().await.ok();
+        let ordinary = match is_high {
+            true => None,
+            false => self.lanes.ordinary.clone().acquire_owned().await.ok(),
+        };
         let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
         Slot {
             lane,
+            _ordinary: ordinary,
             _overall: overall,
         }
     }
 
+    /// Takes a token if there is a rate, or says when one comes.
+    fn take_token(&self, now: Duration) -> Result<(), Duration> {
+        let Some(rate) = self.rate else {
+            return Ok(());
+        };
+        let (mut map, managers) = (self.lanes.map(), self.lanes.managers());
+        map.meter.take(&self.destination, rate, managers, now)?;
+        if let Some(lane) = map.lanes.get_mut(&self.destination)
+            && !self.has_token.swap(true, Ordering::Relaxed)
+        {
+            lane.without_token = lane.without_token.saturating_sub(1);
+        }
+        Ok(())
+    }
+
     /// Ends an attempt at `now`, and lets the lane learn from it.
     pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<News> {
-        let max = self.lanes.max();
         let mut map = self.lanes.map();
         let lane = map.lanes.get_mut(&self.destination)?;
+        let max = self.lanes.share(lane.allowed_max);
         match reached {
             Reached::Works => lane.widen(max),
             Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
@@ -247,50 +354,19 @@ impl Place {
     }
 }
 
-impl Lane {
-    fn in_hand(&self, destination: &Destination, now: Duration) -> InHand {
-        let pause = self.backoff.pause(now);
-        InHand {
-            destination: destination.clone(),
-            messages: self.places,
-            attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
-            attempts_allowed: self.allowed,
-            failures: self.backoff.failures(),
-            pause: pause.map(|(left, last)| (left, last.clone())),
-        }
-    }
-
-    fn widen(&mut self, allowed_max: usize) {
-        if self.allowed >= allowed_max {
-            return;
-        }
-        self.allowed += 1;
-        if self.surplus > 0 {
-            self.surplus -= 1;
-        } else {
-            self.slots.add_permits(1);
-        }
-    }
-
-    fn narrow_to(&mut self, allowed: usize) {
-        let allowed = allowed.clamp(1, self.allowed);
-        let fewer = self.allowed - allowed;
-        self.allowed = allowed;
-        // Free slots vanish at once, taken ones when they are given back.
-        self.surplus += fewer - self.slots.forget_permits(fewer);
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         let mut map = self.lanes.map();
-        map.places = map.places.saturating_sub(1);
-        let initial = self.lanes.initial();
+        map.taken.remove(self.is_due);
         let crowded = map.lanes.len() > FAILING_LANES_MAX;
         if let Some(lane) = map.lanes.get_mut(&self.destination) {
-            lane.places = lane.places.saturating_sub(1);
+            lane.taken.remove(self.is_due);
+            if self.rate.is_some() && !self.has_token.load(Ordering::Relaxed) {
+                lane.without_token = lane.without_token.saturating_sub(1);
+            }
+            let initial = self.lanes.initial(lane.allowed_max);
             let is_new = lane.allowed >= initial && lane.backoff.failures() == 0;
-            if lane.places == 0 && (is_new || crowded) {
+            if lane.taken.all == 0 && (is_new || crowded) {
                 map.lanes.remove(&self.destination);
             }
         }
@@ -310,7 +386,7 @@ mod tests {
         Lanes::new(&Limits {
             attempts_max: 4,
             attempts_per_destination_initial: 2,
-            attempts_per_destination_max: 3,
+            attempts_per_destination_max: 3.into(),
             ahead_factor: 2,
             ..Limits::default()
         })
@@ -320,20 +396,22 @@ mod tests {
         Destination::new(name)
     }
 
+    /// Takes all places that somebody may have.
+    fn fill(lanes: &Arc<Lanes>, name: &str, whom: For) -> Vec<Place> {
+        std::iter::from_fn(|| lanes.try_enter(&to(name), whom, NOW)).collect()
+    }
+
     #[tokio::test]
     async fn places_are_bounded_by_destination_and_overall() {
         let lanes = lanes();
-        let a: Vec<_> = (0..9)
-            .filter_map(|_| lanes.try_enter(&to("a"), NOW))
-            .collect();
+        let fresh = For::Fresh(Priority::Normal);
+        let a = fill(&lanes, "a", fresh);
         assert_eq!(a.len(), 4);
-        let b: Vec<_> = (0..9)
-            .filter_map(|_| lanes.try_enter(&to("b"), NOW))
-            .collect();
+        let b = fill(&lanes, "b", fresh);
         assert_eq!(b.len(), 4);
-        assert_eq!(lanes.room(&to("c"), NOW), 0);
+        assert_eq!(lanes.room(&to("c"), fresh, NOW), 0);
         drop(a);
-        assert_eq!(lanes.room(&to("a"), NOW), 4);
+        assert_eq!(lanes.room(&to("a"), fresh, NOW), 4);
         lanes.freed().await;
     }
 
@@ -341,9 +419,18 @@ mod tests {
     async fn a_full_lane_leaves_the_others_free() {
         let lanes = lanes();
         let a = lanes.enter(&to("a"));
-        let _held = (a.slot().await, a.slot().await);
-        assert!(a.slot().now_or_never().is_none());
-        assert!(lanes.enter(&to("b")).slot().now_or_never().is_some());
+        let _held = (
+            a.slot(Priority::Normal).await,
+            a.slot(Priority::Normal).await,
+        );
+        assert!(a.slot(Priority::Normal).now_or_never().is_none());
+        assert!(
+            lanes
+                .enter(&to("b"))
+                .slot(Priority::Normal)
+                .now_or_never()
+                .is_some()
+        );
     }
 
     #[tokio::test]
@@ -351,15 +438,18 @@ mod tests {
         let lanes = lanes();
         let place = lanes.enter(&to("a"));
         for _ in 0..5 {
-            place.finish(place.slot().await, &Reached::Works, NOW);
+            place.finish(place.slot(Priority::Normal).await, &Reached::Works, NOW);
         }
         lanes.share_with(3);
-        place.finish(place.slot().await, &Reached::Works, NOW);
-        let _only = place.slot().await;
-        assert!(place.slot().now_or_never().is_none(), "a third of three");
+        place.finish(place.slot(Priority::Normal).await, &Reached::Works, NOW);
+        let _only = place.slot(Priority::Normal).await;
+        assert!(
+            place.slot(Priority::Normal).now_or_never().is_none(),
+            "a third of three"
+        );
         lanes.share_with(1);
         place.finish(
-            place.slot().now_or_never().unwrap_or(_only),
+            place.slot(Priority::Normal).now_or_never().unwrap_or(_only),
             &Reached::Works,
             NOW,
         );
@@ -370,17 +460,101 @@ mod tests {
         let lanes = lanes();
         let place = lanes.enter(&to("a"));
         for _ in 0..5 {
-            place.finish(place.slot().await, &Reached::Works, NOW);
+            place.finish(place.slot(Priority::Normal).await, &Reached::Works, NOW);
         }
-        let slots = [place.slot().await, place.slot().await, place.slot().await];
+        let slots = [
+            place.slot(Priority::Normal).await,
+            place.slot(Priority::Normal).await,
+            place.slot(Priority::Normal).await,
+        ];
         assert!(
-            place.slot().now_or_never().is_none(),
+            place.slot(Priority::Normal).now_or_never().is_none(),
             "never above the most"
         );
         for slot in slots {
             place.finish(slot, &Reached::Answers, NOW);
         }
-        let _only = place.slot().await;
-        assert!(place.slot().now_or_never().is_none(), "one is left");
+        let _only = place.slot(Priority::Normal).await;
+        assert!(
+            place.slot(Priority::Normal).now_or_never().is_none(),
+            "one is left"
+        );
+    }
+
+    #[tokio::test]
+    async fn high_mail_has_one_before_it_at_most() {
+        let lanes = lanes();
+        let place = lanes.enter(&to("a"));
+        let taken = [
+            place.slot(Priority::Normal).await,
+            place.slot(Priority::Normal).await,
+        ];
+        let mut waiting = [(); 3].map(|()| Box::pin(place.slot(Priority::Normal)));
+        for one in &mut waiting {
+            assert!(one.now_or_never().is_none());
+        }
+        let mut high = Box::pin(place.slot(Priority::High));
+        assert!((&mut high).now_or_never().is_none());
+        drop(taken);
+        let high = high.now_or_never();
+        assert!(high.is_some());
+        let begun = waiting.iter_mut().filter_map(FutureExt::now_or_never);
+        let begun: Vec<_> = begun.collect();
+        assert_eq!(begun.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_last_slots_are_for_high_mail() {
+        let lanes = Lanes::new(&Limits {
+            attempts_max: 10,
+            ..Limits::default()
+        });
+        let places: Vec<_> = (0..3).map(|n| lanes.enter(&to(&n.to_string()))).collect();
+        let slots = places.iter().flat_map(|place| [place; 3]);
+        let slots: Vec<_> = slots
+            .filter_map(|place| place.slot(Priority::Normal).now_or_never())
+            .collect();
+        assert_eq!(slots.len(), 9);
+        let place = lanes.enter(&to("other"));
+        assert!(place.slot(Priority::Normal).now_or_never().is_none());
+        let tenth = place.slot(Priority::High).now_or_never();
+        assert!(tenth.is_some());
+        assert!(place.slot(Priority::High).now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_needs_a_token_that_no_other_place_will_take() {
+        let world = World::simulated(crate::world::Timestamp::EPOCH, 1);
+        let lanes = Lanes::new(&Limits {
+            rate_per_destination: Some("1/s".parse().unwrap()).into(),
+            ..Limits::default()
+        });
+        let now = || world.monotonic();
+        let room = || lanes.room(&to("a"), For::Due, now());
+        assert_eq!(room(), 2);
+        let first = lanes.enter(&to("a"));
+        assert_eq!(room(), 1, "one is for the place that is taken");
+        drop(lanes.enter(&to("a")));
+        assert_eq!(room(), 1);
+        first.turn(Priority::Normal, &world).await.unwrap();
+        assert_eq!(room(), 1);
+        assert_eq!(lanes.rate_wait(&to("a"), now()), None);
+        let began = now();
+        for _ in 0..3 {
+            // Who was let in nevertheless waits for the next.
+            let place = lanes.enter(&to("a"));
+            place.turn(Priority::Normal, &world).await.unwrap();
+        }
+        assert_eq!(now() - began, Duration::from_secs(2));
+        assert_eq!(room(), 0);
+        let second = Duration::from_secs(1);
+        assert_eq!(lanes.rate_wait(&to("a"), now()), Some(second));
+        drop(first);
+        let known: Vec<_> = lanes
+            .in_hand(now())
+            .into_iter()
+            .map(|one| one.destination)
+            .collect();
+        assert_eq!(known, [to("a")], "while its bucket is not full");
     }
 }

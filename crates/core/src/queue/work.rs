@@ -9,10 +9,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::bus::Reply;
-use crate::message::{EnhancedCode, Message, Response, Submission};
+use crate::message::{EnhancedCode, Message, Response, StoredMessage, Submission};
 use crate::storage::{FirstLeases, Session, StorageError};
 
 use super::attempt::Attempt;
+use super::lane::For;
 use super::lanes::Place;
 use super::shared::{Phase, Shared};
 use super::split::split;
@@ -144,10 +145,11 @@ fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
         return Vec::new();
     }
     let now = shared.world().monotonic();
-    let destinations = submission.messages.iter().map(|m| &m.destination);
-    destinations
-        .map_while(|destination| shared.lanes.try_enter(destination, now))
-        .collect()
+    let enter = |message: &StoredMessage| {
+        let whom = For::Fresh(message.priority);
+        shared.lanes.try_enter(&message.destination, whom, now)
+    };
+    submission.messages.iter().map_while(enter).collect()
 }
 
 /// What the client hears when its message is safe.

@@ -25,7 +25,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Serve(serve::Serve),
+    // Its many options are as large as all others together.
+    Serve(Box<serve::Serve>),
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),
     Audit(audit::AuditCommand),

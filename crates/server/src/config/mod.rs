@@ -42,6 +42,8 @@ const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
 const RECIPIENTS_MAX_DEFAULT: usize = 1000;
 const CONNECTIONS_MAX_DEFAULT: usize = 1000;
+const ATTEMPTS_PER_DESTINATION_MAX_DEFAULT: usize = 20;
+const MESSAGES_PER_CONNECTION_DEFAULT: u32 = 100;
 
 /// Everything the server needs to know, complete and parsed.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) lock_duration: Duration,
     /// What the edge grants its clients.
     pub(crate) edge: EdgeSettings,
+    /// How many messages one connection to a next hop carries.
+    pub(crate) messages_per_connection: ByDestination<u32>,
     /// The bounds of the queue.
     pub(crate) limits: Limits,
     /// How the log is written.

@@ -1,22 +1,23 @@
 //! The list of options: each a flag of `slimta serve` and a key of its file.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
-use slimta_core::queue::{Limits, Schedule};
+use slimta_core::queue::{ByDestination, Limits, Schedule};
 
-use super::destinations::{Destinations, schedules};
+use super::destinations::{Destinations, RateOrNone, by_destination};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::span::{Span, SpanOrNone};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
-    LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT,
-    RELAY_NONE, STORAGE_DEFAULT, Settings,
+    ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
+    EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT,
+    MESSAGES_PER_CONNECTION_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE,
+    STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -89,12 +90,21 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) lock_duration: Option<Span>,
-    /// Most attempts at the same time [default: 500]
+    /// Most attempts at the same time; a tenth is for mail of high priority only
+    /// [default: 500]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_max: Option<NonZeroUsize>,
     /// Most attempts at the same time to one destination [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
+    /// Most attempts to one destination in a time, such as 5/s, 100/min or
+    /// 1000/h; or none [default: none]
+    #[arg(long, value_name = "RATE", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) rate_per_destination: Option<RateOrNone>,
+    /// Most messages that one connection to a next hop carries [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) messages_per_connection: Option<NonZeroU32>,
     /// How long a destination is left alone that could not be reached five times
     /// in a row; twice as long after each probe that fails [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
@@ -175,6 +185,10 @@ impl Options {
             attempts_per_destination_max: self
                 .attempts_per_destination_max
                 .or(other.attempts_per_destination_max),
+            rate_per_destination: self.rate_per_destination.or(other.rate_per_destination),
+            messages_per_connection: self
+                .messages_per_connection
+                .or(other.messages_per_connection),
             backoff_min: self.backoff_min.or(other.backoff_min),
             backoff_max: self.backoff_max.or(other.backoff_max),
             attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
@@ -204,6 +218,7 @@ impl Options {
         Ok(Settings {
             edge: self.edge(),
             limits: self.limits(),
+            messages_per_connection: self.messages_per_connection(),
             listen: if self.listen.is_empty() {
                 vec![LISTEN_DEFAULT]
             } else {
@@ -213,9 +228,10 @@ impl Options {
             storage,
             admin_socket: self.admin_socket,
             hostname,
-            retry: schedules(
+            retry: by_destination(
                 self.retry.unwrap_or_else(Schedule::server_default),
-                self.destination,
+                &self.destination,
+                |options| options.retry.clone(),
             ),
             heed_replies: self.heed_replies.unwrap_or(true),
             delay_notice: self
@@ -241,20 +257,31 @@ impl Options {
         }
     }
 
+    fn messages_per_connection(&self) -> ByDestination<u32> {
+        let all = self.messages_per_connection;
+        let all = all.map_or(MESSAGES_PER_CONNECTION_DEFAULT, NonZeroU32::get);
+        by_destination(all, &self.destination, |options| {
+            options.messages_per_connection.map(NonZeroU32::get)
+        })
+    }
+
     /// The queue's own defaults hold where nothing was said.
     fn limits(&self) -> Limits {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
         let defaults = Limits::default();
-        let per_destination_max = or(
-            self.attempts_per_destination_max,
-            defaults.attempts_per_destination_max,
-        );
+        let attempts_all = self.attempts_per_destination_max;
+        let attempts_all = or(attempts_all, ATTEMPTS_PER_DESTINATION_MAX_DEFAULT);
+        let rate_all = self.rate_per_destination.and_then(RateOrNone::get);
         Limits {
             attempts_max: or(self.attempts_max, defaults.attempts_max),
-            attempts_per_destination_initial: defaults
-                .attempts_per_destination_initial
-                .min(per_destination_max),
-            attempts_per_destination_max: per_destination_max,
+            attempts_per_destination_max: by_destination(
+                attempts_all,
+                &self.destination,
+                |options| options.attempts_max.map(NonZeroUsize::get),
+            ),
+            rate_per_destination: by_destination(rate_all, &self.destination, |options| {
+                options.rate.map(RateOrNone::get)
+            }),
             backoff_min: self.backoff_min.map_or(defaults.backoff_min, Span::get),
             backoff_max: self.backoff_max.map_or(defaults.backoff_max, Span::get),
             attempt_time_max: self

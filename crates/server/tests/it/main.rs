@@ -8,6 +8,7 @@ mod carry;
 mod commands;
 mod crash;
 mod full;
+mod limits;
 mod load;
 mod managers;
 #[path = "../../../storage/tests/support/ports.rs"]

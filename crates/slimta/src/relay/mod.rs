@@ -19,4 +19,4 @@ pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::Timing;
 pub use smtp::{Connector, SmtpRelay, Stream};
-pub use url::{NextHop, OpenError, open};
+pub use url::{NextHop, OpenError, open, open_with};

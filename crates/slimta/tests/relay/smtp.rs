@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slimta::message::Class;
+use slimta::queue::ByDestination;
 use slimta::relay::{LeaseSignal, Relay, SmtpRelay, Timing};
 use slimta::world::World;
 
@@ -34,6 +35,19 @@ async fn messages_follow_each_other_on_one_connection() {
     assert_eq!(hop.count("EHLO us.example"), 1);
     let stuffed = format!("{}.\r\n", TEXT.replace("\r\n.dot", "\r\n..dot"));
     assert_eq!(hop.log().iter().filter(|line| **line == stuffed).count(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_carries_no_more_messages_than_its_destination_wants() {
+    let hop = Hop::start(|_| Do::Fine).await;
+    let rule = "to.example".parse().unwrap();
+    let messages = ByDestination::new(100).with_rule(rule, 2);
+    let relay = relay(&hop).with_messages_per_connection(messages);
+    for _ in 0..5 {
+        let report = relay.attempt(delivery(&["a@to.example"])).await;
+        assert_eq!(codes(&report), [250]);
+    }
+    assert_eq!(hop.count("connection"), 3);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
 use slimta_core::queue::{Limits, Schedule};
 
-use super::destinations::{Destinations, schedules};
+use super::destinations::{Destinations, routes, schedules};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::span::{Span, SpanOrNone};
@@ -215,8 +215,9 @@ impl Options {
             hostname,
             retry: schedules(
                 self.retry.unwrap_or_else(Schedule::server_default),
-                self.destination,
+                &self.destination,
             ),
+            routes: routes(self.destination)?,
             heed_replies: self.heed_replies.unwrap_or(true),
             delay_notice: self
                 .delay_notice

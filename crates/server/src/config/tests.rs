@@ -128,6 +128,7 @@ fn a_mistake_in_the_file_is_named() {
         ("[destination.'a b']\nretry = 'none'", "a b"),
         ("[destination.a]\nretries = 'none'", "retries"),
         ("[destination.a]\nretry = '1m..'", "until=AGE"),
+        ("[destination.a]\nrelay = 'none'", "[destination.\"a\"]"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("delay-notice = '0s'", "delay-notice"),

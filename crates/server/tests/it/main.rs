@@ -20,6 +20,7 @@ mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;
 mod rig;
+mod routes;
 mod scenarios;
 mod schedules;
 mod trap;

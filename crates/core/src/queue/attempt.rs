@@ -314,7 +314,7 @@ async fn offer(
 }
 
 /// One event a recipient.
-fn tell(
+pub(super) fn tell(
     shared: &Shared,
     message: &StoredMessage,
     verdict: &Verdict,

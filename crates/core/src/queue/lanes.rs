@@ -26,7 +26,7 @@ use super::why::InHand;
 const FAILING_LANES_MAX: usize = 10_000;
 /// Messages of a destination that is left alone which are put off at the same
 /// time. There may be many of them, and none takes long.
-const PAUSED_PLACES: usize = 100;
+const PAUSED_PLACES: usize = 400;
 
 /// The lanes of all destinations.
 #[derive(Debug)]
@@ -39,12 +39,15 @@ pub(super) struct Lanes {
     /// A std mutex: held for a look-up, never while waiting.
     lanes: Mutex<Map>,
     freed: Notify,
+    returned: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Map {
     lanes: BTreeMap<Destination, Lane>,
     places: usize,
+    /// Destinations that are back, and whose mail was put off for long.
+    returned: Vec<Destination>,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,7 @@ impl Lanes {
             attempts: Arc::new(Semaphore::new(limits.attempts_max.max(1))),
             lanes: Mutex::default(),
             freed: Notify::new(),
+            returned: Notify::new(),
         })
     }
 
@@ -141,14 +145,44 @@ impl Lanes {
         initial.clamp(1, self.max())
     }
 
-    /// Takes a place if one is free at `now`.
+    /// Why a destination is left alone at `now`; none if it is not.
+    pub(super) fn pause(&self, destination: &Destination, now: Duration) -> Option<Response> {
+        let map = self.map();
+        let pause = map.lanes.get(destination)?.backoff.pause(now);
+        pause.map(|(_, last)| last.clone())
+    }
+
+    /// Counts messages that are put off because their destination is left alone;
+    /// gives how many were before.
+    pub(super) fn count_put_off(&self, destination: &Destination, messages: usize) -> usize {
+        let mut map = self.map();
+        let lane = map.lanes.get_mut(destination);
+        lane.map_or(0, |lane| lane.backoff.count_put_off(messages))
+    }
+
+    /// The destinations that came back since the last time, and whose mail was
+    /// put off for long.
+    pub(super) fn take_returned(&self) -> Vec<Destination> {
+        std::mem::take(&mut self.map().returned)
+    }
+
+    /// Completes when such a destination came back.
+    pub(super) async fn returned(&self) {
+        self.returned.notified().await;
+    }
+
+    /// Takes a place if one is free at `now`, unless the destination is left
+    /// alone: what comes then is put off together with what is there.
     pub(super) fn try_enter(
         self: &Arc<Self>,
         destination: &Destination,
         now: Duration,
     ) -> Option<Place> {
         let mut map = self.map();
-        (self.free(&map, destination, now) > 0).then(|| self.place(&mut map, destination))
+        let lane = map.lanes.get(destination);
+        let is_paused = lane.is_some_and(|lane| lane.backoff.pause(now).is_some());
+        let is_free = !is_paused && self.free(&map, destination, now) > 0;
+        is_free.then(|| self.place(&mut map, destination))
     }
 
     /// Takes a place whether or not one is free: for callers who bound what
@@ -202,18 +236,13 @@ pub(super) struct Slot {
 impl Place {
     /// Waits for a turn, or says why nothing is sent to the destination now.
     pub(super) async fn turn(&self, world: &World) -> Result<Slot, Response> {
-        if let Some(why) = self.pause(world.monotonic()) {
+        let pause = || self.lanes.pause(&self.destination, world.monotonic());
+        if let Some(why) = pause() {
             return Err(why);
         }
         let slot = self.slot().await;
         // Those that had their turn before may have found it absent.
-        self.pause(world.monotonic()).map_or(Ok(slot), Err)
-    }
-
-    fn pause(&self, now: Duration) -> Option<Response> {
-        let map = self.lanes.map();
-        let lane = map.lanes.get(&self.destination)?;
-        lane.backoff.pause(now).map(|(_, last)| last.clone())
+        pause().map_or(Ok(slot), Err)
     }
 
     /// The semaphores are never closed, so both permits are always there.
@@ -242,6 +271,10 @@ impl Place {
         {
             lane.surplus -= 1;
             permit.forget();
+        }
+        if news == Some(News::Resumes) && lane.backoff.take_long() {
+            map.returned.push(self.destination.clone());
+            self.lanes.returned.notify_one();
         }
         news
     }
@@ -300,87 +333,5 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-
-    const NOW: Duration = Duration::ZERO;
-
-    fn lanes() -> Arc<Lanes> {
-        Lanes::new(&Limits {
-            attempts_max: 4,
-            attempts_per_destination_initial: 2,
-            attempts_per_destination_max: 3,
-            ahead_factor: 2,
-            ..Limits::default()
-        })
-    }
-
-    fn to(name: &str) -> Destination {
-        Destination::new(name)
-    }
-
-    #[tokio::test]
-    async fn places_are_bounded_by_destination_and_overall() {
-        let lanes = lanes();
-        let a: Vec<_> = (0..9)
-            .filter_map(|_| lanes.try_enter(&to("a"), NOW))
-            .collect();
-        assert_eq!(a.len(), 4);
-        let b: Vec<_> = (0..9)
-            .filter_map(|_| lanes.try_enter(&to("b"), NOW))
-            .collect();
-        assert_eq!(b.len(), 4);
-        assert_eq!(lanes.room(&to("c"), NOW), 0);
-        drop(a);
-        assert_eq!(lanes.room(&to("a"), NOW), 4);
-        lanes.freed().await;
-    }
-
-    #[tokio::test]
-    async fn a_full_lane_leaves_the_others_free() {
-        let lanes = lanes();
-        let a = lanes.enter(&to("a"));
-        let _held = (a.slot().await, a.slot().await);
-        assert!(a.slot().now_or_never().is_none());
-        assert!(lanes.enter(&to("b")).slot().now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn managers_share_the_limit_of_a_destination() {
-        let lanes = lanes();
-        let place = lanes.enter(&to("a"));
-        for _ in 0..5 {
-            place.finish(place.slot().await, &Reached::Works, NOW);
-        }
-        lanes.share_with(3);
-        place.finish(place.slot().await, &Reached::Works, NOW);
-        let _only = place.slot().await;
-        assert!(place.slot().now_or_never().is_none(), "a third of three");
-        lanes.share_with(1);
-        place.finish(
-            place.slot().now_or_never().unwrap_or(_only),
-            &Reached::Works,
-            NOW,
-        );
-    }
-
-    #[tokio::test]
-    async fn slots_grow_with_success_and_shrink_with_failure() {
-        let lanes = lanes();
-        let place = lanes.enter(&to("a"));
-        for _ in 0..5 {
-            place.finish(place.slot().await, &Reached::Works, NOW);
-        }
-        let slots = [place.slot().await, place.slot().await, place.slot().await];
-        assert!(
-            place.slot().now_or_never().is_none(),
-            "never above the most"
-        );
-        for slot in slots {
-            place.finish(slot, &Reached::Answers, NOW);
-        }
-        let _only = place.slot().await;
-        assert!(place.slot().now_or_never().is_none(), "one is left");
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;

@@ -29,6 +29,7 @@ mod keeper;
 mod lanes;
 mod limits;
 mod peers;
+mod put_off;
 mod retry;
 mod rules;
 mod run;

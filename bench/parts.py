@@ -120,12 +120,14 @@ class Sink:
 
 
 class Slimta:
-    """A server with its defaults, on any storage."""
+    """A server with its defaults, on any storage; without a next hop it only
+    stores."""
 
     def __init__(self, binary, directory, storage, next_hop, *more):
         self.port = free_port()
         self.command = [binary, "serve", "--listen", f"127.0.0.1:{self.port}",
-                        "--storage", storage, "--relay", f"smtp://127.0.0.1:{next_hop}", *more]
+                        "--storage", storage, "--relay",
+                        f"smtp://127.0.0.1:{next_hop}" if next_hop else "none", *more]
         self.log = open(directory / f"log-{self.port}", "wb")
 
     def __enter__(self):

@@ -4,6 +4,7 @@
 
 mod absent;
 mod audit;
+mod benchmarks;
 mod carry;
 mod commands;
 mod crash;

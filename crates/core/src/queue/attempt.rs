@@ -15,7 +15,7 @@ use super::backoff::{News, Reached, not_tried};
 use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
-use super::lanes::Place;
+use super::place::Place;
 use super::settle::{Telling, conclude};
 use super::shared::{Phase, Shared};
 use super::split::split;
@@ -314,7 +314,7 @@ async fn offer(
 }
 
 /// One event a recipient.
-fn tell(
+pub(super) fn tell(
     shared: &Shared,
     message: &StoredMessage,
     verdict: &Verdict,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::Destination;
-use crate::storage::{Due, Session, StorageError};
+use crate::storage::{Due, Leased, Session, StorageError};
 
 use super::attempt::Attempt;
 use super::lane::For;
-use super::lanes::Place;
 use super::peers;
+use super::place::Place;
+use super::put_off::PutOff;
 use super::shared::Shared;
 
 /// Destinations looked at in one step.
@@ -17,11 +18,15 @@ const DESTINATIONS_PAGE: usize = 100;
 /// Most messages of one destination claimed in one step, so that a long
 /// backlog of one does not keep the others waiting.
 const CLAIM_MAX: usize = 50;
+/// Most messages that are put off in one step.
+const PUT_OFF_MAX: usize = 200;
 
 /// What one look at the due destinations found.
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
     pub(super) attempts: Vec<Attempt>,
+    /// Messages of destinations that are left alone.
+    pub(super) put_off: Vec<PutOff>,
     /// Whether due mail was left because its lane is full.
     pub(super) blocked: bool,
     /// For how long due mail was left, to other managers or because its
@@ -58,22 +63,11 @@ pub(super) async fn claim_due(
         }
         for due in &page {
             let left = limit.saturating_sub(claimed.attempts.len());
-            let (lanes, now) = (&shared.lanes, shared.world().monotonic());
-            let room = match share {
-                Share::All => lanes.rate_room(&due.destination, now),
-                Share::Own if claimed.leave(shared, &*session, due) => continue,
-                Share::Own => lanes.room(&due.destination, For::Due, now),
-            };
-            let count = room.min(CLAIM_MAX).min(left);
-            if count == 0 {
-                match lanes.rate_wait(&due.destination, now) {
-                    Some(wait) => claimed.left_for(wait),
-                    None => claimed.blocked = true,
-                }
-                continue;
+            match share {
+                Share::All => claimed.take_all(shared, due, left).await?,
+                Share::Own if claimed.leave(shared, &*session, due) => {}
+                Share::Own => claimed.take_own(shared, due, left).await?,
             }
-            let attempts = claim_one(shared, &due.destination, count).await?;
-            claimed.attempts.extend(attempts);
         }
         after = page.into_iter().next_back();
         if last_page || claimed.attempts.len() >= limit {
@@ -83,6 +77,63 @@ pub(super) async fn claim_due(
 }
 
 impl Claimed {
+    /// Claims as many as may be attempted, whether or not there is room.
+    async fn take_all(
+        &mut self,
+        shared: &Arc<Shared>,
+        due: &Due,
+        left: usize,
+    ) -> Result<(), StorageError> {
+        let now = shared.world().monotonic();
+        let room = shared.lanes.rate_room(&due.destination, now);
+        self.take(shared, due, room.min(CLAIM_MAX).min(left)).await
+    }
+
+    /// Claims as many as there is room for, or puts off what is left alone.
+    async fn take_own(
+        &mut self,
+        shared: &Arc<Shared>,
+        due: &Due,
+        left: usize,
+    ) -> Result<(), StorageError> {
+        let now = shared.world().monotonic();
+        let room = shared.lanes.room(&due.destination, For::Due, now);
+        let Some(last) = shared.lanes.pause(&due.destination, now) else {
+            return self.take(shared, due, room.min(CLAIM_MAX).min(left)).await;
+        };
+        let count = room.min(PUT_OFF_MAX);
+        if count == 0 {
+            self.blocked = true;
+            return Ok(());
+        }
+        let (leased, asked) = lease(shared, &due.destination, count).await?;
+        let put_off = PutOff::new(due.destination.clone(), last, leased, asked);
+        self.put_off.push(put_off);
+        Ok(())
+    }
+
+    /// Claims up to `count` messages of a destination for their attempts.
+    async fn take(
+        &mut self,
+        shared: &Arc<Shared>,
+        due: &Due,
+        count: usize,
+    ) -> Result<(), StorageError> {
+        if count == 0 {
+            let now = shared.world().monotonic();
+            match shared.lanes.rate_wait(&due.destination, now) {
+                Some(wait) => self.left_for(wait),
+                None => self.blocked = true,
+            }
+            return Ok(());
+        }
+        let (leased, asked) = lease(shared, &due.destination, count).await?;
+        let attempts = leased.into_iter();
+        let attempt = |(leased, place)| Attempt::new(shared, leased, None, place, asked);
+        self.attempts.extend(attempts.map(attempt));
+        Ok(())
+    }
+
     /// Whether a destination is left to other managers for now.
     fn leave(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
         let wait = shared.peers.wait(session.owner(), due, session.now());
@@ -99,11 +150,13 @@ impl Claimed {
     }
 }
 
-async fn claim_one(
-    shared: &Arc<Shared>,
+/// Leases messages of a destination, each with its place; and says when they were
+/// asked for.
+async fn lease(
+    shared: &Shared,
     destination: &Destination,
     count: usize,
-) -> Result<Vec<Attempt>, StorageError> {
+) -> Result<(Vec<(Leased, Place)>, Duration), StorageError> {
     let session = shared.session().await?;
     // Places before leases: nothing is leased that has no room.
     let places: Vec<Place> = (0..count)
@@ -112,8 +165,5 @@ async fn claim_one(
     let asked = shared.world().monotonic();
     let lease = shared.settings.lock_duration;
     let leased = session.claim(destination, count, lease).await?;
-    let attempts = leased.into_iter().zip(places);
-    Ok(attempts
-        .map(|(leased, place)| Attempt::new(shared, leased, None, place, asked))
-        .collect())
+    Ok((leased.into_iter().zip(places).collect(), asked))
 }

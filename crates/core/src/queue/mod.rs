@@ -30,6 +30,8 @@ mod lane;
 mod lanes;
 mod limits;
 mod peers;
+mod place;
+mod put_off;
 mod rate;
 mod retry;
 mod rules;

@@ -14,7 +14,7 @@ use crate::storage::{FirstLeases, Session, StorageError};
 
 use super::attempt::Attempt;
 use super::lane::For;
-use super::lanes::Place;
+use super::place::Place;
 use super::shared::{Phase, Shared};
 use super::split::split;
 

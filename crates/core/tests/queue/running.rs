@@ -143,6 +143,27 @@ async fn a_destination_that_comes_back_gets_its_mail_by_its_schedule() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backlog_for_an_absent_destination_is_put_off_for_long_until_it_is_back() {
+    let mut rig = Rig::new().await;
+    rig.queue.set_retry_algorithm(every(HOUR / 60, &rig.world));
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..1000 {
+        send(&rig, "to@absent.example").await;
+    }
+    tokio::time::sleep(10 * HOUR).await;
+    assert_eq!(rig.stored().await.len(), 1000);
+    let deferred = rig.events().iter().filter(|e| *e == "Deferred").count();
+    // By its schedule each message would have been put off 600 times.
+    let at_most = 1000 * 10 * 2 + 100 * 10 * 7;
+    assert!((10_000..at_most).contains(&deferred), "{deferred}");
+
+    rig.relay.present("absent.example");
+    tokio::time::sleep(HOUR / 3).await;
+    assert_eq!(rig.stored().await.len(), 0, "a probe, and then all of it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_made_mail_due_need_not_wait_for_the_next_probe() {
     let mut rig = Rig::new().await;
     rig.queue.set_retry_algorithm(every(HOUR, &rig.world));

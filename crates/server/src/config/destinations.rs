@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
+use super::RELAY_NONE;
 use super::options::written;
+use crate::failure::Failure;
 
 /// The tables `[destination."PATTERN"]`.
 pub(crate) type Destinations = BTreeMap<DestinationPattern, DestinationOptions>;
@@ -25,6 +27,8 @@ pub(crate) struct DestinationOptions {
     pub(super) rate: Option<RateOrNone>,
     /// Most messages that a connection carries.
     pub(super) messages_per_connection: Option<NonZeroU32>,
+    /// The URL of the relay that hands its mail on.
+    relay: Option<String>,
 }
 
 /// The value of one option for each destination: for all, and where its table
@@ -39,6 +43,21 @@ pub(super) fn by_destination<T>(
     rules.fold(ByDestination::new(all), |values, (pattern, value)| {
         values.with_rule(pattern, value)
     })
+}
+
+/// The relays that destinations have of their own, by URL.
+pub(super) fn routes(
+    destinations: Destinations,
+) -> Result<Vec<(DestinationPattern, String)>, Failure> {
+    let rules = destinations.into_iter();
+    let rules = rules.filter_map(|(pattern, options)| Some((pattern, options.relay?)));
+    let checked = rules.map(|(pattern, url)| match url.as_str() {
+        RELAY_NONE => Err(Failure::Usage(format!(
+            "relay = \"{RELAY_NONE}\" in [destination.\"{pattern}\"]: one destination cannot be kept only; hold its mail instead"
+        ))),
+        _ => Ok((pattern, url)),
+    });
+    checked.collect()
 }
 
 /// A rate, or `none`.

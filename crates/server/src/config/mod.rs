@@ -20,7 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use slimta_core::queue::{ByDestination, Limits, Schedule};
+use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
 
@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// The URL of the relay; none to store only.
     pub(crate) relay: Option<String>,
+    /// The URLs of the relays that some destinations have of their own.
+    pub(crate) routes: Vec<(DestinationPattern, String)>,
     /// The URL of the storage.
     pub(crate) storage: String,
     /// Where the admin socket lies, if not in the directory of the storage.

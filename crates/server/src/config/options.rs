@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
-use super::destinations::{Destinations, RateOrNone, by_destination};
+use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::span::{Span, SpanOrNone};
@@ -233,6 +233,7 @@ impl Options {
                 &self.destination,
                 |options| options.retry.clone(),
             ),
+            routes: routes(self.destination)?,
             heed_replies: self.heed_replies.unwrap_or(true),
             delay_notice: self
                 .delay_notice

@@ -172,6 +172,7 @@ fn a_mistake_in_the_file_is_named() {
             "messages-per-connection",
         ),
         ("rate-per-destination = '5/d'", "or none"),
+        ("[destination.a]\nrelay = 'none'", "[destination.\"a\"]"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("delay-notice = '0s'", "delay-notice"),

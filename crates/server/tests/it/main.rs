@@ -4,6 +4,7 @@
 
 mod absent;
 mod audit;
+mod benchmarks;
 mod carry;
 mod commands;
 mod crash;
@@ -21,6 +22,7 @@ mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;
 mod rig;
+mod routes;
 mod scenarios;
 mod schedules;
 mod trap;

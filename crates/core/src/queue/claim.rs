@@ -18,6 +18,10 @@ const DESTINATIONS_PAGE: usize = 100;
 /// Most messages of one destination claimed in one step, so that a long
 /// backlog of one does not keep the others waiting.
 const CLAIM_MAX: usize = 50;
+/// Of so many claims one takes what is due longest, whatever its priority: so
+/// mail of high priority without end keeps no other waiting for ever. By chance,
+/// for what is counted may fall into step with the destinations.
+const BY_AGE: u64 = 8;
 /// Most messages that are put off in one step.
 const PUT_OFF_MAX: usize = 200;
 
@@ -164,6 +168,10 @@ async fn lease(
         .collect();
     let asked = shared.world().monotonic();
     let lease = shared.settings.lock_duration;
-    let leased = session.claim(destination, count, lease).await?;
+    let leased = if shared.world().random_u64().is_multiple_of(BY_AGE) {
+        session.claim_longest_due(destination, count, lease).await?
+    } else {
+        session.claim(destination, count, lease).await?
+    };
     Ok((leased.into_iter().zip(places).collect(), asked))
 }

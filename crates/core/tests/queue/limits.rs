@@ -207,3 +207,33 @@ async fn high_mail_is_next_where_bulk_stands_before_it() {
     // more were waiting.
     assert!(place.is_some_and(|place| place < 10), "{place:?}");
 }
+
+/// Sends more high mail than goes, for some minutes, after one message of low
+/// priority; whether that was attempted.
+async fn low_mail_passes(rig: &Rig, destination: &str) -> bool {
+    for _ in 0..30 {
+        send(rig, destination, Priority::High).await;
+    }
+    send(rig, destination, Priority::Low).await;
+    for _ in 0..180 {
+        for _ in 0..30 {
+            send(rig, destination, Priority::High).await;
+        }
+        tokio::time::sleep(SECOND).await;
+    }
+    let deliveries = rig.relay.deliveries();
+    let passed = deliveries
+        .iter()
+        .any(|d| d.message.priority == Priority::Low);
+    assert!(!listed(rig).await.is_empty(), "there was time for all");
+    passed
+}
+
+#[tokio::test(start_paused = true)]
+async fn high_mail_without_end_keeps_no_other_waiting_for_ever() {
+    let (rig, _stop) = running(sixty_a_minute()).await;
+    slow(&rig, 100_000, SECOND);
+    assert!(low_mail_passes(&rig, "busy.example").await);
+    let (rig, _stop) = running(sixty_a_minute()).await;
+    assert!(low_mail_passes(&rig, LIMITED).await);
+}

@@ -66,22 +66,28 @@ fn a_limit_without_sense_is_refused_with_what_is_allowed() {
 }
 
 #[test]
-fn a_client_says_what_goes_first() {
-    let (store, hop) = (Store::new(), NextHop::answering(&["=450 4.2.0 Not now"]));
-    let relay = hop.url();
-    let server = store.serve(&["--relay", &relay, "--retry", "1h..;until=9d"]);
+fn a_client_says_what_goes_first_and_the_next_hop_hears_it() {
+    let (store, hop) = (Store::new(), Store::new());
+    let next = hop.serve(&["--relay", "none"]);
+    let relay = format!("smtp://{}", next.address);
+    let server = store.serve(&["--relay", &relay]);
     let mut client = Client::connect(server.address).unwrap();
-    let lowered = client
-        .ask("MAIL FROM:<a@from.example> MT-PRIORITY=-9", "250")
-        .unwrap();
-    assert!(lowered.starts_with("250 2.3.6 -4 "), "{lowered}");
-    client.ask("RSET", "250").unwrap();
-    client
-        .ask("MAIL FROM:<a@from.example> MT-PRIORITY=4", "250 2.1.0")
-        .unwrap();
-    client.ask("RCPT TO:<b@to.example>", "250").unwrap();
-    client.ask("DATA", "354").unwrap();
-    client.ask("Subject: x\r\n\r\nHello.\r\n.", "250").unwrap();
-    let list = store.list();
-    assert_eq!(text(&list[0], "priority"), "high");
+    for (said, answer, known) in [
+        ("4", "250 2.1.0 ", "high"),
+        ("-9", "250 2.3.6 -4 ", "low"),
+        ("1", "250 2.3.6 0 ", "normal"),
+    ] {
+        let mail = format!("MAIL FROM:<{known}@from.example> MT-PRIORITY={said}");
+        client.ask(&mail, answer).unwrap();
+        client.ask("RCPT TO:<b@to.example>", "250").unwrap();
+        client.ask("DATA", "354").unwrap();
+        client.ask("Subject: x\r\n\r\nHello.\r\n.", "250").unwrap();
+    }
+    store.until_empty();
+    let list = hop.list();
+    assert_eq!(list.len(), 3);
+    for message in &list {
+        let sender = format!("{}@from.example", text(message, "priority"));
+        assert_eq!(text(message, "sender"), sender);
+    }
 }

@@ -105,6 +105,7 @@ impl Carrier {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
                 content: &delivery.content,
+                priority: delivery.message.priority,
             };
             let outcome = connection.transact(&parcel, &delivery.lease).await;
             if is_used && is_stale(&outcome) {

@@ -74,7 +74,8 @@ pub(super) async fn claim_due(
             }
         }
         after = page.into_iter().next_back();
-        if last_page || claimed.attempts.len() >= limit {
+        let is_full = share == Share::Own && shared.lanes.are_full();
+        if last_page || is_full || claimed.attempts.len() >= limit {
             return Ok(claimed);
         }
     }

@@ -132,10 +132,19 @@ impl Lanes {
         self.free(&self.map(), destination, whom, now)
     }
 
+    /// Whether there is no room at all for what waits in the store.
+    pub(super) fn are_full(&self) -> bool {
+        self.map().taken.free(self.places_max(), For::Due) == 0
+    }
+
+    fn places_max(&self) -> usize {
+        let ahead = self.limits.ahead_factor.max(1);
+        self.limits.attempts_max.max(1).saturating_mul(ahead)
+    }
+
     fn free(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
         let ahead = self.limits.ahead_factor.max(1);
-        let overall = self.limits.attempts_max.max(1).saturating_mul(ahead);
-        let overall = map.taken.free(overall, whom);
+        let overall = map.taken.free(self.places_max(), whom);
         let lane = match map.lanes.get(destination) {
             Some(lane) if lane.backoff.pause(now).is_some() => {
                 PAUSED_PLACES.saturating_sub(lane.taken.all)
@@ -175,8 +184,14 @@ impl Lanes {
     /// How long it takes until the rate of a destination allows an attempt; none
     /// if it does not stand in the way.
     pub(super) fn rate_wait(&self, destination: &Destination, now: Duration) -> Option<Duration> {
-        let in_hand = self.look(destination, now);
-        in_hand.rate_wait.filter(|_| in_hand.pause.is_none())
+        let rate = (*self.limits.rate_per_destination.get(destination))?;
+        let map = self.map();
+        let lane = map.lanes.get(destination);
+        if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
+            return None;
+        }
+        let level = map.meter.level(destination, rate, self.managers(), now);
+        (!level.wait.is_zero()).then_some(level.wait)
     }
 
     /// Says how many managers, with this one, share the limits of each

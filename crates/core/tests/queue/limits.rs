@@ -193,6 +193,21 @@ async fn high_mail_goes_at_once_while_bulk_fills_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_no_room_looks_at_no_more_than_the_first_that_wait() {
+    let (rig, _stop) = running(Limits::default()).await;
+    slow(&rig, 450, 600 * SECOND);
+    for n in 0..1500 {
+        send_many(&rig, &format!("{n}.bulk.example"), 3).await;
+    }
+    tokio::time::sleep(SECOND).await;
+    let looks = || rig.trouble.looks.load(Ordering::Relaxed);
+    let before = looks();
+    tokio::time::sleep(10 * SECOND).await;
+    let looks = looks() - before;
+    assert!(looks <= 11, "{looks} looks in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
 async fn high_mail_is_next_where_bulk_stands_before_it() {
     let (rig, _stop) = running(Limits::default()).await;
     slow(&rig, 1000, 10 * SECOND);

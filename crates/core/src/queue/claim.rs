@@ -56,6 +56,9 @@ pub(super) async fn claim_due(
     let session = shared.session().await?;
     let mut claimed = Claimed::default();
     let mut after: Option<Due> = None;
+    if share == Share::Own {
+        claimed.take_urgent(shared, limit).await?;
+    }
     loop {
         let page = session
             .due_destinations(after.as_ref(), DESTINATIONS_PAGE)
@@ -68,9 +71,9 @@ pub(super) async fn claim_due(
         for due in &page {
             let left = limit.saturating_sub(claimed.attempts.len());
             match share {
-                Share::All => claimed.take_all(shared, due, left).await?,
+                Share::All => claimed.take_all(shared, &due.destination, left).await?,
                 Share::Own if claimed.leave(shared, &*session, due) => {}
-                Share::Own => claimed.take_own(shared, due, left).await?,
+                Share::Own => claimed.take_own(shared, &due.destination, left).await?,
             }
         }
         after = page.into_iter().next_back();
@@ -82,37 +85,58 @@ pub(super) async fn claim_due(
 }
 
 impl Claimed {
+    /// Looks first where mail of high priority found no place when it came in;
+    /// it may have half of all. If that fails, the mail waits in its order.
+    async fn take_urgent(
+        &mut self,
+        shared: &Arc<Shared>,
+        limit: usize,
+    ) -> Result<(), StorageError> {
+        for to in shared.lanes.take_urgent() {
+            let before = self.attempts.len();
+            let now = shared.world().monotonic();
+            let left = limit.div_ceil(2).saturating_sub(before).min(CLAIM_MAX);
+            let room = shared.lanes.room(&to, For::Due, now).min(left);
+            self.take_own(shared, &to, left).await?;
+            if self.attempts.len() - before >= room {
+                // There may be more.
+                shared.lanes.note_urgent(&to);
+            }
+        }
+        Ok(())
+    }
+
     /// Claims as many as may be attempted, whether or not there is room.
     async fn take_all(
         &mut self,
         shared: &Arc<Shared>,
-        due: &Due,
+        to: &Destination,
         left: usize,
     ) -> Result<(), StorageError> {
         let now = shared.world().monotonic();
-        let room = shared.lanes.rate_room(&due.destination, now);
-        self.take(shared, due, room.min(CLAIM_MAX).min(left)).await
+        let room = shared.lanes.rate_room(to, now);
+        self.take(shared, to, room.min(CLAIM_MAX).min(left)).await
     }
 
     /// Claims as many as there is room for, or puts off what is left alone.
     async fn take_own(
         &mut self,
         shared: &Arc<Shared>,
-        due: &Due,
+        to: &Destination,
         left: usize,
     ) -> Result<(), StorageError> {
         let now = shared.world().monotonic();
-        let room = shared.lanes.room(&due.destination, For::Due, now);
-        let Some(last) = shared.lanes.pause(&due.destination, now) else {
-            return self.take(shared, due, room.min(CLAIM_MAX).min(left)).await;
+        let room = shared.lanes.room(to, For::Due, now);
+        let Some(last) = shared.lanes.pause(to, now) else {
+            return self.take(shared, to, room.min(CLAIM_MAX).min(left)).await;
         };
         let count = room.min(PUT_OFF_MAX);
         if count == 0 {
             self.blocked = true;
             return Ok(());
         }
-        let (leased, asked) = lease(shared, &due.destination, count).await?;
-        let put_off = PutOff::new(due.destination.clone(), last, leased, asked);
+        let (leased, asked) = lease(shared, to, count).await?;
+        let put_off = PutOff::new(to.clone(), last, leased, asked);
         self.put_off.push(put_off);
         Ok(())
     }
@@ -121,18 +145,18 @@ impl Claimed {
     async fn take(
         &mut self,
         shared: &Arc<Shared>,
-        due: &Due,
+        to: &Destination,
         count: usize,
     ) -> Result<(), StorageError> {
         if count == 0 {
             let now = shared.world().monotonic();
-            match shared.lanes.rate_wait(&due.destination, now) {
+            match shared.lanes.rate_wait(to, now) {
                 Some(wait) => self.left_for(wait),
                 None => self.blocked = true,
             }
             return Ok(());
         }
-        let (leased, asked) = lease(shared, &due.destination, count).await?;
+        let (leased, asked) = lease(shared, to, count).await?;
         let attempts = leased.into_iter();
         let attempt = |(leased, place)| Attempt::new(shared, leased, None, place, asked);
         self.attempts.extend(attempts.map(attempt));

@@ -46,12 +46,17 @@ pub(super) struct Lanes {
     pub(super) returned: Notify,
 }
 
+/// Destinations that are noted as urgent; mail of others waits in its order.
+const URGENT_MAX: usize = 10_000;
+
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Map {
     pub(super) lanes: BTreeMap<Destination, Lane>,
     pub(super) taken: Taken,
     pub(super) meter: Meter,
+    /// Destinations with fresh mail of high priority that found no place.
+    pub(super) urgent: BTreeSet<Destination>,
     /// Destinations that are back, and whose mail was put off for long.
     pub(super) returned: Vec<Destination>,
 }
@@ -287,6 +292,20 @@ impl Lanes {
             rate: *rate,
             has_token: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that a destination has mail of high priority that found no place: it
+    /// is looked at before all others, however long they have waited.
+    pub(super) fn note_urgent(&self, destination: &Destination) {
+        let urgent = &mut self.map().urgent;
+        if urgent.len() < URGENT_MAX && !urgent.contains(destination) {
+            urgent.insert(destination.clone());
+        }
+    }
+
+    /// Such destinations, which are forgotten.
+    pub(super) fn take_urgent(&self) -> BTreeSet<Destination> {
+        std::mem::take(&mut self.map().urgent)
     }
 
     /// Completes when a place was given back since the last time.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::bus::Reply;
-use crate::message::{EnhancedCode, Message, Response, StoredMessage, Submission};
+use crate::message::{
+    Destination, EnhancedCode, Message, Priority, Response, StoredMessage, Submission,
+};
 use crate::storage::{FirstLeases, Session, StorageError};
 
 use super::attempt::Attempt;
@@ -130,7 +132,11 @@ async fn store(
         lease: shared.settings.lock_duration,
     });
     let asked = shared.world().monotonic();
+    let urgent = urgent(&submission, places.len());
     let leased = session.store(submission, lease).await?;
+    for destination in &urgent {
+        shared.lanes.note_urgent(destination);
+    }
     let attempts = leased.into_iter().zip(places);
     Ok(attempts
         .map(|(leased, place)| Attempt::new(shared, leased, Some(content.clone()), place, asked))
@@ -150,6 +156,13 @@ fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
         shared.lanes.try_enter(&message.destination, whom, now)
     };
     submission.messages.iter().map_while(enter).collect()
+}
+
+/// Where mail of high priority goes that has no place.
+fn urgent(submission: &Submission, places: usize) -> Vec<Destination> {
+    let without = submission.messages.iter().skip(places);
+    let high = without.filter(|message| message.priority == Priority::High);
+    high.map(|message| message.destination.clone()).collect()
 }
 
 /// What the client hears when its message is safe.

@@ -208,6 +208,29 @@ async fn who_has_no_room_looks_at_no_more_than_the_first_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn high_mail_that_found_no_place_comes_before_all_that_wait_longer() {
+    let (rig, _stop) = running(Limits {
+        attempts_max: 20,
+        ..Limits::default()
+    })
+    .await;
+    slow(&rig, 10_000, 10 * SECOND);
+    for n in 0..500 {
+        send_many(&rig, &format!("{n}.bulk.example"), 3).await;
+    }
+    // More than the places that are kept.
+    for n in 0..60 {
+        send(&rig, &format!("{n}.high.example"), Priority::High).await;
+    }
+    tokio::time::sleep(120 * SECOND).await;
+    let deliveries = rig.relay.deliveries();
+    let of_high = |d: &&slimta_core::relay::Delivery| d.message.priority == Priority::High;
+    assert_eq!(deliveries.iter().filter(of_high).count(), 60);
+    // Eighteen at a time, and no more than before.
+    assert!((200..=260).contains(&deliveries.len()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn high_mail_is_next_where_bulk_stands_before_it() {
     let (rig, _stop) = running(Limits::default()).await;
     slow(&rig, 1000, 10 * SECOND);

@@ -19,6 +19,7 @@ use crate::world::World;
 
 use super::backoff::{Backoff, News, Reached};
 use super::limits::Limits;
+use super::room::{Room, Share, Taken};
 use super::why::InHand;
 
 /// Destinations that are remembered as failing while nothing of them is in
@@ -38,6 +39,8 @@ pub(super) struct Lanes {
     attempts: Arc<Semaphore>,
     /// A std mutex: held for a look-up, never while waiting.
     lanes: Mutex<Map>,
+    /// For the contents of large messages.
+    room: Room,
     freed: Notify,
     returned: Notify,
 }
@@ -53,6 +56,7 @@ struct Map {
 #[derive(Debug)]
 struct Lane {
     slots: Arc<Semaphore>,
+    room: Share,
     /// How many slots there should be.
     allowed: usize,
     /// Slots that are to vanish when they are given back.
@@ -68,6 +72,7 @@ impl Lanes {
             managers: AtomicUsize::new(1),
             attempts: Arc::new(Semaphore::new(limits.attempts_max.max(1))),
             lanes: Mutex::default(),
+            room: Room::new(limits.contents_memory_max),
             freed: Notify::new(),
             returned: Notify::new(),
         })
@@ -198,6 +203,7 @@ impl Lanes {
             .entry(destination.clone())
             .or_insert_with(|| Lane {
                 slots: Arc::new(Semaphore::new(initial)),
+                room: self.room.share(),
                 allowed: initial,
                 surplus: 0,
                 places: 0,
@@ -209,6 +215,7 @@ impl Lanes {
             lanes: self.clone(),
             destination: destination.clone(),
             slots: lane.slots.clone(),
+            room: lane.room.clone(),
         }
     }
 
@@ -224,33 +231,40 @@ pub(super) struct Place {
     lanes: Arc<Lanes>,
     destination: Destination,
     slots: Arc<Semaphore>,
+    room: Share,
 }
 
 /// The right of one message to be attempted now.
 #[derive(Debug)]
 pub(super) struct Slot {
     lane: Option<OwnedSemaphorePermit>,
+    _room: Option<Taken>,
     _overall: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
-    /// Waits for a turn, or says why nothing is sent to the destination now.
-    pub(super) async fn turn(&self, world: &World) -> Result<Slot, Response> {
+    /// Waits for a turn and for room for `bytes` of contents, or says why nothing
+    /// is sent to the destination now.
+    pub(super) async fn turn(&self, bytes: u64, world: &World) -> Result<Slot, Response> {
         let pause = || self.lanes.pause(&self.destination, world.monotonic());
         if let Some(why) = pause() {
             return Err(why);
         }
-        let slot = self.slot().await;
+        let slot = self.slot(bytes).await;
         // Those that had their turn before may have found it absent.
         pause().map_or(Ok(slot), Err)
     }
 
-    /// The semaphores are never closed, so both permits are always there.
-    async fn slot(&self) -> Slot {
+    /// The semaphores are never closed, so the permits are always there. Who
+    /// waits for room holds up only its own destination, and who has room waits
+    /// for nobody without.
+    async fn slot(&self, bytes: u64) -> Slot {
         let lane = self.slots.clone().acquire_owned().await.ok();
+        let room = self.room.take(bytes).await;
         let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
         Slot {
             lane,
+            _room: room,
             _overall: overall,
         }
     }

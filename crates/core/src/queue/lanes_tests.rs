@@ -40,9 +40,9 @@ async fn places_are_bounded_by_destination_and_overall() {
 async fn a_full_lane_leaves_the_others_free() {
     let lanes = lanes();
     let a = lanes.enter(&to("a"));
-    let _held = (a.slot().await, a.slot().await);
-    assert!(a.slot().now_or_never().is_none());
-    assert!(lanes.enter(&to("b")).slot().now_or_never().is_some());
+    let _held = (a.slot(0).await, a.slot(0).await);
+    assert!(a.slot(0).now_or_never().is_none());
+    assert!(lanes.enter(&to("b")).slot(0).now_or_never().is_some());
 }
 
 #[tokio::test]
@@ -50,15 +50,15 @@ async fn managers_share_the_limit_of_a_destination() {
     let lanes = lanes();
     let place = lanes.enter(&to("a"));
     for _ in 0..5 {
-        place.finish(place.slot().await, &Reached::Works, NOW);
+        place.finish(place.slot(0).await, &Reached::Works, NOW);
     }
     lanes.share_with(3);
-    place.finish(place.slot().await, &Reached::Works, NOW);
-    let _only = place.slot().await;
-    assert!(place.slot().now_or_never().is_none(), "a third of three");
+    place.finish(place.slot(0).await, &Reached::Works, NOW);
+    let _only = place.slot(0).await;
+    assert!(place.slot(0).now_or_never().is_none(), "a third of three");
     lanes.share_with(1);
     place.finish(
-        place.slot().now_or_never().unwrap_or(_only),
+        place.slot(0).now_or_never().unwrap_or(_only),
         &Reached::Works,
         NOW,
     );
@@ -69,16 +69,20 @@ async fn slots_grow_with_success_and_shrink_with_failure() {
     let lanes = lanes();
     let place = lanes.enter(&to("a"));
     for _ in 0..5 {
-        place.finish(place.slot().await, &Reached::Works, NOW);
+        place.finish(place.slot(0).await, &Reached::Works, NOW);
     }
-    let slots = [place.slot().await, place.slot().await, place.slot().await];
+    let slots = [
+        place.slot(0).await,
+        place.slot(0).await,
+        place.slot(0).await,
+    ];
     assert!(
-        place.slot().now_or_never().is_none(),
+        place.slot(0).now_or_never().is_none(),
         "never above the most"
     );
     for slot in slots {
         place.finish(slot, &Reached::Answers, NOW);
     }
-    let _only = place.slot().await;
-    assert!(place.slot().now_or_never().is_none(), "one is left");
+    let _only = place.slot(0).await;
+    assert!(place.slot(0).now_or_never().is_none(), "one is left");
 }

@@ -31,6 +31,7 @@ mod limits;
 mod peers;
 mod put_off;
 mod retry;
+mod room;
 mod rules;
 mod run;
 mod schedule;

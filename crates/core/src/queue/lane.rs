@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::message::Priority;
 
 use super::backoff::Backoff;
+use super::room::Share;
 use super::why::InHand;
 
 /// Of so many places, and of so many slots, one is for fresh mail of high
@@ -29,13 +30,13 @@ pub(super) enum For {
 
 /// How many places are taken.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct Places {
     pub(super) all: usize,
     /// Those of them that came from the store.
     due: usize,
 }
 
-impl Taken {
+impl Places {
     /// How many more of so many places somebody may take.
     pub(super) fn free(self, places: usize, whom: For) -> usize {
         let ordinary = places - places / HIGH_SHARE;
@@ -66,13 +67,14 @@ pub(super) struct Lane {
     /// One at a time of those without high priority waits for a slot, so that
     /// high mail has but one before it.
     pub(super) gate: Arc<Semaphore>,
+    pub(super) room: Share,
     /// What its rule allows, for all managers.
     pub(super) allowed_max: usize,
     /// How many slots there should be.
     pub(super) allowed: usize,
     /// Slots that are to vanish when they are given back.
     pub(super) surplus: usize,
-    pub(super) taken: Taken,
+    pub(super) taken: Places,
     /// Places that still have to take a token.
     pub(super) without_token: usize,
     pub(super) backoff: Backoff,
@@ -80,14 +82,15 @@ pub(super) struct Lane {
 
 impl Lane {
     /// An empty one, with so many slots at first.
-    pub(super) fn new(allowed_max: usize, initial: usize) -> Self {
+    pub(super) fn new(allowed_max: usize, initial: usize, room: Share) -> Self {
         Lane {
             slots: Arc::new(Semaphore::new(initial)),
             gate: Arc::new(Semaphore::new(1)),
+            room,
             allowed_max,
             allowed: initial,
             surplus: 0,
-            taken: Taken::default(),
+            taken: Places::default(),
             without_token: 0,
             backoff: Backoff::default(),
         }
@@ -135,7 +138,7 @@ mod tests {
     const HIGH: For = For::Fresh(Priority::High);
 
     /// How many of a hundred places somebody gets who takes all.
-    fn filled(taken: &mut Taken, whom: For) -> usize {
+    fn filled(taken: &mut Places, whom: For) -> usize {
         let free = taken.free(100, whom);
         (0..free).for_each(|_| taken.add(whom == For::Due));
         free
@@ -144,7 +147,7 @@ mod tests {
     #[test]
     fn whoever_comes_first_leaves_room_for_the_others() {
         let first = |whom| {
-            let mut taken = Taken::default();
+            let mut taken = Places::default();
             let free = filled(&mut taken, whom);
             (free, taken)
         };
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_narrowest_lane_has_room_for_what_waits() {
-        let mut taken = Taken::default();
+        let mut taken = Places::default();
         taken.add(false);
         assert_eq!(taken.free(1, For::Due), 1);
     }

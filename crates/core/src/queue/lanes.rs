@@ -20,10 +20,11 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::message::{Destination, Response};
 
-use super::lane::{For, HIGH_SHARE, Lane, Taken};
+use super::lane::{For, HIGH_SHARE, Lane, Places};
 use super::limits::Limits;
 use super::place::Place;
 use super::rate::Meter;
+use super::room::Room;
 use super::why::InHand;
 
 /// Messages of a destination that is left alone which are put off at the same
@@ -42,6 +43,8 @@ pub(super) struct Lanes {
     pub(super) ordinary: Arc<Semaphore>,
     /// A std mutex: held for a look-up, never while waiting.
     lanes: Mutex<Map>,
+    /// For the contents of large messages.
+    room: Room,
     pub(super) freed: Notify,
     pub(super) returned: Notify,
 }
@@ -53,7 +56,7 @@ const URGENT_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Map {
     pub(super) lanes: BTreeMap<Destination, Lane>,
-    pub(super) taken: Taken,
+    pub(super) taken: Places,
     pub(super) meter: Meter,
     /// Destinations with fresh mail of high priority that found no place.
     pub(super) urgent: BTreeSet<Destination>,
@@ -70,6 +73,7 @@ impl Lanes {
             attempts: Arc::new(Semaphore::new(attempts)),
             ordinary: Arc::new(Semaphore::new(attempts - attempts / HIGH_SHARE)),
             lanes: Mutex::default(),
+            room: Room::new(limits.contents_memory_max),
             freed: Notify::new(),
             returned: Notify::new(),
         })
@@ -157,7 +161,7 @@ impl Lanes {
             Some(lane) => lane.taken.free(lane.allowed.saturating_mul(ahead), whom),
             None => {
                 let initial = self.initial(self.allowed_max(destination));
-                Taken::default().free(initial.saturating_mul(ahead), whom)
+                Places::default().free(initial.saturating_mul(ahead), whom)
             }
         };
         lane.min(overall)
@@ -278,7 +282,7 @@ impl Lanes {
         );
         let lane = map.lanes.entry(destination.clone()).or_insert_with(|| {
             let allowed_max = self.allowed_max(destination);
-            Lane::new(allowed_max, self.initial(allowed_max))
+            Lane::new(allowed_max, self.initial(allowed_max), self.room.share())
         });
         lane.taken.add(is_due);
         lane.without_token += usize::from(rate.is_some());
@@ -291,6 +295,7 @@ impl Lanes {
             is_due,
             rate: *rate,
             has_token: AtomicBool::new(false),
+            room: lane.room.clone(),
         }
     }
 

@@ -46,14 +46,14 @@ async fn a_full_lane_leaves_the_others_free() {
     let lanes = lanes();
     let a = lanes.enter(&to("a"));
     let _held = (
-        a.slot(Priority::Normal).await,
-        a.slot(Priority::Normal).await,
+        a.slot(Priority::Normal, 0).await,
+        a.slot(Priority::Normal, 0).await,
     );
-    assert!(a.slot(Priority::Normal).now_or_never().is_none());
+    assert!(a.slot(Priority::Normal, 0).now_or_never().is_none());
     assert!(
         lanes
             .enter(&to("b"))
-            .slot(Priority::Normal)
+            .slot(Priority::Normal, 0)
             .now_or_never()
             .is_some()
     );
@@ -64,18 +64,21 @@ async fn managers_share_the_limit_of_a_destination() {
     let lanes = lanes();
     let place = lanes.enter(&to("a"));
     for _ in 0..5 {
-        place.finish(place.slot(Priority::Normal).await, &Reached::Works, NOW);
+        place.finish(place.slot(Priority::Normal, 0).await, &Reached::Works, NOW);
     }
     lanes.share_with(3);
-    place.finish(place.slot(Priority::Normal).await, &Reached::Works, NOW);
-    let _only = place.slot(Priority::Normal).await;
+    place.finish(place.slot(Priority::Normal, 0).await, &Reached::Works, NOW);
+    let _only = place.slot(Priority::Normal, 0).await;
     assert!(
-        place.slot(Priority::Normal).now_or_never().is_none(),
+        place.slot(Priority::Normal, 0).now_or_never().is_none(),
         "a third of three"
     );
     lanes.share_with(1);
     place.finish(
-        place.slot(Priority::Normal).now_or_never().unwrap_or(_only),
+        place
+            .slot(Priority::Normal, 0)
+            .now_or_never()
+            .unwrap_or(_only),
         &Reached::Works,
         NOW,
     );
@@ -86,23 +89,23 @@ async fn slots_grow_with_success_and_shrink_with_failure() {
     let lanes = lanes();
     let place = lanes.enter(&to("a"));
     for _ in 0..5 {
-        place.finish(place.slot(Priority::Normal).await, &Reached::Works, NOW);
+        place.finish(place.slot(Priority::Normal, 0).await, &Reached::Works, NOW);
     }
     let slots = [
-        place.slot(Priority::Normal).await,
-        place.slot(Priority::Normal).await,
-        place.slot(Priority::Normal).await,
+        place.slot(Priority::Normal, 0).await,
+        place.slot(Priority::Normal, 0).await,
+        place.slot(Priority::Normal, 0).await,
     ];
     assert!(
-        place.slot(Priority::Normal).now_or_never().is_none(),
+        place.slot(Priority::Normal, 0).now_or_never().is_none(),
         "never above the most"
     );
     for slot in slots {
         place.finish(slot, &Reached::Answers, NOW);
     }
-    let _only = place.slot(Priority::Normal).await;
+    let _only = place.slot(Priority::Normal, 0).await;
     assert!(
-        place.slot(Priority::Normal).now_or_never().is_none(),
+        place.slot(Priority::Normal, 0).now_or_never().is_none(),
         "one is left"
     );
 }
@@ -112,14 +115,14 @@ async fn high_mail_has_one_before_it_at_most() {
     let lanes = lanes();
     let place = lanes.enter(&to("a"));
     let taken = [
-        place.slot(Priority::Normal).await,
-        place.slot(Priority::Normal).await,
+        place.slot(Priority::Normal, 0).await,
+        place.slot(Priority::Normal, 0).await,
     ];
-    let mut waiting = [(); 3].map(|()| Box::pin(place.slot(Priority::Normal)));
+    let mut waiting = [(); 3].map(|()| Box::pin(place.slot(Priority::Normal, 0)));
     for one in &mut waiting {
         assert!(one.now_or_never().is_none());
     }
-    let mut high = Box::pin(place.slot(Priority::High));
+    let mut high = Box::pin(place.slot(Priority::High, 0));
     assert!((&mut high).now_or_never().is_none());
     drop(taken);
     let high = high.now_or_never();
@@ -138,14 +141,14 @@ async fn the_last_slots_are_for_high_mail() {
     let places: Vec<_> = (0..3).map(|n| lanes.enter(&to(&n.to_string()))).collect();
     let slots = places.iter().flat_map(|place| [place; 3]);
     let slots: Vec<_> = slots
-        .filter_map(|place| place.slot(Priority::Normal).now_or_never())
+        .filter_map(|place| place.slot(Priority::Normal, 0).now_or_never())
         .collect();
     assert_eq!(slots.len(), 9);
     let place = lanes.enter(&to("other"));
-    assert!(place.slot(Priority::Normal).now_or_never().is_none());
-    let tenth = place.slot(Priority::High).now_or_never();
+    assert!(place.slot(Priority::Normal, 0).now_or_never().is_none());
+    let tenth = place.slot(Priority::High, 0).now_or_never();
     assert!(tenth.is_some());
-    assert!(place.slot(Priority::High).now_or_never().is_none());
+    assert!(place.slot(Priority::High, 0).now_or_never().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,14 +165,14 @@ async fn a_place_needs_a_token_that_no_other_place_will_take() {
     assert_eq!(room(), 1, "one is for the place that is taken");
     drop(lanes.enter(&to("a")));
     assert_eq!(room(), 1);
-    first.turn(Priority::Normal, &world).await.unwrap();
+    first.turn(Priority::Normal, 0, &world).await.unwrap();
     assert_eq!(room(), 1);
     assert_eq!(lanes.rate_wait(&to("a"), now()), None);
     let began = now();
     for _ in 0..3 {
         // Who was let in nevertheless waits for the next.
         let place = lanes.enter(&to("a"));
-        place.turn(Priority::Normal, &world).await.unwrap();
+        place.turn(Priority::Normal, 0, &world).await.unwrap();
     }
     assert_eq!(now() - began, Duration::from_secs(2));
     assert_eq!(room(), 0);

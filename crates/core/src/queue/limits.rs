@@ -26,6 +26,9 @@ pub struct Limits {
     pub ahead_factor: usize,
     /// Messages that [`retry`](super::Queue::retry) takes at once. Default 1000.
     pub retry_batch_max: usize,
+    /// Bytes of contents above 32 KiB that are in memory for attempts; one
+    /// destination may have a quarter of them. Default 256 MiB.
+    pub contents_memory_max: usize,
     /// Requests that are being stored at the same time. Default 2000.
     pub intakes_max: usize,
     /// How long a destination is left alone that could not be reached five times
@@ -50,6 +53,7 @@ impl Default for Limits {
             rate_per_destination: None.into(),
             ahead_factor: 4,
             retry_batch_max: 1000,
+            contents_memory_max: 256 << 20,
             intakes_max: 2000,
             backoff_min: Duration::from_secs(30),
             backoff_max: Duration::from_secs(600),

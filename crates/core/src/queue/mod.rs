@@ -34,6 +34,7 @@ mod place;
 mod put_off;
 mod rate;
 mod retry;
+mod room;
 mod rules;
 mod run;
 mod schedule;

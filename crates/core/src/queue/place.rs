@@ -12,6 +12,7 @@ use crate::world::World;
 use super::backoff::{News, Reached};
 use super::lanes::Lanes;
 use super::rate::Rate;
+use super::room::{Share, Taken, is_small};
 
 /// Destinations that are remembered as failing while nothing of them is in
 /// memory; beyond that they begin anew.
@@ -24,6 +25,7 @@ pub(super) struct Place {
     pub(super) destination: Destination,
     pub(super) slots: Arc<Semaphore>,
     pub(super) gate: Arc<Semaphore>,
+    pub(super) room: Share,
     pub(super) is_due: bool,
     pub(super) rate: Option<Rate>,
     /// Whether it has taken one, if there is a rate.
@@ -34,19 +36,26 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Slot {
     lane: Option<OwnedSemaphorePermit>,
+    _room: Option<Taken>,
     _ordinary: Option<OwnedSemaphorePermit>,
     _overall: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
-    /// Waits for a turn, or says why nothing is sent to the destination now.
-    pub(super) async fn turn(&self, priority: Priority, world: &World) -> Result<Slot, Response> {
+    /// Waits for a turn and for room for `bytes` of contents, or says why nothing is
+    /// sent to the destination now.
+    pub(super) async fn turn(
+        &self,
+        priority: Priority,
+        bytes: u64,
+        world: &World,
+    ) -> Result<Slot, Response> {
         let pause = || self.lanes.pause(&self.destination, world.monotonic());
         loop {
             if let Some(why) = pause() {
                 return Err(why);
             }
-            let slot = self.slot(priority).await;
+            let slot = self.slot(priority, bytes).await;
             // Those that had their turn before may have found it absent.
             if let Some(why) = pause() {
                 return Err(why);
@@ -60,14 +69,19 @@ impl Place {
         }
     }
 
-    /// The semaphores are never closed, so all permits are always there.
-    pub(super) async fn slot(&self, priority: Priority) -> Slot {
+    /// The semaphores are never closed, so the permits are always there. Who
+    /// waits for room holds up only its own destination, and who has room waits
+    /// for nobody without.
+    pub(super) async fn slot(&self, priority: Priority, bytes: u64) -> Slot {
         let is_high = priority == Priority::High;
-        let _gate = match is_high {
+        let gate = match is_high {
             true => None,
             false => self.gate.acquire().await.ok(),
         };
         let lane = self.slots.clone().acquire_owned().await.ok();
+        // Small mail passes those that wait for room.
+        let _gate = gate.filter(|_| is_small(bytes));
+        let room = self.room.take(bytes).await;
         let ordinary = match is_high {
             true => None,
             false => self.lanes.ordinary.clone().acquire_owned().await.ok(),
@@ -75,6 +89,7 @@ impl Place {
         let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
         Slot {
             lane,
+            _room: room,
             _ordinary: ordinary,
             _overall: overall,
         }

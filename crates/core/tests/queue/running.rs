@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use slimta_core::bus::Client as _;
-use slimta_core::message::Response;
+use slimta_core::message::{Address, Content, Recipient, Response};
 use slimta_core::queue::{Limits, Schedule};
 use slimta_core::storage::{Action, Filter, Page};
 use slimta_core::world::World;
@@ -76,6 +76,34 @@ async fn a_hung_destination_fills_its_lane_and_not_the_memory() {
     let leased = messages.iter().filter(|m| m.lease.is_some()).count();
     // Five attempts at once, and four times as many leased ahead.
     assert!((5..=25).contains(&leased), "{leased} are leased");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_contents_are_bounded_in_memory_and_small_mail_passes_them() {
+    let mut rig = Rig::new().await;
+    rig.queue = rig.queue.clone().with_limits(Limits {
+        contents_memory_max: 8 << 20,
+        ..Limits::default()
+    });
+    for _ in 0..40 {
+        rig.relay.then(Answer::Hang);
+    }
+    let (_stop, _running) = start(&rig);
+    let mut large = message("from@example.com", &[]);
+    large.content = Content::new(vec![b'x'; 1 << 20]);
+    for n in 0..40 {
+        let to: Address = format!("to@d{}.example", n % 8).parse().unwrap();
+        large.envelope.recipients = vec![Recipient::new(to)];
+        rig.edge.send(vec![large.clone()]).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let hung = rig.relay.deliveries();
+    assert!(hung.len() <= 8, "{} MiB are in memory", hung.len());
+    let to_first = rig.relay.attempts("d0.example");
+    assert!((1..=2).contains(&to_first), "{to_first} to one destination");
+    send(&rig, "to@small.example").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.relay.attempts("small.example"), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,6 +118,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) attempt_time_max: Option<Span>,
+    /// Most memory for contents above 32 KiB that are being handed on; one
+    /// destination may have a quarter of it [default: 256m]
+    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Queue")]
+    #[serde(deserialize_with = "size_or_text")]
+    pub(crate) contents_memory_max: Option<NonZeroUsize>,
     /// Most messages that are being stored at the same time [default: 2000]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) intakes_max: Option<NonZeroUsize>,
@@ -192,6 +197,7 @@ impl Options {
             backoff_min: self.backoff_min.or(other.backoff_min),
             backoff_max: self.backoff_max.or(other.backoff_max),
             attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
+            contents_memory_max: self.contents_memory_max.or(other.contents_memory_max),
             intakes_max: self.intakes_max.or(other.intakes_max),
             drain_time_max: self.drain_time_max.or(other.drain_time_max),
             log_format: self.log_format.or(other.log_format),
@@ -288,6 +294,7 @@ impl Options {
             attempt_time_max: self
                 .attempt_time_max
                 .map_or(defaults.attempt_time_max, Span::get),
+            contents_memory_max: or(self.contents_memory_max, defaults.contents_memory_max),
             intakes_max: or(self.intakes_max, defaults.intakes_max),
             drain_time_max: self
                 .drain_time_max

@@ -29,7 +29,7 @@ pub use encode::RecordError;
 pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recipient, Ret};
 pub use header::{Field, FieldError, NewField};
 pub use id::{IdError, MessageId};
-pub use report::Report;
+pub use report::{OnSuccess, Report};
 pub use response::{Class, Code, EnhancedCode, Response};
 pub use stored::{Destination, Priority, StoredMessage, Submission};
 

@@ -9,4 +9,5 @@ mod peers;
 mod rig;
 mod running;
 mod seed;
+mod successes;
 mod trouble;

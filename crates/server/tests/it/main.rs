@@ -10,6 +10,7 @@ mod crash;
 mod full;
 mod load;
 mod managers;
+mod notices;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;
 #[path = "../../../storage/tests/support/postgres.rs"]

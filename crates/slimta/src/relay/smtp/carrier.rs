@@ -10,7 +10,7 @@ use super::Host;
 use super::connection::{Connection, lease_lost};
 use super::connector::{Connector, Tcp};
 use super::pool::Pool;
-use crate::message::{Class, Recipient, Report, Response};
+use crate::message::{Class, OnSuccess, Recipient, Report, Response};
 use crate::relay::Delivery;
 use crate::world::World;
 
@@ -74,6 +74,7 @@ impl Carrier {
     ) -> Report {
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
+        let mut on_success = OnSuccess::PassedOn;
         while !answers.open.is_empty() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
@@ -98,12 +99,16 @@ impl Carrier {
                 continue;
             }
             remote = Some(connection.host().to_owned());
+            if !outcome.passed_on {
+                on_success = OnSuccess::Relayed;
+            }
             answers.take(outcome);
             self.pool.put(key, connection);
         }
         Report {
             responses: answers.finish(),
             remote,
+            on_success,
         }
     }
 

@@ -117,6 +117,7 @@ impl Connection {
                     return Outcome {
                         responses: vec![lost; parcel.recipients.len()],
                         stage: Stage::Contents,
+                        passed_on: false,
                     };
                 }
             }

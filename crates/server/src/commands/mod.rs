@@ -25,7 +25,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Serve(serve::Serve),
+    // Its options are many.
+    Serve(Box<serve::Serve>),
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),
     Audit(audit::AuditCommand),

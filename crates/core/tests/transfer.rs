@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use slimta_core::message::{MessageId, Response, StoredMessage};
+use slimta_core::message::{History, MessageId, Response, StoredMessage};
 use slimta_core::storage::conformance::{Bench, Between, Hook};
 use slimta_core::storage::{
     Action, Change, Deferral, Filter, Listed, Memory, MoveError, Moved, Page, Session, Settled,
@@ -158,6 +158,7 @@ async fn defer(session: &dyn Session, id: MessageId) {
         due: message.due.after(HOUR),
         response: Response::transient(2, 0, "not now"),
         delay_told: true,
+        history: History::default(),
     };
     settle(session, id, Change::Defer(deferral)).await;
 }

@@ -40,6 +40,9 @@ pub(super) struct Attempt {
 enum Tried {
     /// The relay said what became of it.
     Reported(Content, Report),
+    /// Not attempted, because its destination is left alone: it is put off with
+    /// this answer.
+    PutOff(Content, Report),
     /// Not attempted; the message is given back.
     HandBack,
     /// Not attempted, and nothing is known about why: the lease runs out, which
@@ -101,6 +104,13 @@ impl Attempt {
                 // However it ended, the observer was told.
                 let _ = settle(shared, &*session, lease, &message, &content, &verdict).await;
             }
+            Tried::PutOff(content, report) => {
+                let verdict = Verdict {
+                    put_off: true,
+                    ..judged(shared, &*session, &message, &report)
+                };
+                let _ = settle(shared, &*session, lease, &message, &content, &verdict).await;
+            }
             Tried::HandBack => hand_back(shared, &*session, lease).await,
             Tried::LeaveLeased => {}
         }
@@ -139,7 +149,7 @@ async fn deliver(
         Ok(slot) => slot,
         Err(last) => {
             let report = not_tried(&last, message.envelope.recipients.len());
-            return Tried::Reported(content, report);
+            return Tried::PutOff(content, report);
         }
     };
     shared.observe(&Event::Attempted {

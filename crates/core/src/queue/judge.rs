@@ -45,6 +45,8 @@ pub struct Verdict {
     pub remote: Option<String>,
     /// Who tells of success.
     pub on_success: OnSuccess,
+    /// Whether no attempt was made, because the destination is left alone.
+    pub put_off: bool,
 }
 
 /// Judges one attempt.
@@ -125,6 +127,7 @@ fn defer_or_give_up(
                 due,
                 response,
                 delay_told: message.delay_told,
+                history: message.history.clone(),
             });
         }
         None => {
@@ -142,7 +145,7 @@ fn defer_or_give_up(
 mod tests {
     use super::*;
     use crate::message::{
-        Address, Client, Destination, Envelope, MessageId, Priority, ReversePath,
+        Address, Client, Destination, Envelope, History, MessageId, Priority, ReversePath,
     };
     use crate::queue::Schedule;
     use crate::world::World;
@@ -166,6 +169,7 @@ mod tests {
             held: None,
             last_response: None,
             delay_told: false,
+            history: History::default(),
         }
     }
 

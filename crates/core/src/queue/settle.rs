@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::message::{
-    BounceBuilder, Content, Failure, Message, OnSuccess, Recipient, Response, StoredMessage,
+    BounceBuilder, Content, Failure, History, Message, OnSuccess, Past, PastKind, Recipient,
+    Response, StoredMessage,
 };
 use crate::storage::{Change, Deferral};
 use crate::world::Timestamp;
@@ -67,6 +68,7 @@ pub(super) fn conclude(
     let change = match &verdict.deferral {
         Some(deferral) => Change::Defer(Deferral {
             delay_told: deferral.delay_told || delay_notice.is_some(),
+            history: history(message, verdict, deferral, telling.now),
             ..deferral.clone()
         }),
         None => Change::Remove,
@@ -77,6 +79,25 @@ pub(super) fn conclude(
         delay_notice,
         success_notice,
     }
+}
+
+/// The history of a message that waits again.
+fn history(
+    message: &StoredMessage,
+    verdict: &Verdict,
+    deferral: &Deferral,
+    now: Timestamp,
+) -> History {
+    let kind = match verdict.put_off {
+        true => PastKind::PutOff {
+            since: now,
+            times: 1,
+        },
+        false => PastKind::Tried,
+    };
+    let answer = (&deferral.response, verdict.remote.as_deref());
+    let waiting = deferral.recipients.len();
+    message.history_with(Past::new(message, kind, waiting, answer, now))
 }
 
 /// What a notice is about.

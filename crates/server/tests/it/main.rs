@@ -23,5 +23,6 @@ mod redis_server;
 mod rig;
 mod scenarios;
 mod schedules;
+mod story;
 mod trap;
 mod unwritable;

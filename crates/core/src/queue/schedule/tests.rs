@@ -4,7 +4,7 @@ use super::*;
 use proptest::option::of;
 use proptest::prelude::*;
 
-use crate::message::{Client, Destination, Envelope, Priority};
+use crate::message::{Client, Destination, Envelope, History, Priority};
 use crate::world::World;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -25,6 +25,7 @@ fn message(attempts: u32, seed: u64) -> StoredMessage {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     }
 }
 

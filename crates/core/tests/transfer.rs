@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use slimta_core::message::{MessageId, Response, StoredMessage};
+use slimta_core::message::{MessageId, Past, PastKind, Response, StoredMessage};
 use slimta_core::storage::conformance::{Bench, Between, Hook};
 use slimta_core::storage::{
     Action, Change, Deferral, Filter, Listed, Memory, MoveError, Moved, Page, Session, Settled,
@@ -152,11 +152,15 @@ async fn remove(session: &dyn Session, id: MessageId) {
 
 async fn defer(session: &dyn Session, id: MessageId) {
     let message = session.load(id).await.unwrap().unwrap().message;
+    let response = Response::transient(2, 0, "not now");
+    let answer = (&response, Some("mx.example"));
+    let past = Past::new(&message, PastKind::Tried, 1, answer, message.due);
     let deferral = Deferral {
+        history: message.history_with(past),
         recipients: message.envelope.recipients,
         attempts: message.attempts + 1,
         due: message.due.after(HOUR),
-        response: Response::transient(2, 0, "not now"),
+        response,
         delay_told: true,
     };
     settle(session, id, Change::Defer(deferral)).await;

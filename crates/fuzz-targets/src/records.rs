@@ -30,6 +30,9 @@ fn read(record: &[u8]) {
     }
     // What stands in it can be shown and answered.
     let _ = (message.received.rfc3339(), message.due.rfc5322());
+    for past in &message.history.entries {
+        let _ = (past.at.rfc3339(), past.times(), past.response.to_string());
+    }
     if let Some(response) = &message.last_response {
         let reply = response.to_smtp();
         assert!(reply.ends_with("\r\n"), "{reply:?}");

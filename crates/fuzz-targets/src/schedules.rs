@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use slimta_core::message::{
-    Client, Destination, Envelope, MessageId, Priority, Response, ReversePath, StoredMessage,
+    Client, Destination, Envelope, History, MessageId, Priority, Response, ReversePath,
+    StoredMessage,
 };
 use slimta_core::queue::{RetryAlgorithm, Schedule};
 use slimta_core::world::Timestamp;
@@ -79,5 +80,6 @@ fn message(attempts: u32) -> StoredMessage {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     }
 }

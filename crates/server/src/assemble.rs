@@ -163,6 +163,7 @@ fn queue(
     } else {
         queue.set_retry_algorithm(retry);
     }
+    queue.set_bounce_builder(settings.notices.builder()?);
     queue
         .set_lock_duration(settings.lock_duration)
         .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -233,9 +234,10 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
         check_there(&place.storage, "--storage")?;
         match try_storage(&place.storage, &world, open).await {
             Ok(storage) => {
-                let queue = Queue::new(None, None, storage.clone())
+                let mut queue = Queue::new(None, None, storage.clone())
                     .with_world(world.clone())
                     .with_hostname(place.hostname.clone());
+                queue.set_bounce_builder(place.notices.builder()?);
                 let session = storage
                     .connect()
                     .await

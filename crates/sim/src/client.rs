@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use slimta::edge::smtp::Limits;
 use slimta::relay::SmtpRelay;
-use slimta_core::message::{Class, Destination, MessageId, Priority, Report, StoredMessage};
+use slimta_core::message::{
+    Class, Destination, History, MessageId, Priority, Report, StoredMessage,
+};
 use slimta_core::relay::{Delivery, LeaseSignal, Relay as _};
 use slimta_core::world::World;
 
@@ -119,6 +121,7 @@ impl Client {
             held: None,
             last_response: None,
             delay_told: false,
+            history: History::default(),
         };
         Delivery {
             message: Arc::new(stored),

@@ -9,8 +9,8 @@ use super::dsn::{self, Tells};
 use super::returned::Returned;
 use super::template::{Template, variable};
 use super::{
-    Address, BodyType, Client, Content, Envelope, Message, MessageId, NewField, Recipient,
-    Response, ReversePath,
+    Address, BodyType, Client, Content, Envelope, Message, MessageId, NewField, OnSuccess,
+    Recipient, Response, ReversePath,
 };
 use crate::world::Timestamp;
 
@@ -29,9 +29,16 @@ pub trait BounceBuilder: Send + Sync {
     fn build_delay(&self, _delay: &Failure<'_>, _until: Option<Timestamp>) -> Option<Message> {
         None
     }
+
+    /// The notice that all recipients in [`Failure::failed`] have the message,
+    /// or that it was relayed to a host that does not tell; each with the reply
+    /// that took it. Only who asked for it is told. Default: none.
+    fn build_success(&self, _success: &Failure<'_>, _how: OnSuccess) -> Option<Message> {
+        None
+    }
 }
 
-/// What failed for good, or for now, for a [`BounceBuilder`].
+/// What failed for good, for now, or not at all, for a [`BounceBuilder`].
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
     /// The failed message.
@@ -123,6 +130,10 @@ impl BounceBuilder for Bounce {
     fn build_delay(&self, delay: &Failure<'_>, until: Option<Timestamp>) -> Option<Message> {
         self.notice(delay, Tells::Delay { until })
     }
+
+    fn build_success(&self, success: &Failure<'_>, how: OnSuccess) -> Option<Message> {
+        self.notice(success, Tells::Success(how))
+    }
 }
 
 impl Bounce {
@@ -144,7 +155,9 @@ impl Bounce {
         }
         let returned = match tells {
             Tells::Failure => Returned::of(failure, self.returned_bytes_max),
-            Tells::Delay { .. } => Returned::header_of(failure, self.returned_bytes_max),
+            Tells::Delay { .. } | Tells::Success(_) => {
+                Returned::header_of(failure, self.returned_bytes_max)
+            }
         };
         let content = match (&self.templates, tells) {
             (Some(templates), Tells::Failure) => {

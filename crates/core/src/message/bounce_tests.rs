@@ -213,6 +213,8 @@ fn the_header_alone_comes_back_when_asked_or_when_the_message_is_large() {
     let small = Bounce::default().with_returned_bytes_max(ORIGINAL.len() - 1);
     let expected = ("text/rfc822-headers".to_owned(), header.to_owned());
     assert_eq!(returned(&case, &small), expected);
+    let none = Bounce::default().with_returned_bytes_max(0);
+    assert_eq!(returned(&case, &none), expected, "always the header");
     case.envelope.ret = Some(Ret::Full);
     assert_eq!(returned(&case, &small), expected, "whatever was asked for");
     case.envelope.ret = Some(Ret::Headers);

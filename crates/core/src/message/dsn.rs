@@ -1,4 +1,4 @@
-//! The report that a message could not be delivered, or not yet: a
+//! The report that a message could not be delivered, not yet, or that it was: a
 //! `multipart/report` (RFC 6522) of three parts, one for people, one for
 //! programs (RFC 3464), and the message or its header. Where an address or the
 //! message is internationalised, its parts take the forms of RFC 6533.
@@ -9,7 +9,9 @@ use super::bounce::Failure;
 use super::clean::{Charset, clean};
 use super::header::fold;
 use super::returned::Returned;
-use super::{Address, Class, Content, EnhancedCode, MessageId, Recipient, Response, Ret};
+use super::{
+    Address, Class, Content, EnhancedCode, MessageId, OnSuccess, Recipient, Response, Ret,
+};
 use crate::world::Timestamp;
 
 /// Longest reply that is quoted; a peer may send a hundred lines.
@@ -24,6 +26,8 @@ pub(super) enum Tells {
     Failure,
     /// That recipients still wait, until a time if it is known.
     Delay { until: Option<Timestamp> },
+    /// That recipients have the message, or that it was relayed.
+    Success(OnSuccess),
 }
 
 impl Tells {
@@ -32,6 +36,7 @@ impl Tells {
         match self {
             Tells::Failure => recipient.wants_failure_notice(),
             Tells::Delay { .. } => recipient.wants_delay_notice(),
+            Tells::Success(_) => recipient.wants_success_notice(),
         }
     }
 
@@ -39,6 +44,16 @@ impl Tells {
         match self {
             Tells::Failure => "Undelivered Mail Returned to Sender",
             Tells::Delay { .. } => "Delayed Mail (still being tried)",
+            Tells::Success(OnSuccess::Delivered) => "Successful Mail Delivery Report",
+            Tells::Success(_) => "Mail Relayed",
+        }
+    }
+
+    /// What the third part is called.
+    fn original(self) -> &'static str {
+        match self {
+            Tells::Failure | Tells::Delay { .. } => "Undelivered message",
+            Tells::Success(_) => "Message",
         }
     }
 
@@ -47,6 +62,8 @@ impl Tells {
         match self {
             Tells::Failure => "failed",
             Tells::Delay { .. } => "delayed",
+            Tells::Success(OnSuccess::Delivered) => "delivered",
+            Tells::Success(_) => "relayed",
         }
     }
 }
@@ -100,7 +117,7 @@ pub(super) fn report(
     part(
         &mut body,
         &boundary,
-        "Undelivered message",
+        tells.original(),
         original,
         &returned.bytes,
     );
@@ -173,6 +190,15 @@ fn explanation(
             "Your message could not yet be delivered to one or more recipients. They\r\n\
              are listed below, each with the last reason. You need not send it again:\r\n\
              this system goes on trying. The header of the message is attached.\r\n"
+        }
+        Tells::Success(OnSuccess::Delivered) => {
+            "Your message was delivered to the recipients listed below.\r\n\
+             The header of the message is attached.\r\n"
+        }
+        Tells::Success(_) => {
+            "Your message was relayed to a system that does not report delivery, for\r\n\
+             the recipients listed below. You may hear nothing more of it.\r\n\
+             The header of the message is attached.\r\n"
         }
     });
     if let Tells::Delay { until: Some(until) } = tells {
@@ -260,11 +286,16 @@ fn recipient_block(
 
 /// The status of a recipient that failed. A reply that said "for now" until the
 /// queue gave up is a delivery time that ran out (RFC 3463 section 3.5), whose
-/// class stays that of the reply. Of one that still waits, the reply says why.
+/// class stays that of the reply. Of all others, the reply says why.
 fn status_code(tells: Tells, response: &Response) -> EnhancedCode {
+    let class = match tells {
+        Tells::Failure => 5,
+        Tells::Delay { .. } => 4,
+        Tells::Success(_) => 2,
+    };
     match (response.class(), response.enhanced) {
-        (_, Some(enhanced)) if tells != Tells::Failure && enhanced.class == 4 => enhanced,
-        _ if tells != Tells::Failure => EnhancedCode::new(4, 0, 0),
+        (_, Some(enhanced)) if tells != Tells::Failure && enhanced.class == class => enhanced,
+        _ if tells != Tells::Failure => EnhancedCode::new(class, 0, 0),
         (Class::Transient, _) => EnhancedCode::new(4, 4, 7),
         (Class::Permanent, Some(enhanced)) if enhanced.class == 5 => enhanced,
         _ => EnhancedCode::new(5, 0, 0),
@@ -288,6 +319,7 @@ pub(super) fn message_id(failure: &Failure<'_>, tells: Tells) -> String {
     let kind = match tells {
         Tells::Failure => "bounce",
         Tells::Delay { .. } => "delay",
+        Tells::Success(_) => "success",
     };
     format!("<{kind}.{id}.{now}@{}>", host(failure))
 }

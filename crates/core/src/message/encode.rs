@@ -1,13 +1,13 @@
 //! The record: a stored message as bytes, in the form that every engine keeps.
 //!
-//! `version (1 byte) · fields (postcard) · CRC-32 of all before (4 bytes, little
-//! endian)`. The fields stand in a struct of their own, so that a change of
+//! `version (1 byte) · fields (postcard) · history (postcard), unless it is empty ·
+//! CRC-32 of all before (4 bytes, little endian)`. The fields stand in a struct of their own, so that a change of
 //! [`StoredMessage`] cannot change the format unseen; the golden record in the
 //! tests guards the values inside. Reading never panics, and says what is wrong.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Destination, Envelope, MessageId, Priority, Response, StoredMessage};
+use super::{Client, Destination, Envelope, History, MessageId, Priority, Response, StoredMessage};
 use crate::world::Timestamp;
 
 /// The version of most records.
@@ -81,8 +81,12 @@ impl StoredMessage {
             held: message.held,
             last_response: message.last_response,
         };
-        let mut record = postcard::to_extend(&fields, vec![version])
-            .map_err(|error| RecordError::Fields(error.to_string()))?;
+        let mut record = postcard::to_extend(&fields, vec![version]).map_err(not_fields)?;
+        // Behind the fields, where a version that knows no history does not
+        // look: the story of a message is no reason to keep it aside.
+        if message.history != History::default() {
+            record = postcard::to_extend(&message.history, record).map_err(not_fields)?;
+        }
         let checksum = crc32fast::hash(&record);
         record.extend_from_slice(&checksum.to_le_bytes());
         Ok(record)
@@ -104,8 +108,12 @@ impl StoredMessage {
             VERSION_DELAY_TOLD => true,
             other => return Err(RecordError::Version(other)),
         };
-        let fields: Version1 =
-            postcard::from_bytes(fields).map_err(|error| RecordError::Fields(error.to_string()))?;
+        let (fields, behind): (Version1, _) =
+            postcard::take_from_bytes(fields).map_err(not_fields)?;
+        let history = match behind {
+            [] => History::default(),
+            behind => postcard::from_bytes(behind).map_err(not_fields)?,
+        };
         Ok(StoredMessage {
             id: fields.id,
             submission: fields.submission,
@@ -120,15 +128,21 @@ impl StoredMessage {
             held: fields.held,
             last_response: fields.last_response,
             delay_told,
+            history,
         })
     }
+}
+
+fn not_fields(error: postcard::Error) -> RecordError {
+    RecordError::Fields(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Recipient, ReversePath};
+    use super::super::history::tests::any_history;
+    use super::super::{Past, PastKind, Recipient, ReversePath};
     use super::*;
 
     fn message() -> StoredMessage {
@@ -154,6 +168,7 @@ mod tests {
             held: Some("odd".to_owned()),
             last_response: Some(Response::new(450, None, "later")),
             delay_told: false,
+            history: History::default(),
         }
     }
 
@@ -167,6 +182,7 @@ mod tests {
             code in prop::option::of(400_u16..600),
             recipients in 0..4_usize,
             delay_told in any::<bool>(),
+            history in any_history(),
         ) -> StoredMessage {
             let [destination, ehlo, reply] = texts;
             let mut message = message();
@@ -182,6 +198,7 @@ mod tests {
             message.priority = priority;
             message.held = held;
             message.delay_told = delay_told;
+            message.history = history;
             message.last_response = code.map(|code| Response::new(code, None, reply.as_str()));
             message
         }
@@ -229,19 +246,25 @@ mod tests {
         );
     }
 
+    fn golden(hex: &str) -> Vec<u8> {
+        hex.split_ascii_whitespace()
+            .flat_map(|line| line.as_bytes().chunks(2))
+            .map(|hex| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    fn is_read_and_written(golden: &[u8], message: &StoredMessage) {
+        let record = message.to_record().unwrap();
+        let hex: String = record.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(record, golden, "written now: {hex}");
+        assert_eq!(StoredMessage::from_record(golden), Ok(message.clone()));
+    }
+
     /// Written by the first version that stored mail: it must be read for ever.
     #[test]
     fn the_golden_record_is_read_and_written() {
-        let golden = include_str!("golden/record-1.hex");
-        let golden: Vec<u8> = golden
-            .split_ascii_whitespace()
-            .flat_map(|line| line.as_bytes().chunks(2))
-            .map(|hex| u8::from_str_radix(std::str::from_utf8(hex).unwrap(), 16).unwrap())
-            .collect();
-        let record = message().to_record().unwrap();
-        let hex: String = record.iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(record, golden, "written now: {hex}");
-        assert_eq!(StoredMessage::from_record(&golden), Ok(message()));
+        let golden = golden(include_str!("golden/record-1.hex"));
+        is_read_and_written(&golden, &message());
         // The second version differs in its number, and in nothing else.
         let mut told = message();
         told.delay_told = true;
@@ -250,5 +273,36 @@ mod tests {
         assert_eq!(second[0], 2);
         assert_eq!(second[fields.clone()], golden[fields]);
         assert_eq!(StoredMessage::from_record(&second), Ok(told));
+    }
+
+    /// A history stands behind the fields that all versions know, so that one
+    /// that knows no history reads the rest.
+    #[test]
+    fn the_golden_history_is_read_and_written() {
+        let mut message = message();
+        let past = |kind, remote: Option<&str>| Past {
+            at: Timestamp::from_secs(1_700_000_000),
+            kind,
+            recipients: 2,
+            waiting: 1,
+            response: Response::transient(2, 0, "later"),
+            remote: remote.map(str::to_owned),
+        };
+        let since = Timestamp::from_secs(1_699_999_000);
+        message.history = History {
+            earlier: 3,
+            entries: vec![
+                past(PastKind::Tried, Some("mx.example")),
+                past(PastKind::PutOff { since, times: 4 }, None),
+            ],
+        };
+        is_read_and_written(
+            &golden(include_str!("golden/record-1-history.hex")),
+            &message,
+        );
+        let record = message.to_record().unwrap();
+        let fields = &record[1..record.len() - CHECKSUM_BYTES];
+        let before: Version1 = postcard::from_bytes(fields).unwrap();
+        assert_eq!(before.last_response, message.last_response);
     }
 }

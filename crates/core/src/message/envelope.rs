@@ -66,6 +66,11 @@ impl Recipient {
     pub fn wants_delay_notice(&self) -> bool {
         self.notify.is_none_or(|notify| notify.delay)
     }
+
+    /// Whether its sender asked to be told when this recipient has the message.
+    pub fn wants_success_notice(&self) -> bool {
+        self.notify.is_some_and(|notify| notify.success)
+    }
 }
 
 /// NOTIFY= (RFC 3461 section 4.1). All false is `NEVER`.

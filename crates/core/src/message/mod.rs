@@ -13,6 +13,7 @@ mod dsn;
 mod encode;
 mod envelope;
 mod header;
+mod history;
 mod id;
 mod report;
 mod response;
@@ -28,8 +29,9 @@ pub use content::Content;
 pub use encode::RecordError;
 pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recipient, Ret};
 pub use header::{Field, FieldError, NewField};
+pub use history::{HISTORY_ENTRIES_MAX, History, Past, PastKind};
 pub use id::{IdError, MessageId};
-pub use report::Report;
+pub use report::{OnSuccess, Report};
 pub use response::{Class, Code, EnhancedCode, Response};
 pub use stored::{Destination, Priority, StoredMessage, Submission};
 

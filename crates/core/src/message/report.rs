@@ -13,6 +13,22 @@ pub struct Report {
     pub responses: Vec<Response>,
     /// The name of the host that answered, for notices (Remote-MTA).
     pub remote: Option<String>,
+    /// Who tells a sender of success that asked for it. When there were several
+    /// transactions, all of them are meant.
+    pub on_success: OnSuccess,
+}
+
+/// Who tells the sender of a delivered message that it was delivered, if it
+/// asked for that (NOTIFY=SUCCESS, RFC 3461 section 5.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnSuccess {
+    /// The queue does: the message was relayed to a host that does not tell.
+    #[default]
+    Relayed,
+    /// The queue does: the message was delivered to its recipients.
+    Delivered,
+    /// The next hop does, which was told what the sender asked for.
+    PassedOn,
 }
 
 impl Report {
@@ -21,6 +37,7 @@ impl Report {
         Report {
             responses: vec![response; recipients],
             remote: None,
+            on_success: OnSuccess::default(),
         }
     }
 }

@@ -8,6 +8,10 @@ use super::bounce::Failure;
 use super::header::LINE_BYTES_MAX;
 use super::{BodyType, Content, Ret};
 
+/// So much of a header comes back however little of a message shall: without
+/// it nobody knows which message failed.
+const HEADER_BYTES_MIN: usize = 64 * 1024;
+
 /// The part of a failed message that a notice returns.
 pub(super) struct Returned {
     /// Whether it is the whole message or its header.
@@ -39,7 +43,11 @@ impl Returned {
     pub(super) fn header_of(failure: &Failure<'_>, bytes_max: usize) -> Self {
         Returned {
             extent: Ret::Headers,
-            bytes: header(failure.content.header_bytes(), bytes_max).into(),
+            bytes: header(
+                failure.content.header_bytes(),
+                bytes_max.max(HEADER_BYTES_MIN),
+            )
+            .into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Envelope, MessageId, Response};
+use super::{Client, Envelope, History, MessageId, Response};
 use crate::world::Timestamp;
 
 /// What the scheduler groups by: the next hop as the router names it, such as
@@ -66,8 +66,8 @@ pub enum Priority {
 
 /// Everything the queue knows of a message but its contents.
 ///
-/// Fields that an attempt changes — recipients, attempts, due, last response —
-/// are only ever changed through a settlement, under a lease.
+/// Fields that an attempt changes — recipients, attempts, due, last response,
+/// history — are only ever changed through a settlement, under a lease.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StoredMessage {
     /// Its id, never used again.
@@ -98,6 +98,9 @@ pub struct StoredMessage {
     /// Whether its sender was told that it is late. Once is enough.
     #[serde(default)]
     pub delay_told: bool,
+    /// What became of its attempts.
+    #[serde(default)]
+    pub history: History,
 }
 
 /// What is stored as one: the messages, one for each destination, that came

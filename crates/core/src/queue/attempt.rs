@@ -18,7 +18,7 @@ use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
 use super::place::Place;
 use super::room::is_small;
-use super::settle::{Telling, conclude};
+use super::settle::{Conclusion, Telling, conclude};
 use super::shared::{Phase, Shared};
 use super::split::split;
 
@@ -42,6 +42,9 @@ pub(super) struct Attempt {
 enum Tried {
     /// The relay said what became of it.
     Reported(Content, Report),
+    /// Not attempted, because its destination is left alone: it is put off with
+    /// this answer.
+    PutOff(Content, Report),
     /// Not attempted; the message is given back.
     HandBack,
     /// Not attempted, and nothing is known about why: the lease runs out, which
@@ -99,7 +102,16 @@ impl Attempt {
         };
         match tried {
             Tried::Reported(content, report) => {
-                record(shared, &*session, lease, &message, &content, &report).await;
+                let verdict = judged(shared, &*session, &message, &report);
+                // However it ended, the observer was told.
+                let _ = settle(shared, &*session, lease, &message, &content, &verdict).await;
+            }
+            Tried::PutOff(content, report) => {
+                let verdict = Verdict {
+                    put_off: true,
+                    ..judged(shared, &*session, &message, &report)
+                };
+                let _ = settle(shared, &*session, lease, &message, &content, &verdict).await;
             }
             Tried::HandBack => hand_back(shared, &*session, lease).await,
             Tried::LeaveLeased => {}
@@ -148,7 +160,7 @@ async fn deliver(
         Ok(slot) => slot,
         Err(last) => {
             let report = not_tried(&last, message.envelope.recipients.len());
-            return Tried::Reported(content, report);
+            return Tried::PutOff(content, report);
         }
     };
     shared.observe(&Event::Attempted {
@@ -220,23 +232,18 @@ async fn hand_back(shared: &Shared, session: &dyn Session, lease: Lease) {
     }
 }
 
-/// Judges the report and commits what follows from it.
-async fn record(
+/// Judges the report.
+fn judged(
     shared: &Shared,
     session: &dyn Session,
-    lease: Lease,
     message: &StoredMessage,
-    content: &Content,
     report: &Report,
-) {
-    let settings = &shared.settings;
-    let verdict = judge(message, report, &*settings.retry, session.now());
+) -> Verdict {
+    let verdict = judge(message, report, &*shared.settings.retry, session.now());
     if verdict.retry_broken {
         shared.observe(&Event::RetryBroken { id: message.id });
     }
-    let remote = report.remote.as_deref();
-    // However it ended, the observer was told.
-    let _ = settle(shared, session, lease, message, content, &verdict, remote).await;
+    verdict
 }
 
 /// Commits a verdict under its lease and tells the observer what happened.
@@ -248,7 +255,6 @@ pub(super) async fn settle(
     message: &StoredMessage,
     content: &Content,
     verdict: &Verdict,
-    remote: Option<&str>,
 ) -> Result<Settled, StorageError> {
     let settings = &shared.settings;
     let now = session.now();
@@ -258,17 +264,23 @@ pub(super) async fn settle(
         delay_notice_after: settings.delay_notice_after,
         now,
     };
-    let conclusion = conclude(message, content, verdict, remote, &telling);
+    let conclusion = conclude(message, content, verdict, &telling);
     let stored = |notice| split(notice, &*settings.router, shared.world(), now);
     let id_of = |notice: &Submission| notice.messages.first().map(|m| m.id);
-    let bounce = conclusion.bounce.and_then(stored);
-    let delay_notice = conclusion.delay_notice.and_then(stored);
-    let bounce_id = bounce.as_ref().and_then(id_of);
-    let delay_notice_id = delay_notice.as_ref().and_then(id_of);
+    let Conclusion {
+        change,
+        bounce,
+        delay_notice,
+        success_notice,
+    } = conclusion;
+    let notices = [bounce, delay_notice, success_notice].map(|notice| notice.and_then(stored));
+    let [bounce_id, delay_notice_id, success_notice_id] = notices
+        .each_ref()
+        .map(|notice| notice.as_ref().and_then(id_of));
     let settlement = Settlement {
         lease,
-        change: conclusion.change,
-        notices: bounce.into_iter().chain(delay_notice).collect(),
+        change,
+        notices: notices.into_iter().flatten().collect(),
     };
     let outcome = offer(shared, session, &settlement).await;
     let delivered = verdict.delivered.iter();
@@ -277,9 +289,12 @@ pub(super) async fn settle(
     let id = message.id;
     match &outcome {
         Ok(Settled::Done) => {
-            tell(shared, message, verdict, remote, bounce_id);
+            tell(shared, message, verdict, bounce_id);
             if let Some(notice) = delay_notice_id {
                 shared.observe(&Event::DelayTold { id, notice });
+            }
+            if let Some(notice) = success_notice_id {
+                shared.observe(&Event::SuccessTold { id, notice });
             }
             for notice in &settlement.notices {
                 shared.observe_received(notice);
@@ -329,7 +344,6 @@ pub(super) fn tell(
     shared: &Shared,
     message: &StoredMessage,
     verdict: &Verdict,
-    remote: Option<&str>,
     notice: Option<crate::message::MessageId>,
 ) {
     let id = message.id;
@@ -338,7 +352,7 @@ pub(super) fn tell(
             id,
             recipient: recipient.address.clone(),
             response: response.clone(),
-            remote: remote.map(str::to_owned),
+            remote: verdict.remote.clone(),
             age: shared.world().now().since(message.received),
         });
     }

@@ -178,6 +178,7 @@ pub(super) fn not_tried(last: &Response, recipients: usize) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::OnSuccess;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -243,9 +244,11 @@ mod tests {
     #[test]
     fn only_what_says_so_for_all_is_absence() {
         let of = |responses: &[&Response]| {
+            let responses = responses.iter().map(|r| (*r).clone()).collect();
             Reached::of(&Report {
-                responses: responses.iter().map(|r| (*r).clone()).collect(),
+                responses,
                 remote: None,
+                on_success: OnSuccess::default(),
             })
         };
         let absent = Response::transient(4, 1, "refused");

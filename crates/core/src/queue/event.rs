@@ -79,6 +79,13 @@ pub enum Event {
         /// The notice that was stored in the same commit.
         notice: MessageId,
     },
+    /// Its sender was told that recipients have it, or that it was relayed.
+    SuccessTold {
+        /// The message.
+        id: MessageId,
+        /// The notice that was stored in the same commit.
+        notice: MessageId,
+    },
     /// It failed for good, and there is nobody to tell: its reverse-path is null.
     DoubleBounced {
         /// The message.
@@ -167,6 +174,8 @@ impl Observer for Log {
                 info!(%id, %recipient, %response, notice = notice.map(|n| n.to_string()), "bounced"),
             Event::DelayTold { id, notice } =>
                 info!(%id, %notice, "sender told of the delay"),
+            Event::SuccessTold { id, notice } =>
+                info!(%id, %notice, "sender told of success"),
             Event::DoubleBounced { id, recipient, response } =>
                 warn!(%id, %recipient, %response, "double bounce: nobody is told"),
             Event::LeaseLost { id, delivered } =>

@@ -52,7 +52,6 @@ impl Queue {
             &message,
             &content,
             &verdict,
-            None,
         );
         match settled.await? {
             Settled::Done => Ok(Bounced::Done),

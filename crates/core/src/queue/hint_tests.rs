@@ -1,7 +1,7 @@
 //! What replies of real receivers say of the next attempt.
 
 use super::*;
-use crate::message::{Client, Destination, Envelope, MessageId, Priority};
+use crate::message::{Client, Destination, Envelope, History, MessageId, Priority};
 use crate::queue::Schedule;
 use crate::world::World;
 
@@ -127,6 +127,7 @@ fn wait(schedule: &str, attempts: u32, text: &str) -> Option<u64> {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     };
     let next = algorithm.next_attempt(&message, &reply(text), START);
     next.map(|next| next.since(START).as_secs())

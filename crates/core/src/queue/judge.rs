@@ -10,7 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::message::{Class, Recipient, Report, Response, StoredMessage};
+use crate::message::{Class, OnSuccess, Recipient, Report, Response, StoredMessage};
 use crate::storage::Deferral;
 use crate::world::Timestamp;
 
@@ -41,6 +41,12 @@ pub struct Verdict {
     pub given_up: bool,
     /// Whether the retry algorithm panicked or named an impossible time.
     pub retry_broken: bool,
+    /// The next hop that answered, if one did.
+    pub remote: Option<String>,
+    /// Who tells of success.
+    pub on_success: OnSuccess,
+    /// Whether no attempt was made, because the destination is left alone.
+    pub put_off: bool,
 }
 
 /// Judges one attempt.
@@ -50,7 +56,11 @@ pub fn judge(
     retry: &dyn RetryAlgorithm,
     now: Timestamp,
 ) -> Verdict {
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict {
+        remote: report.remote.clone(),
+        on_success: report.on_success,
+        ..Verdict::default()
+    };
     let recipients = &message.envelope.recipients;
     for (index, recipient) in recipients.iter().enumerate() {
         let response = outcome(report, index, recipients.len());
@@ -117,6 +127,7 @@ fn defer_or_give_up(
                 due,
                 response,
                 delay_told: message.delay_told,
+                history: message.history.clone(),
             });
         }
         None => {
@@ -134,7 +145,7 @@ fn defer_or_give_up(
 mod tests {
     use super::*;
     use crate::message::{
-        Address, Client, Destination, Envelope, MessageId, Priority, ReversePath,
+        Address, Client, Destination, Envelope, History, MessageId, Priority, ReversePath,
     };
     use crate::queue::Schedule;
     use crate::world::World;
@@ -158,6 +169,7 @@ mod tests {
             held: None,
             last_response: None,
             delay_told: false,
+            history: History::default(),
         }
     }
 
@@ -167,6 +179,7 @@ mod tests {
         let report = Report {
             responses: responses.collect(),
             remote: None,
+            on_success: OnSuccess::default(),
         };
         judge(&message, &report, &retry, NOW)
     }

@@ -22,7 +22,7 @@ use super::backoff::{BY_SCHEDULE_MAX, not_tried};
 use super::judge::{Verdict, judge};
 use super::place::Place;
 use super::schedule::spread;
-use super::settle::is_late;
+use super::settle::{history, is_late};
 use super::shared::{Phase, Shared};
 
 /// The longest that others wait, if their schedule does not wait longer.
@@ -89,7 +89,7 @@ impl PutOff {
             Ok(answers) => {
                 for ((message, verdict), answer) in verdicts.iter().zip(answers) {
                     match answer {
-                        Ok(Settled::Done) => tell(shared, message, verdict, None, None),
+                        Ok(Settled::Done) => tell(shared, message, verdict, None),
                         Ok(Settled::LeaseLost) => {}
                         Err(error) => could_not(&self.destination, &error),
                     }
@@ -123,14 +123,17 @@ fn decide(
     if odd || is_late(message, settings.delay_notice_after, now) {
         return None;
     }
-    let deferral = verdict.deferral.as_mut()?;
+    verdict.put_off = true;
+    let mut deferral = verdict.deferral.take()?;
     if !by_schedule {
         let half = PUT_OFF_TIME_MAX / 2;
         let wait = half + half.mul_f64(spread(message.id, message.attempts));
         let latest = verdict.retry_until.unwrap_or(Timestamp::MAX);
         deferral.due = deferral.due.max(now.after(wait).min(latest));
     }
-    Some((deferral.clone(), verdict))
+    deferral.history = history(message, &verdict, &deferral, now);
+    verdict.deferral = Some(deferral.clone());
+    Some((deferral, verdict))
 }
 
 /// Makes all mail of a destination due that is back, as long as it is.

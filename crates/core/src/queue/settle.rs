@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::message::{
-    BounceBuilder, Content, Failure, Message, Recipient, Response, StoredMessage,
+    BounceBuilder, Content, Failure, History, Message, OnSuccess, Past, PastKind, Recipient,
+    Response, StoredMessage,
 };
 use crate::storage::{Change, Deferral};
 use crate::world::Timestamp;
@@ -17,6 +18,8 @@ pub(super) struct Conclusion {
     pub(super) bounce: Option<Message>,
     /// That recipients wait for long.
     pub(super) delay_notice: Option<Message>,
+    /// That recipients have it who asked to hear of that from us.
+    pub(super) success_notice: Option<Message>,
 }
 
 /// How senders are told.
@@ -30,16 +33,16 @@ pub(super) struct Telling<'a> {
 }
 
 /// Draws the conclusion from a verdict: what waits is deferred, all else ends;
-/// failures are told to the sender, and that a message is late, once; unless
-/// there is no sender or nobody wants to know.
+/// failures are told to the sender, that a message is late, once, and success if
+/// no other host does so; unless there is no sender or nobody wants to know.
 pub(super) fn conclude(
     message: &StoredMessage,
     content: &Content,
     verdict: &Verdict,
-    remote: Option<&str>,
     telling: &Telling<'_>,
 ) -> Conclusion {
-    let about = |failed| about(message, content, failed, remote, telling);
+    let remote = verdict.remote.as_deref();
+    let about = |told_of| about(message, content, told_of, remote, telling);
     let has_sender = !message.envelope.sender.is_null();
     let bounce = (has_sender && !verdict.failed.is_empty())
         .then(|| telling.builder.build(&about(&verdict.failed)))
@@ -51,9 +54,18 @@ pub(super) fn conclude(
             telling.builder.build_delay(&delay, verdict.retry_until)
         })
         .flatten();
+    let tell_success =
+        has_sender && !verdict.delivered.is_empty() && verdict.on_success != OnSuccess::PassedOn;
+    let success_notice = tell_success
+        .then(|| {
+            let success = about(&verdict.delivered);
+            telling.builder.build_success(&success, verdict.on_success)
+        })
+        .flatten();
     let change = match &verdict.deferral {
         Some(deferral) => Change::Defer(Deferral {
             delay_told: deferral.delay_told || delay_notice.is_some(),
+            history: history(message, verdict, deferral, telling.now),
             ..deferral.clone()
         }),
         None => Change::Remove,
@@ -62,6 +74,7 @@ pub(super) fn conclude(
         change,
         bounce,
         delay_notice,
+        success_notice,
     }
 }
 
@@ -70,6 +83,25 @@ pub(super) fn conclude(
 pub(super) fn is_late(message: &StoredMessage, after: Option<Duration>, now: Timestamp) -> bool {
     let late = after.is_some_and(|after| now >= message.received.after(after));
     late && !message.delay_told && !message.envelope.sender.is_null()
+}
+
+/// The history of a message that waits again.
+pub(super) fn history(
+    message: &StoredMessage,
+    verdict: &Verdict,
+    deferral: &Deferral,
+    now: Timestamp,
+) -> History {
+    let kind = match verdict.put_off {
+        true => PastKind::PutOff {
+            since: now,
+            times: 1,
+        },
+        false => PastKind::Tried,
+    };
+    let answer = (&deferral.response, verdict.remote.as_deref());
+    let waiting = deferral.recipients.len();
+    message.history_with(Past::new(message, kind, waiting, answer, now))
 }
 
 /// What a notice is about.

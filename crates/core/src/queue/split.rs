@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::message::{
-    Destination, Envelope, Message, MessageId, Recipient, StoredMessage, Submission,
+    Destination, Envelope, History, Message, MessageId, Recipient, StoredMessage, Submission,
 };
 use crate::relay::Router;
 use crate::world::{Timestamp, World};
@@ -40,6 +40,7 @@ pub fn split(
             held: None,
             last_response: None,
             delay_told: false,
+            history: History::default(),
         }
     };
     let messages: Vec<_> = parts.into_iter().enumerate().map(stored).collect();

@@ -2,9 +2,10 @@
 //! this moment, from what is stored and from what it has in hand.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::message::{Destination, Response};
+use crate::message::{Destination, Response, StoredMessage};
 use crate::storage::{Due, Listed, Owner, Session};
 use crate::world::Timestamp;
 
@@ -143,6 +144,15 @@ impl Queue {
         }
         let (destination, since) = (message.destination.clone(), message.due);
         self.crowded(&Due { since, destination }, now)
+    }
+
+    /// After which time a message that waits is tried no more; none if that is
+    /// not known, or this queue attempts nothing.
+    pub fn gives_up_at(&self, message: &StoredMessage) -> Option<Timestamp> {
+        let retry = &self.shared.settings.retry;
+        self.shared.relay_bus.as_ref()?;
+        // A retry algorithm is a stranger's code.
+        catch_unwind(AssertUnwindSafe(|| retry.expiry(message))).unwrap_or(None)
     }
 
     fn crowded(&self, due: &Due, now: Timestamp) -> Why {

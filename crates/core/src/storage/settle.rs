@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::message::{Recipient, Response, StoredMessage, Submission};
+use crate::message::{History, Recipient, Response, StoredMessage, Submission};
 use crate::world::Timestamp;
 
 use super::{Lease, StorageError};
@@ -45,6 +45,8 @@ pub struct Deferral {
     pub response: Response,
     /// Whether its sender was told that it is late, now or before.
     pub delay_told: bool,
+    /// What became of the attempts, with this one.
+    pub history: History,
 }
 
 impl Deferral {
@@ -55,6 +57,7 @@ impl Deferral {
         message.due = self.due;
         message.last_response = Some(self.response.clone());
         message.delay_told = self.delay_told;
+        message.history.clone_from(&self.history);
     }
 }
 

@@ -238,6 +238,7 @@ impl Mover<'_> {
             due: copy.due,
             response,
             delay_told: copy.delay_told,
+            history: copy.history.clone(),
         });
         settle(self.to, lease, change)
             .await

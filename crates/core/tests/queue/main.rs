@@ -10,4 +10,6 @@ mod peers;
 mod rig;
 mod running;
 mod seed;
+mod story;
+mod successes;
 mod trouble;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::bus::{self, Client as _};
 use slimta_core::message::{
-    Address, Client, Content, Envelope, Message, Report, Response, ReversePath, StoredMessage,
+    Address, Client, Content, Envelope, Message, OnSuccess, Report, Response, ReversePath,
+    StoredMessage,
 };
 use slimta_core::queue::{Direct, Event, Queue, Work};
 use slimta_core::relay::{Delivery, Relay};
@@ -42,6 +43,7 @@ struct Told {
     answers: VecDeque<Answer>,
     absent: BTreeSet<String>,
     deliveries: Vec<Delivery>,
+    on_success: OnSuccess,
 }
 
 impl Script {
@@ -57,6 +59,11 @@ impl Script {
 
     pub(crate) fn present(&self, destination: &str) {
         self.0.lock().unwrap().absent.remove(destination);
+    }
+
+    /// Who tells of success from now on.
+    pub(crate) fn on_success(&self, who: OnSuccess) {
+        self.0.lock().unwrap().on_success = who;
     }
 
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
@@ -77,7 +84,7 @@ impl Script {
 impl Relay for Script {
     async fn attempt(&self, delivery: Delivery) -> Report {
         let recipients = delivery.message.envelope.recipients.len();
-        let answer = {
+        let (answer, on_success) = {
             let mut script = self.0.lock().unwrap();
             let is_absent = script
                 .absent
@@ -86,7 +93,7 @@ impl Relay for Script {
             if is_absent {
                 return Report::all(Response::transient(4, 1, "No answer"), recipients);
             }
-            script.answers.pop_front()
+            (script.answers.pop_front(), script.on_success)
         };
         let codes = match answer {
             None => vec![250; recipients],
@@ -104,6 +111,7 @@ impl Relay for Script {
                 .map(|c| Response::new(*c, None, "said the next hop"))
                 .collect(),
             remote: Some("mx.example.org".to_owned()),
+            on_success,
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use slimta_core::message::{Destination, EnhancedCode, MessageId, Response};
+use slimta_core::message::{Destination, EnhancedCode, MessageId, Response, StoredMessage};
 use slimta_core::queue::{Bounced, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session};
 
 use super::protocol::{Acted, Contents, Listed, Part, Reply, Request, Unread, Verb, Which};
+use super::story::StoryView;
 use super::view::{DestinationView, MessageView, StatsView};
 
 /// Most messages of a page.
@@ -52,9 +53,14 @@ impl Desk {
             limit: PAGE_MESSAGES_MAX,
         };
         let listing = self.session.list(&which.filter(), page).await?;
+        // A long list would be much longer with all of its stories.
+        let view = |listed: &storage::Listed| MessageView {
+            story: which.id.is_some().then(|| self.story(&listed.message)),
+            ..self.view(listed)
+        };
         let unreadable = listing.unreadable.into_iter();
         Ok(Listed {
-            messages: listing.messages.iter().map(|m| self.view(m)).collect(),
+            messages: listing.messages.iter().map(view).collect(),
             unreadable: unreadable
                 .map(|u| Unread {
                     id: u.id,
@@ -67,6 +73,10 @@ impl Desk {
 
     fn view(&self, listed: &storage::Listed) -> MessageView {
         MessageView::new(listed, &self.queue.why(&*self.session, listed))
+    }
+
+    fn story(&self, message: &StoredMessage) -> StoryView {
+        StoryView::new(&message.history, self.queue.gives_up_at(message))
     }
 
     /// Else what is made due would be put off without a try. Once a walk: if a

@@ -8,6 +8,7 @@ mod desk;
 mod door;
 mod protocol;
 mod socket;
+mod story;
 mod view;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub(crate) use desk::Desk;
 pub(crate) use door::Door;
 pub(crate) use protocol::{Listed, Part, Reply, Request, StateName, Verb, Which};
 pub(crate) use socket::{AdminSocket, check_length, socket_path, understand_and_write};
+pub(crate) use story::{PastView, StoryView};
 pub(crate) use view::{DestinationView, MessageView, StatsView};

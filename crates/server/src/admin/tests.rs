@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use slimta_core::message::{
-    Address, Client, Content, Destination, Envelope, MessageId, Priority, ReversePath,
+    Address, Client, Content, Destination, Envelope, History, MessageId, Priority, ReversePath,
     StoredMessage, Submission,
 };
 use slimta_core::queue::Queue;
@@ -107,6 +107,7 @@ fn submission(world: &World, recipient: &str) -> Submission {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     };
     Submission {
         messages: vec![message],

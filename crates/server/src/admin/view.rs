@@ -8,6 +8,8 @@ use slimta_core::queue::{InHand, Why};
 use slimta_core::storage::{Listed, State, Stats};
 use slimta_core::world::Timestamp;
 
+use super::story::StoryView;
+
 /// A message with where it stands. Times are RFC 3339, UTC.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct MessageView {
@@ -46,6 +48,9 @@ pub(crate) struct MessageView {
     /// Why it is not attempted just now; null from a server that does not say.
     #[serde(default)]
     pub(crate) why: Option<String>,
+    /// Its story, where messages are not listed but asked for by an id.
+    #[serde(flatten)]
+    pub(crate) story: Option<StoryView>,
 }
 
 impl MessageView {
@@ -70,6 +75,7 @@ impl MessageView {
             locked_until: listed.lease.as_ref().map(|lease| lease.end.rfc3339()),
             client_ip: message.client.ip.map(|ip| ip.to_string()),
             why: Some(why.to_string()),
+            story: None,
         }
     }
 }

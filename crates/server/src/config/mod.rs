@@ -10,6 +10,7 @@ mod destinations;
 mod file;
 mod machine;
 mod network;
+mod notices;
 mod options;
 mod span;
 
@@ -26,6 +27,7 @@ use crate::failure::Failure;
 
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
+use notices::Notices;
 pub(crate) use options::{LogFormat, LogLevel, Options};
 
 /// Where mail is taken by default.
@@ -65,6 +67,8 @@ pub(crate) struct Settings {
     /// The age at which senders are told that their message is late, if they
     /// are.
     pub(crate) delay_notice: Option<Duration>,
+    /// What they are told of failures.
+    pub(crate) notices: Notices,
     /// Whether replies may move the next attempt.
     pub(crate) heed_replies: bool,
     /// How long a lease lasts unless it is renewed.
@@ -118,6 +122,8 @@ pub(crate) struct Place {
     pub(crate) admin_socket: Option<PathBuf>,
     /// The name of this host in notices.
     pub(crate) hostname: String,
+    /// What senders are told of failures.
+    pub(crate) notices: Notices,
 }
 
 /// What commands beside the server need of its settings.
@@ -127,6 +133,7 @@ pub(crate) fn place(flags: Options) -> Result<Place, Failure> {
         storage: settings.storage,
         admin_socket: settings.admin_socket,
         hostname: settings.hostname,
+        notices: settings.notices,
     })
 }
 

@@ -12,6 +12,7 @@ use slimta_core::queue::{ByDestination, Limits, Schedule};
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
+use super::notices::Notices;
 use super::span::{Span, SpanOrNone};
 use super::{
     ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
@@ -61,6 +62,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME")]
     #[serde(deserialize_with = "written")]
     pub(crate) delay_notice: Option<SpanOrNone>,
+    /// Messages up to this size come back whole with the notice that they
+    /// failed, longer ones as their header [default: 64k]
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    #[serde(deserialize_with = "size_or_text")]
+    pub(crate) returned_bytes_max: Option<NonZeroUsize>,
+    /// Write notices of failure by this template, header and text, before what
+    /// comes back [default: a report of RFC 3464]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bounce_header: Option<PathBuf>,
+    /// And by this one, behind it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bounce_footer: Option<PathBuf>,
     /// What is so for some destinations only: tables of the file.
     #[arg(skip)]
     pub(crate) destination: Destinations,
@@ -179,6 +192,9 @@ impl Options {
             retry: self.retry.or(other.retry),
             heed_replies: self.heed_replies.or(other.heed_replies),
             delay_notice: self.delay_notice.or(other.delay_notice),
+            returned_bytes_max: self.returned_bytes_max.or(other.returned_bytes_max),
+            bounce_header: self.bounce_header.or(other.bounce_header),
+            bounce_footer: self.bounce_footer.or(other.bounce_footer),
             destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: first_network(self.permit, other.permit),
@@ -222,6 +238,7 @@ impl Options {
             .clone()
             .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
         Ok(Settings {
+            notices: self.notices()?,
             edge: self.edge(),
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
@@ -247,6 +264,18 @@ impl Options {
             lock_duration: self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get),
             log_format: self.log_format.unwrap_or(LogFormat::Human),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
+        })
+    }
+
+    fn notices(&self) -> Result<Notices, Failure> {
+        if self.bounce_footer.is_some() && self.bounce_header.is_none() {
+            let why = "bounce-footer needs a bounce-header before it";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        Ok(Notices {
+            returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),
+            header: self.bounce_header.clone(),
+            footer: self.bounce_footer.clone(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What settings come of which flags and which file.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use super::*;
@@ -48,6 +49,8 @@ fn the_file_says_what_flags_say() {
         connections-max = 7
         heed-replies = false
         delay-notice = "none"
+        returned-bytes-max = "10k"
+        bounce-header = "/etc/slimta/header"
         lock-duration = "5m"
         attempts-per-destination-max = 2
         drain-time-max = "500ms"
@@ -60,6 +63,11 @@ fn the_file_says_what_flags_say() {
     assert_eq!(settings.edge.message_bytes_max, 10 << 20);
     assert_eq!(settings.edge.connections_max, 7);
     assert_eq!(settings.delay_notice, None);
+    assert_eq!(settings.notices.returned_bytes_max, Some(10 << 10));
+    assert_eq!(
+        settings.notices.header.as_deref(),
+        Some(Path::new("/etc/slimta/header"))
+    );
     assert!(!settings.heed_replies);
     assert_eq!(settings.lock_duration, Duration::from_secs(300));
     assert_eq!(settings.limits.attempts_per_destination_max, 2.into());
@@ -177,6 +185,7 @@ fn a_mistake_in_the_file_is_named() {
         ("lock-duration = '0s'", "lock-duration"),
         ("delay-notice = '0s'", "delay-notice"),
         ("delay-notice = 'never'", "or none"),
+        ("bounce-footer = 'a'", "bounce-header"),
         ("lock-duration = '5'", "lock-duration"),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),

@@ -12,6 +12,7 @@ mod full;
 mod limits;
 mod load;
 mod managers;
+mod notices;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;
 #[path = "../../../storage/tests/support/postgres.rs"]
@@ -25,5 +26,6 @@ mod rig;
 mod routes;
 mod scenarios;
 mod schedules;
+mod story;
 mod trap;
 mod unwritable;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::{Delivery, Relay};
-use crate::message::{Content, Report, Response, StoredMessage};
+use crate::message::{Content, OnSuccess, Report, Response, StoredMessage};
 
 /// Delivers into a Maildir, one file a message, with the reverse-path and the
 /// recipients on top (RFC 5321 section 4.4: final delivery adds Return-Path).
@@ -85,6 +85,9 @@ impl Relay for Maildir {
             }
             Err(_) => Response::transient(3, 0, "The delivery was cut short"),
         };
-        Report::all(response, recipients)
+        Report {
+            on_success: OnSuccess::Delivered,
+            ..Report::all(response, recipients)
+        }
     }
 }

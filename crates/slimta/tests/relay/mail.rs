@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use slimta::message::{
-    Address, Client, Content, Destination, Envelope, MessageId, Priority, Report, ReversePath,
-    StoredMessage,
+    Address, Client, Content, Destination, Envelope, History, MessageId, Priority, Report,
+    ReversePath, StoredMessage,
 };
 use slimta::relay::{Delivery, LeaseSignal};
 use slimta::world::World;
@@ -37,6 +37,7 @@ pub(crate) fn delivery_of(text: &str, recipients: &[&str], lease: LeaseSignal) -
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     };
     Delivery {
         message: Arc::new(message),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use slimta::message::OnSuccess;
 use slimta::relay::{Maildir, Relay};
 
 use crate::mail::{TEXT, codes, delivery};
@@ -22,7 +23,9 @@ async fn a_message_is_one_file_however_often_it_is_delivered() {
     let maildir = Maildir::open(&path).unwrap();
     let delivery = delivery(&["a@to.example", "b@to.example"]);
     for _ in 0..2 {
-        assert_eq!(codes(&maildir.attempt(delivery.clone()).await), [250, 250]);
+        let report = maildir.attempt(delivery.clone()).await;
+        assert_eq!(codes(&report), [250, 250]);
+        assert_eq!(report.on_success, OnSuccess::Delivered);
     }
     let names = files(&path.join("new"));
     assert_eq!(names.len(), 1);

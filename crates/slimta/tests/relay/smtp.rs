@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use slimta::message::Class;
+use slimta::message::{Class, OnSuccess};
 use slimta::queue::ByDestination;
 use slimta::relay::{LeaseSignal, Relay, SmtpRelay, Timing};
 use slimta::world::World;
@@ -35,6 +35,21 @@ async fn messages_follow_each_other_on_one_connection() {
     assert_eq!(hop.count("EHLO us.example"), 1);
     let stuffed = format!("{}.\r\n", TEXT.replace("\r\n.dot", "\r\n..dot"));
     assert_eq!(hop.log().iter().filter(|line| **line == stuffed).count(), 3);
+}
+
+/// Only a next hop that was told of NOTIFY tells of success itself.
+#[tokio::test]
+async fn who_tells_of_success_depends_on_the_next_hop() {
+    let hop = Hop::start(|_| Do::Fine).await;
+    let report = relay(&hop).attempt(delivery(&["a@to.example"])).await;
+    assert_eq!(report.on_success, OnSuccess::Relayed);
+    let hop = Hop::start(|met| match met {
+        Met::Command(line) if line.starts_with("EHLO") => Do::Say("250-hop.example\r\n250 DSN"),
+        _ => Do::Fine,
+    })
+    .await;
+    let report = relay(&hop).attempt(delivery(&["a@to.example"])).await;
+    assert_eq!(report.on_success, OnSuccess::PassedOn);
 }
 
 #[tokio::test]

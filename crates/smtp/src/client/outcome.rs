@@ -9,6 +9,9 @@ pub struct Outcome {
     pub responses: Vec<Response>,
     /// How far it came.
     pub stage: Stage,
+    /// Whether the next hop was told which notices the sender asked for (DSN,
+    /// RFC 3461).
+    pub passed_on: bool,
 }
 
 /// How far a transaction came: what was answered last.
@@ -95,7 +98,7 @@ impl Transaction {
         matches!(self.recipients.get(index), Some(Fate::Open))
     }
 
-    pub(super) fn finish(self) -> Outcome {
+    pub(super) fn finish(self, passed_on: bool) -> Outcome {
         let response = |fate| match fate {
             Fate::Settled(response) => response,
             Fate::Open | Fate::Accepted => Response::transient(5, 0, "The next hop gave no answer"),
@@ -103,6 +106,7 @@ impl Transaction {
         Outcome {
             responses: self.recipients.into_iter().map(response).collect(),
             stage: self.stage,
+            passed_on,
         }
     }
 }

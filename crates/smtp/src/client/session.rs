@@ -183,7 +183,7 @@ impl Session {
             if let State::Closed(why) = &self.state {
                 let why = why.clone();
                 return match self.transaction.take() {
-                    Some(transaction) => Step::Done(transaction.finish()),
+                    Some(transaction) => Step::Done(transaction.finish(self.extensions.dsn)),
                     None => Step::Closed(why),
                 };
             }
@@ -213,7 +213,7 @@ impl Session {
             return Step::Contents;
         }
         match self.transaction.take() {
-            Some(transaction) => Step::Done(transaction.finish()),
+            Some(transaction) => Step::Done(transaction.finish(self.extensions.dsn)),
             None => Step::Ready,
         }
     }

@@ -1,8 +1,8 @@
 //! The mail that is stored.
 
 use slimta_core::message::{
-    Client, Content, Destination, Envelope, MessageId, Priority, ReversePath, StoredMessage,
-    Submission,
+    Client, Content, Destination, Envelope, History, MessageId, Priority, ReversePath,
+    StoredMessage, Submission,
 };
 use slimta_core::storage::Session;
 use slimta_core::world::World;
@@ -32,6 +32,7 @@ pub(crate) fn mail(
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     };
     Ok(Submission {
         messages: vec![message],

@@ -5,8 +5,8 @@
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use slimta_core::message::{
-    Address, BodyType, Client, Content, Destination, Envelope, MessageId, Priority, ReversePath,
-    StoredMessage,
+    Address, BodyType, Client, Content, Destination, Envelope, History, MessageId, Priority,
+    ReversePath, StoredMessage,
 };
 use slimta_core::world::Timestamp;
 
@@ -69,6 +69,7 @@ pub(super) fn message(record: &[u8]) -> Result<StoredMessage, String> {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     })
 }
 

@@ -146,13 +146,18 @@ impl<'a> Walk<'a> {
         }
         self.plan.last_attempt.1 = self.attempt.saturating_add(at_most);
         self.plan.more = self.plan.more.saturating_add(at_most);
-        self.plan.given_up = match least == most {
+        let (earliest, latest) = match least == most {
             true => {
                 let rest = (until - self.latest).as_nanos() % most.as_nanos().max(1);
                 let end = until - Duration::from_nanos(u64::try_from(rest).unwrap_or(0));
                 (end, end)
             }
             false => (until.saturating_sub(most), until),
+        };
+        let before = self.may_end.then_some(self.plan.given_up);
+        self.plan.given_up = match before {
+            Some(before) => (before.0.min(earliest), before.1.max(latest)),
+            None => (earliest, latest),
         };
     }
 }

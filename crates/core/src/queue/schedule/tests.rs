@@ -4,7 +4,7 @@ use super::*;
 use proptest::option::of;
 use proptest::prelude::*;
 
-use crate::message::{Client, Destination, Envelope, Priority};
+use crate::message::{Client, Destination, Envelope, History, Priority};
 use crate::world::World;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -25,6 +25,7 @@ fn message(attempts: u32, seed: u64) -> StoredMessage {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     }
 }
 
@@ -278,6 +279,10 @@ fn a_plan_has_no_more_steps_than_were_asked_for_and_counts_the_rest() {
     let spread = plan("7ms..;until=3650d;jitter=50%", 3);
     assert_eq!(spread.given_up.1, Duration::from_secs(3650 * 86_400));
     assert!(spread.last_attempt.0 < endless.more && spread.last_attempt.1 > endless.more);
+    // The first delay may already be too long, and then comes no other.
+    let day = Duration::from_secs(86_400);
+    let early = plan("30d,1ms..;until=16d;jitter=47%", 3);
+    assert_eq!(early.given_up, (Duration::ZERO, 16 * day));
     let none = plan("none", 3);
     assert_eq!(
         (none.steps.len(), none.more, none.last_attempt),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::message::{
-    Address, Client, Content, Destination, Envelope, MessageId, Priority, Recipient, Response,
-    ReversePath, StoredMessage, Submission,
+    Address, Client, Content, Destination, Envelope, History, MessageId, Priority, Recipient,
+    Response, ReversePath, StoredMessage, Submission,
 };
 use crate::storage::{
     Change, Deferral, FirstLeases, Leased, Listed, Page, Session, Settled, Settlement, Storage,
@@ -151,6 +151,7 @@ impl Bench {
             held: None,
             last_response: None,
             delay_told: false,
+            history: History::default(),
         }
     }
 
@@ -195,6 +196,7 @@ pub(super) fn deferral(leased: Leased, due: Timestamp) -> Settlement {
             due,
             response: Response::new(450, None, "not now"),
             delay_told: false,
+            history: History::default(),
         }),
         lease: leased.lease,
         notices: Vec::new(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::bench::{Bench, LEASE, claim, deferral, due, list_all, recipient, removal, settle};
-use crate::message::{Response, ReversePath, Submission};
+use crate::message::{Past, PastKind, Response, ReversePath, Submission};
 use crate::storage::{Action, Change, Deferral, Filter, Page, Settled, Settlement, State};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,20 +23,26 @@ pub async fn a_removed_message_leaves_no_trace(bench: &Bench) {
     assert_eq!(session.lock(id, LEASE).await.unwrap(), None);
 }
 
-/// Recipients that are done leave; attempts, due time and response are kept.
+/// Recipients that are done leave; attempts, due time, response and history are
+/// kept.
 pub async fn a_deferred_message_keeps_what_waits(bench: &Bench) {
     let session = bench.session().await;
     let leased = bench.leased(&*session, "a.example").await;
     let (id, before) = (leased.lease.id(), leased.message.clone());
     let retry = bench.now().after(HOUR);
+    let response = Response::new(451, None, "later");
+    let answer = (&response, Some("mx.example"));
+    let past = Past::new(&before, PastKind::Tried, 1, answer, bench.now());
+    let history = before.history_with(past);
     let settlement = Settlement {
         lease: leased.lease,
         change: Change::Defer(Deferral {
             recipients: vec![recipient("b")],
             attempts: 1,
             due: retry,
-            response: Response::new(451, None, "later"),
+            response,
             delay_told: true,
+            history: history.clone(),
         }),
         notices: Vec::new(),
     };
@@ -50,6 +56,7 @@ pub async fn a_deferred_message_keeps_what_waits(bench: &Bench) {
     expected.due = retry;
     expected.last_response = Some(Response::new(451, None, "later"));
     expected.delay_told = true;
+    expected.history = history;
     assert_eq!(listed.message, expected);
     assert_eq!(session.next_due().await.unwrap(), Some(retry));
     assert!(due(&*session).await.is_empty());

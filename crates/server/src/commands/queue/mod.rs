@@ -6,6 +6,7 @@
 mod act;
 mod alone;
 mod show;
+mod story;
 mod table;
 mod walk;
 
@@ -102,7 +103,8 @@ enum Ask {
         #[arg(long)]
         content: bool,
     },
-    /// Say why a message, or each of a submission, is not attempted just now
+    /// Tell the story of a message, or of each of a submission: its attempts,
+    /// the next step, and why it is not attempted just now
     Explain {
         /// The message or submission
         #[arg(value_name = "ID")]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use slimta_core::message::MessageId;
 
 use super::walk::Walk;
-use super::{strange, table, to_json};
+use super::{story, strange, table, to_json};
 use crate::admin::{Door, Listed, MessageView, Part, Reply, Request, Which};
 use crate::failure::Failure;
 use crate::output;
@@ -55,7 +55,7 @@ pub(super) async fn show(
     }
 }
 
-/// Says why it is not attempted just now, for each of a submission.
+/// Tells the story of each of a submission.
 pub(super) async fn explain(door: &Door, id: MessageId, json: bool) -> Result<(), Failure> {
     let mut walk = Walk::new(door, Which::id(id));
     let mut found = false;
@@ -67,7 +67,7 @@ pub(super) async fn explain(door: &Door, id: MessageId, json: bool) -> Result<()
             output::line(if json {
                 to_json(message)?
             } else {
-                table::card(message)
+                story::explained(message)
             })?;
             found = true;
         }

@@ -10,7 +10,7 @@ use super::Host;
 use super::connection::{Connection, lease_lost};
 use super::connector::{Connector, Tcp};
 use super::pool::Pool;
-use crate::message::{Class, Recipient, Report, Response};
+use crate::message::{Class, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
 use crate::world::World;
@@ -88,6 +88,7 @@ impl Carrier {
     ) -> Report {
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
+        let mut on_success = OnSuccess::PassedOn;
         while !answers.open.is_empty() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
@@ -113,6 +114,9 @@ impl Carrier {
                 continue;
             }
             remote = Some(connection.host().to_owned());
+            if !outcome.passed_on {
+                on_success = OnSuccess::Relayed;
+            }
             answers.take(outcome);
             let destination = &delivery.message.destination;
             let messages_max = *self.messages_per_connection.get(destination);
@@ -121,6 +125,7 @@ impl Carrier {
         Report {
             responses: answers.finish(),
             remote,
+            on_success,
         }
     }
 

@@ -122,6 +122,7 @@ impl Connection {
                     return Outcome {
                         responses: vec![lost; parcel.recipients.len()],
                         stage: Stage::Contents,
+                        passed_on: false,
                     };
                 }
             }

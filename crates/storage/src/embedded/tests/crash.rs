@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use slimta_core::message::{Response, Submission};
+use slimta_core::message::{History, Response, Submission};
 use slimta_core::storage::{
     Change, Deferral, FirstLeases, Leased, Session, Settled, Settlement, Storage, StorageError,
 };
@@ -93,6 +93,7 @@ impl Run {
                     due: self.world.now().after(LEASE),
                     response: Response::new(450, None, "later"),
                     delay_told: false,
+                    history: History::default(),
                 };
                 deferral.apply(&mut after);
                 effects.push((after.id, Seen::there(&after)));

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slimta_core::message::{
-    Client, Content, Destination, Envelope, MessageId, Priority, ReversePath, StoredMessage,
-    Submission,
+    Client, Content, Destination, Envelope, History, MessageId, Priority, ReversePath,
+    StoredMessage, Submission,
 };
 use slimta_core::storage::{Filter, Listed, Listing, Page, Session, Storage};
 use slimta_core::world::{Timestamp, World};
@@ -73,6 +73,7 @@ fn mail(world: &World, destinations: &[&str], body: Vec<u8>) -> Submission {
             held: None,
             last_response: None,
             delay_told: false,
+            history: History::default(),
         }
     });
     Submission {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use slimta_core::message::{Destination, MessageId, Response, StoredMessage};
+use slimta_core::message::{Destination, History, MessageId, Response, StoredMessage};
 use slimta_core::storage::{
     Action, Change, Deferral, Filter, FirstLeases, Leased, Page, Session, Settled, Settlement,
     Storage, StorageError, Ticket,
@@ -389,5 +389,6 @@ fn deferral(message: &StoredMessage, world: &World) -> Deferral {
         due: world.now().after(LEASE),
         response: Response::new(450, None, "later"),
         delay_told: false,
+        history: History::default(),
     }
 }

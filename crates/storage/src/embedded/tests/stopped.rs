@@ -27,11 +27,7 @@ impl Relay for Last {
     async fn attempt(&self, _: Delivery) -> Report {
         self.disk.fail(Fault::Once(1));
         self.deliveries.fetch_add(1, Ordering::Relaxed);
-        let responses = vec![Response::success(6, 0, "taken")];
-        Report {
-            responses,
-            remote: None,
-        }
+        Report::all(Response::success(6, 0, "taken"), 1)
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use slimta_core::message::{
-    Address, BodyType, Class, Client, Content, Envelope, Message, Report, Response, ReversePath,
+    Address, BodyType, Class, Client, Content, Envelope, History, Message, Report, Response,
+    ReversePath,
 };
 use slimta_core::queue::{Direct, Queue};
 use slimta_core::relay::{Delivery, Relay};
@@ -275,6 +276,7 @@ async fn a_message_from_sql_is_deferred_like_any_other() {
             due: Timestamp::EPOCH,
             response: response.clone(),
             delay_told: false,
+            history: History::default(),
         }),
         notices: Vec::new(),
     };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slimta_core::message::{
-    Client, Content, Destination, Envelope, MessageId, ReversePath, StoredMessage, Submission,
+    Client, Content, Destination, Envelope, History, MessageId, ReversePath, StoredMessage,
+    Submission,
 };
 use slimta_core::storage::{
     Action, Change, Deferral, Filter, FirstLeases, Leased, Page, Session, Settled, Settlement,
@@ -33,6 +34,7 @@ fn mail(world: &World, content: Content) -> Submission {
         held: None,
         last_response: None,
         delay_told: false,
+        history: History::default(),
     };
     Submission {
         messages: vec![message],
@@ -334,6 +336,7 @@ async fn a_full_server_takes_nothing_in_and_still_settles() {
             due,
             response: slimta_core::message::Response::new(450, None, "later"),
             delay_told: false,
+            history: History::default(),
         }),
         lease: other.lease,
         notices: vec![some_mail(&World::system())],

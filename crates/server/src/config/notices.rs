@@ -1,0 +1,47 @@
+//! What senders are told when their mail fails: templates, and how much of it
+//! comes back.
+
+use std::path::{Path, PathBuf};
+
+use slimta_core::message::Bounce;
+
+use crate::failure::Failure;
+
+/// What was said of notices; where nothing was, the queue's own defaults hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Notices {
+    /// Longer messages come back as their header.
+    pub(crate) returned_bytes_max: Option<usize>,
+    /// The template before what comes back.
+    pub(crate) header: Option<PathBuf>,
+    /// The template behind it.
+    pub(crate) footer: Option<PathBuf>,
+}
+
+impl Notices {
+    /// What builds them. Reads the templates.
+    pub(crate) fn builder(&self) -> Result<Bounce, Failure> {
+        let mut bounce = Bounce::default();
+        if let Some(bytes) = self.returned_bytes_max {
+            bounce = bounce.with_returned_bytes_max(bytes);
+        }
+        let Some(header) = &self.header else {
+            return Ok(bounce);
+        };
+        let header = template(header, "bounce-header")?;
+        let footer = match &self.footer {
+            Some(footer) => template(footer, "bounce-footer")?,
+            None => String::new(),
+        };
+        Ok(bounce.with_templates(&header, &footer))
+    }
+}
+
+fn template(path: &Path, option: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        Failure::Usage(format!(
+            "the template {path} cannot be read ({option}): {error}"
+        ))
+    })
+}

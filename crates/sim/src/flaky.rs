@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
     Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
-    Session, Settled, Settlement, Stats, Storage, StorageError, Ticket,
+    Session, Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 
@@ -279,5 +279,17 @@ impl Session for FlakySession {
         self.weather
             .call(self.inner.act(filter, page, action))
             .await
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        self.weather.call(self.inner.suspend(suspension)).await
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        self.weather.call(self.inner.resume(destinations)).await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.weather.call(self.inner.suspensions()).await
     }
 }

@@ -16,6 +16,7 @@ mod lease;
 mod memory;
 mod select;
 mod settle;
+mod suspension;
 mod transfer;
 
 use std::fmt::Debug;
@@ -34,6 +35,7 @@ pub use select::{
     Acted, Action, Due, Filter, LeaseView, Listed, Listing, Page, State, Stats, Unreadable,
 };
 pub use settle::{Change, Deferral, Settled, Settlement, check_submission};
+pub use suspension::{SUSPENSIONS_MAX, Suspension};
 pub use transfer::{MoveError, Moved, move_all};
 
 /// A storage engine.
@@ -144,7 +146,7 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// of a lease. None when nothing waits (held mail does not).
     async fn next_due(&self) -> Result<Option<Timestamp>, StorageError>;
 
-    /// Completes when something was stored, settled, released or made due since
+    /// Completes when something was stored, settled, released, resumed or made due since
     /// the generation `seen`, at once if that is so already; gives the
     /// generation to pass next time. Begin with 0. It fails as soon as the
     /// storage has stopped writing ([`StorageError::Poisoned`]).
@@ -170,6 +172,19 @@ pub trait Session: Debug + Send + Sync + 'static {
         page: Page,
         action: &Action,
     ) -> Result<Acted, StorageError>;
+
+    /// Keeps the mail for some destinations back, **durable when this returns**:
+    /// whoever manages asks for [`suspensions`](Session::suspensions) and claims
+    /// nothing of it. It takes the place of one for the same destinations.
+    /// [`StorageError::Full`] if there are [`SUSPENSIONS_MAX`] others.
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError>;
+
+    /// Ends a suspension; says whether there was one.
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError>;
+
+    /// The suspensions in force, in the order of what they are for. Those whose
+    /// time is over are not among them, and are forgotten.
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError>;
 }
 
 /// Leases the first messages of a submission with the commit that stores it.

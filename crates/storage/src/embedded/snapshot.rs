@@ -2,14 +2,15 @@
 
 use redb::{ReadTransaction, ReadableTable};
 use slimta_core::message::{Content, Destination, MessageId, StoredMessage};
-use slimta_core::storage::{Due, Filter, LeaseView, Page, Unreadable};
+use slimta_core::storage::{Due, Filter, LeaseView, Page, Suspension, Unreadable};
 use slimta_core::world::Timestamp;
 
 use super::leases::Overlay;
 use super::select::{Selection, head, select};
+use super::suspensions;
 use super::tables::{
     CONTENTS, COUNTS, Counts, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark, PRIORITIES, QUARANTINE,
-    SHARERS, id, key, read,
+    SHARERS, SUSPENSIONS, id, key, read,
 };
 use crate::chunks;
 
@@ -166,6 +167,10 @@ impl Snapshot {
             });
         }
         Ok(found)
+    }
+
+    pub(super) fn suspensions(&self, now: Timestamp) -> Read<Vec<Suspension>> {
+        suspensions::in_force(&self.0.open_table(SUSPENSIONS)?, now)
     }
 
     pub(super) fn counts(&self) -> Read<Counts> {

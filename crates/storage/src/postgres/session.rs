@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
     Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Ticket,
+    Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use super::reads;
 use super::rows::{self, get, key, millis, token};
 use super::settle::{NO_LEASE, quarantine, remove_alone, settle};
 use super::store::{Columns, insert, pair};
+use super::suspensions;
 use super::{Shared, ask};
 use crate::closing::Closing;
 
@@ -323,5 +324,32 @@ impl Session for PostgresSession {
         txn.commit().await?;
         shared.changed();
         Ok(acted)
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let shared = self.open()?;
+        let mut client = shared.client().await?;
+        let txn = client.transaction().await?;
+        suspensions::begin(&txn, &shared.clock, suspension).await?;
+        notify(&txn).await?;
+        txn.commit().await?;
+        shared.changed();
+        Ok(())
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let shared = self.open()?;
+        let mut client = shared.client().await?;
+        let txn = client.transaction().await?;
+        let resumed = suspensions::end(&txn, &shared.clock, destinations).await?;
+        notify(&txn).await?;
+        txn.commit().await?;
+        shared.changed();
+        Ok(resumed)
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        let shared = self.open()?;
+        suspensions::in_force(&shared.client().await?, &shared.clock).await
     }
 }

@@ -56,6 +56,9 @@ pub(super) static EDIT: Script = script!("edit.lua");
 pub(super) static QUARANTINE: Script = script!("quarantine.lua");
 pub(super) static STATS: Script = script!("stats.lua");
 pub(super) static MANAGE: Script = script!("manage.lua");
+pub(super) static SUSPEND: Script = script!("", "suspend.lua");
+pub(super) static RESUME: Script = script!("resume.lua");
+pub(super) static SUSPENSIONS: Script = script!("suspensions.lua");
 pub(super) static NEXT: Script = script!("next.lua");
 
 fn checksum(text: &str) -> String {

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
     Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Ticket,
+    Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 
@@ -18,7 +18,7 @@ use super::rows::{self, Granted, limit, millis};
 use super::scripts::{self, Args};
 use super::shards::{Shard, home};
 use super::store::{Prepared, pair};
-use super::{listing, reads, settle};
+use super::{listing, reads, settle, suspensions};
 use crate::closing::Closing;
 
 #[derive(Debug)]
@@ -286,5 +286,23 @@ impl Session for RedisSession {
         let acted = listing::act(shared, filter, page, action).await?;
         shared.changed();
         Ok(acted)
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let shared = self.open()?;
+        suspensions::begin(shared, suspension).await?;
+        shared.changed();
+        Ok(())
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let shared = self.open()?;
+        let resumed = suspensions::end(shared, destinations).await?;
+        shared.changed();
+        Ok(resumed)
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        suspensions::in_force(self.open()?).await
     }
 }

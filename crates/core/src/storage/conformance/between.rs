@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::storage::{
     Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, Storage, StorageError, Ticket,
+    Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
 };
 use crate::world::Timestamp;
 
@@ -179,5 +179,17 @@ impl<H: Hook> Session for BetweenSession<H> {
         action: &Action,
     ) -> Result<Acted, StorageError> {
         self.call("act", self.inner.act(filter, page, action)).await
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        self.call("suspend", self.inner.suspend(suspension)).await
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        self.call("resume", self.inner.resume(destinations)).await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.call("suspensions", self.inner.suspensions()).await
     }
 }

@@ -10,7 +10,7 @@ use super::{Now, Shared};
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::storage::{
     Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
-    Session, Settled, Settlement, Stats, StorageError, Ticket, check_submission,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket, check_submission,
 };
 use crate::world::{Timestamp, Watched};
 
@@ -222,6 +222,24 @@ impl Session for MemorySession {
         });
         memory.changed();
         Ok(acted)
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let memory = self.open()?;
+        memory.step(|shelf, now| shelf.suspensions.begin(suspension, now.wall))?;
+        memory.changed();
+        Ok(())
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let memory = self.open()?;
+        let resumed = memory.step(|shelf, now| shelf.suspensions.end(destinations, now.wall));
+        memory.changed();
+        Ok(resumed)
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.step(|shelf, now| shelf.suspensions.in_force(now.wall))
     }
 }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::message::Destination;
 use crate::storage::{Due, Session, StorageError};
+use crate::world::Timestamp;
 
 use super::attempt::Attempt;
 use super::lanes::Place;
 use super::peers;
 use super::shared::Shared;
+use super::suspend;
 
 /// Destinations looked at in one step.
 const DESTINATIONS_PAGE: usize = 100;
@@ -23,7 +25,8 @@ pub(super) struct Claimed {
     pub(super) attempts: Vec<Attempt>,
     /// Whether due mail was left because its lane is full.
     pub(super) blocked: bool,
-    /// For how long due mail was left to other managers.
+    /// For how long due mail was left: to other managers, or because its
+    /// destination is suspended.
     pub(super) left_for: Option<Duration>,
 }
 
@@ -54,7 +57,13 @@ pub(super) async fn claim_due(
         if share == Share::Own && is_work {
             peers::refresh(shared, &*session).await;
         }
+        if !page.is_empty() {
+            suspend::refresh(shared, &*session).await?;
+        }
         for due in &page {
+            if claimed.keep_back(shared, &*session, due) {
+                continue;
+            }
             let left = limit.saturating_sub(claimed.attempts.len());
             let room = match share {
                 Share::All => usize::MAX,
@@ -82,9 +91,22 @@ impl Claimed {
     /// Whether a destination is left to other managers for now.
     fn leave(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
         let wait = shared.peers.wait(session.owner(), due, session.now());
-        if wait.is_zero() {
-            return false;
+        !wait.is_zero() && self.leave_for(wait)
+    }
+
+    /// Whether the mail of a destination is kept back by an operator.
+    fn keep_back(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
+        let now = session.now();
+        match shared.suspended.look(&due.destination, now) {
+            Some(suspension) => {
+                let end = suspension.until.unwrap_or(Timestamp::MAX);
+                self.leave_for(end.since(now))
+            }
+            None => false,
         }
+    }
+
+    fn leave_for(&mut self, wait: Duration) -> bool {
         let least = self.left_for.map_or(wait, |other| other.min(wait));
         self.left_for = Some(least);
         true

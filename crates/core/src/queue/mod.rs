@@ -36,6 +36,7 @@ mod schedule;
 mod settle;
 mod shared;
 mod split;
+mod suspend;
 mod unlock;
 mod why;
 mod work;
@@ -134,6 +135,7 @@ impl Queue {
                 storage,
                 lanes: lanes::Lanes::new(&limits),
                 peers: Arc::default(),
+                suspended: Arc::default(),
                 session: Arc::new(OnceCell::new()),
                 phase: Arc::new(Watched::new(Phase::Running)),
             }),

@@ -16,6 +16,7 @@ use super::attempt::Attempt;
 use super::lanes::Place;
 use super::shared::{Phase, Shared};
 use super::split::split;
+use super::suspend;
 
 /// Something to do, in two steps: store, then attempt. Running it does both.
 #[must_use = "work does nothing until it is run"]
@@ -122,7 +123,10 @@ async fn store(
     session: &dyn Session,
     submission: Submission,
 ) -> Result<Vec<Attempt>, StorageError> {
-    let places = places(shared, &submission);
+    if shared.relay_bus.is_some() {
+        suspend::refresh(shared, session).await?;
+    }
+    let places = places(shared, session, &submission);
     let content = submission.content.clone();
     let lease = (!places.is_empty()).then_some(FirstLeases {
         count: places.len(),
@@ -136,16 +140,17 @@ async fn store(
         .collect())
 }
 
-/// A place for each message from the first on, as far as there is room. The
-/// store is the overflow: what gets no place is due, and the scheduler claims
+/// A place for each message from the first on, as far as there is room and the
+/// destination is not suspended. The store is the overflow: what gets no place is due, and the scheduler claims
 /// it later.
-fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
+fn places(shared: &Shared, session: &dyn Session, submission: &Submission) -> Vec<Place> {
     if shared.relay_bus.is_none() || shared.phase() != Phase::Running {
         return Vec::new();
     }
-    let now = shared.world().monotonic();
+    let (now, wall) = (shared.world().monotonic(), session.now());
     let destinations = submission.messages.iter().map(|m| &m.destination);
     destinations
+        .take_while(|destination| shared.suspended.look(destination, wall).is_none())
         .map_while(|destination| shared.lanes.try_enter(destination, now))
         .collect()
 }

@@ -9,4 +9,5 @@ mod peers;
 mod rig;
 mod running;
 mod seed;
+mod suspending;
 mod trouble;

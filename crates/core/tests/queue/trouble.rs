@@ -15,6 +15,8 @@ pub(crate) struct Trouble {
     pub(crate) settles: AtomicU32,
     /// Renewals are told that somebody else has the message.
     pub(crate) renewals: AtomicBool,
+    /// How often was looked for what is due.
+    pub(crate) looks: AtomicU32,
 }
 
 impl Hook for Trouble {
@@ -24,6 +26,10 @@ impl Hook for Trouble {
             "settle" if self.settles.load(Ordering::Relaxed) > 0 => {
                 self.settles.fetch_sub(1, Ordering::Relaxed);
                 Err(StorageError::Unavailable("out of reach".to_owned()))
+            }
+            "due_destinations" => {
+                self.looks.fetch_add(1, Ordering::Relaxed);
+                Ok(())
             }
             _ => Ok(()),
         }

@@ -1,12 +1,15 @@
 //! Does what operators ask, a bounded page at a time.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slimta_core::message::{Destination, EnhancedCode, MessageId, Response};
-use slimta_core::queue::{Bounced, Queue, QueueError};
-use slimta_core::storage::{self, Action, Page, Session};
+use slimta_core::queue::{Bounced, DestinationPattern, Queue, QueueError};
+use slimta_core::storage::{self, Action, Page, Session, StorageError, Suspension};
+use slimta_core::world::Timestamp;
 
-use super::protocol::{Acted, Contents, Listed, Part, Reply, Request, Unread, Verb, Which};
+use super::protocol::{Acted, Contents, Ends, Listed, Part, Reply, Request, Unread, Verb, Which};
 use super::view::{DestinationView, MessageView, StatsView};
 
 /// Most messages of a page.
@@ -32,9 +35,20 @@ impl Desk {
     pub(crate) async fn ask(&self, request: Request) -> Result<Reply, QueueError> {
         match request {
             Request::List { which, after } => self.list(&which, after).await.map(Reply::Listed),
-            Request::Destinations => Ok(Reply::Destinations(self.destinations())),
+            Request::Destinations => self.destinations().await.map(Reply::Destinations),
             Request::Stats => self.stats().await.map(Reply::Stats),
             Request::Contents { id, part } => self.contents(id, part).await.map(Reply::Contents),
+            Request::Suspend {
+                destinations,
+                reason,
+                ends,
+            } => {
+                let suspended = self.suspend(&destinations, reason, ends).await?;
+                Ok(Reply::Suspended(suspended.into()))
+            }
+            Request::Resume { destinations } => {
+                self.resume(&destinations).await.map(Reply::Resumed)
+            }
             Request::Act { which, verb, after } => {
                 self.act(&which, &verb, after).await.map(Reply::Acted)
             }
@@ -51,6 +65,8 @@ impl Desk {
             after,
             limit: PAGE_MESSAGES_MAX,
         };
+        // What is suspended is a reason to wait.
+        self.queue.suspensions(&*self.session).await?;
         let listing = self.session.list(&which.filter(), page).await?;
         let unreadable = listing.unreadable.into_iter();
         Ok(Listed {
@@ -76,9 +92,55 @@ impl Desk {
         self.queue.end_pauses(destination.as_ref());
     }
 
-    fn destinations(&self) -> Vec<DestinationView> {
-        let in_hand = self.queue.destinations().into_iter();
-        in_hand.map(DestinationView::from).collect()
+    async fn destinations(&self) -> Result<Vec<DestinationView>, QueueError> {
+        let session = &*self.session;
+        let mut suspensions = self.queue.suspensions(session).await?;
+        let in_hand = self.queue.destinations();
+        let names: BTreeSet<&str> = in_hand.iter().map(|one| one.destination.as_str()).collect();
+        suspensions.retain(|suspension| !names.contains(suspension.destinations.as_str()));
+        let suspensions = suspensions.into_iter();
+        let in_hand = in_hand.into_iter().map(|one| {
+            let suspension = self.queue.suspension(session, &one.destination);
+            DestinationView::new(one, suspension)
+        });
+        Ok(in_hand
+            .chain(suspensions.map(DestinationView::only_suspended))
+            .collect())
+    }
+
+    async fn suspend(
+        &self,
+        destinations: &DestinationPattern,
+        reason: String,
+        ends: Option<Ends>,
+    ) -> Result<Suspension, QueueError> {
+        let now = self.session.now();
+        let until = ends.map(|ends| match ends {
+            Ends::InMillis(millis) => now.after(Duration::from_millis(millis)),
+            Ends::At(time) => time,
+        });
+        let suspension = Suspension {
+            destinations: destinations.to_string(),
+            reason,
+            until,
+        };
+        if !suspension.is_in_force(now) {
+            let why = format!("that time is over: it is {}", now.rfc3339());
+            return Err(StorageError::Invalid(why).into());
+        }
+        self.queue.suspend(&*self.session, &suspension).await?;
+        let reason = &suspension.reason;
+        let until = until.map_or_else(|| "resumed".to_owned(), Timestamp::rfc3339);
+        tracing::info!(%destinations, reason, until, "suspended by operator");
+        Ok(suspension)
+    }
+
+    async fn resume(&self, destinations: &DestinationPattern) -> Result<bool, QueueError> {
+        let resumed = self.queue.resume(&*self.session, destinations).await?;
+        if resumed {
+            tracing::info!(%destinations, "resumed by operator");
+        }
+        Ok(resumed)
     }
 
     async fn stats(&self) -> Result<StatsView, QueueError> {

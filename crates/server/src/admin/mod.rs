@@ -15,6 +15,6 @@ mod tests;
 
 pub(crate) use desk::Desk;
 pub(crate) use door::Door;
-pub(crate) use protocol::{Listed, Part, Reply, Request, StateName, Verb, Which};
+pub(crate) use protocol::{Ends, Listed, Part, Reply, Request, StateName, Verb, Which};
 pub(crate) use socket::{AdminSocket, check_length, socket_path, understand_and_write};
-pub(crate) use view::{DestinationView, MessageView, StatsView};
+pub(crate) use view::{DestinationView, MessageView, StatsView, SuspensionView};

@@ -5,9 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 use slimta_core::message::{Destination, MessageId};
+use slimta_core::queue::DestinationPattern;
 use slimta_core::storage::{Filter, State};
+use slimta_core::world::Timestamp;
 
-use super::view::{DestinationView, MessageView, StatsView, shown_state};
+use super::view::{DestinationView, MessageView, StatsView, SuspensionView, shown_state};
 
 /// The version of these words.
 pub(super) const VERSION: u32 = 1;
@@ -46,6 +48,20 @@ pub(crate) enum Request {
         /// How much of them.
         part: Part,
     },
+    /// Keeps the mail for some destinations back.
+    Suspend {
+        /// Which destinations.
+        destinations: DestinationPattern,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        ends: Option<Ends>,
+    },
+    /// Lets it go again.
+    Resume {
+        /// As they were suspended.
+        destinations: DestinationPattern,
+    },
     /// Does something to a page of messages, beginning behind an id.
     Act {
         /// Which messages.
@@ -55,6 +71,16 @@ pub(crate) enum Request {
         /// Begins behind this id.
         after: Option<MessageId>,
     },
+}
+
+/// When something ends, by the storage's clock.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ends {
+    /// So many milliseconds from now.
+    InMillis(u64),
+    /// Then.
+    At(Timestamp),
 }
 
 /// What operators do to messages.
@@ -177,6 +203,9 @@ pub(super) enum Answer {
     /// There is no message of that id.
     Missing,
     Acted(Acted),
+    Suspended(SuspensionView),
+    /// Whether there was something to resume.
+    Resumed(bool),
     /// Why nothing, or not everything, was done.
     Failed(String),
 }
@@ -194,6 +223,10 @@ pub(crate) enum Reply {
     Contents(Contents),
     /// To [`Request::Act`].
     Acted(Acted),
+    /// To [`Request::Suspend`].
+    Suspended(SuspensionView),
+    /// To [`Request::Resume`].
+    Resumed(bool),
 }
 
 /// Contents; none if there is no message of that id.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use slimta_core::queue::{InHand, Why};
-use slimta_core::storage::{Listed, State, Stats};
+use slimta_core::storage::{Listed, State, Stats, Suspension};
 use slimta_core::world::Timestamp;
 
 /// A message with where it stands. Times are RFC 3339, UTC.
@@ -95,10 +95,48 @@ pub(crate) struct DestinationView {
     pub(crate) paused_seconds: Option<u64>,
     /// The answer for which it is left alone.
     pub(crate) last_response: Option<String>,
+    /// What keeps its mail back; null if nothing does.
+    #[serde(default)]
+    pub(crate) suspended: Option<SuspensionView>,
 }
 
-impl From<InHand> for DestinationView {
-    fn from(in_hand: InHand) -> Self {
+/// Mail that an operator keeps back by where it goes.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SuspensionView {
+    /// For which destinations.
+    pub(crate) destinations: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When it ends by itself; null if it does not.
+    pub(crate) until: Option<String>,
+}
+
+impl From<Suspension> for SuspensionView {
+    fn from(suspension: Suspension) -> Self {
+        SuspensionView {
+            destinations: suspension.destinations,
+            reason: suspension.reason,
+            until: suspension.until.map(Timestamp::rfc3339),
+        }
+    }
+}
+
+impl DestinationView {
+    /// One of which nothing is in hand.
+    pub(super) fn only_suspended(suspension: Suspension) -> Self {
+        DestinationView {
+            destination: suspension.destinations.clone(),
+            messages: 0,
+            attempts: 0,
+            attempts_allowed: 0,
+            failures: 0,
+            paused_seconds: None,
+            last_response: None,
+            suspended: Some(suspension.into()),
+        }
+    }
+
+    pub(super) fn new(in_hand: InHand, suspension: Option<Suspension>) -> Self {
         let (length, last) = in_hand.pause.unzip();
         DestinationView {
             destination: in_hand.destination.to_string(),
@@ -108,6 +146,7 @@ impl From<InHand> for DestinationView {
             failures: in_hand.failures,
             paused_seconds: length.map(|length| length.as_secs()),
             last_response: last.map(|last| last.to_string()),
+            suspended: suspension.map(SuspensionView::from),
         }
     }
 }

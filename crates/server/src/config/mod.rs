@@ -27,6 +27,7 @@ use crate::failure::Failure;
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 pub(crate) use options::{LogFormat, LogLevel, Options};
+pub(crate) use span::Span;
 
 /// Where mail is taken by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);

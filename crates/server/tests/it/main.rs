@@ -22,5 +22,6 @@ mod redis_server;
 mod rig;
 mod scenarios;
 mod schedules;
+mod suspended;
 mod trap;
 mod unwritable;

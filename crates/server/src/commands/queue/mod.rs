@@ -6,6 +6,7 @@
 mod act;
 mod alone;
 mod show;
+mod suspend;
 mod table;
 mod walk;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use slimta_core::message::MessageId;
+use slimta_core::queue::DestinationPattern;
 
 use crate::admin::{Part, Reply, Request, StateName, Verb, Which};
 use crate::assemble;
@@ -104,6 +106,14 @@ enum Ask {
     /// Show what the server has in hand, by destination, and which destinations
     /// it leaves alone
     Destinations,
+    /// Keep the mail for a destination back until it is resumed; it is taken
+    /// and waits
+    Suspend(suspend::Suspend),
+    /// Let the mail for a destination go again
+    Resume {
+        /// As it was suspended
+        destination: DestinationPattern,
+    },
     /// Count
     Stats,
     /// Make messages due now; with nothing said, all
@@ -204,6 +214,8 @@ impl Ask {
             }
             Ask::Explain { id } => show::explain(door, id, json).await,
             Ask::Destinations => destinations(door, json).await,
+            Ask::Suspend(suspend) => suspend.run(door, json).await,
+            Ask::Resume { destination } => suspend::resume(door, destination, json).await,
             Ask::Stats => {
                 let Reply::Stats(stats) = door.ask(Request::Stats).await? else {
                     return Err(strange());
@@ -261,7 +273,10 @@ async fn destinations(door: &crate::admin::Door, json: bool) -> Result<(), Failu
         return Err(strange());
     };
     // Those in trouble first.
-    all.sort_by_key(|one| std::cmp::Reverse((one.paused_seconds, one.failures, one.messages)));
+    all.sort_by_key(|one| {
+        let is_suspended = one.suspended.is_some();
+        std::cmp::Reverse((is_suspended, one.paused_seconds, one.failures, one.messages))
+    });
     let mut lines = Lines::new();
     if json {
         for one in &all {

@@ -1,6 +1,6 @@
 //! The queue as people read it.
 
-use crate::admin::{DestinationView, MessageView, StatsView};
+use crate::admin::{DestinationView, MessageView, StatsView, SuspensionView};
 use crate::output::harmless;
 
 /// Recipients that a row names; the rest is counted.
@@ -39,7 +39,7 @@ pub(super) fn row(message: &MessageView) -> String {
 /// The head of the destinations.
 pub(super) const DESTINATIONS_HEAD: &str = "IN HAND  ATTEMPTS  ALLOWED  DESTINATION";
 
-/// One destination: a line, and a second one if it is left alone.
+/// One destination: a line, and another one if it is left alone or suspended.
 pub(super) fn destination(one: &DestinationView) -> String {
     let mut text = format!(
         "{:>7}  {:>8}  {:>7}  {}",
@@ -55,7 +55,23 @@ pub(super) fn destination(one: &DestinationView) -> String {
             harmless(last)
         );
     }
+    if let Some(suspension) = &one.suspended {
+        text += &format!("\n    {}", suspended(suspension));
+    }
     text
+}
+
+/// What is suspended.
+pub(super) fn suspended(suspension: &SuspensionView) -> String {
+    let until = match &suspension.until {
+        Some(until) => format!(" until {until}"),
+        None => String::new(),
+    };
+    let text = format!(
+        "mail for {} is suspended{until}: {}",
+        suspension.destinations, suspension.reason
+    );
+    harmless(&text)
 }
 
 /// All of a message but its contents.

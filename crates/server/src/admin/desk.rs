@@ -9,7 +9,9 @@ use slimta_core::queue::{Bounced, DestinationPattern, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session, StorageError, Suspension};
 use slimta_core::world::Timestamp;
 
-use super::protocol::{Acted, Contents, Ends, Listed, Part, Reply, Request, Unread, Verb, Which};
+use super::protocol::{
+    Acted, Contents, Ends, Listed, Part, Previewed, Reply, Request, Unread, Verb, Which,
+};
 use super::view::{DestinationView, MessageView, StatsView};
 
 /// Most messages of a page.
@@ -49,8 +51,19 @@ impl Desk {
             Request::Resume { destinations } => {
                 self.resume(&destinations).await.map(Reply::Resumed)
             }
-            Request::Act { which, verb, after } => {
-                self.act(&which, &verb, after).await.map(Reply::Acted)
+            Request::Act {
+                which,
+                verb,
+                after,
+                limit,
+            } => {
+                let limit = limit.unwrap_or(usize::MAX).max(1);
+                let acted = self.act(&which, &verb, after, limit).await;
+                acted.map(Reply::Acted)
+            }
+            Request::Preview { which, verb, after } => {
+                let previewed = self.preview(&which, &verb, after).await;
+                previewed.map(Reply::Previewed)
             }
         }
     }
@@ -161,6 +174,7 @@ impl Desk {
         which: &Which,
         verb: &Verb,
         after: Option<MessageId>,
+        limit: usize,
     ) -> Result<Acted, QueueError> {
         let action = match verb {
             Verb::Retry => {
@@ -174,10 +188,8 @@ impl Desk {
             Verb::Delete => Action::Delete,
             Verb::Bounce { reason } => return self.bounce(which, reason, after).await,
         };
-        let page = Page {
-            after,
-            limit: ACT_MESSAGES_MAX,
-        };
+        let limit = limit.min(ACT_MESSAGES_MAX);
+        let page = Page { after, limit };
         let acted = self.session.act(&which.filter(), page, &action).await?;
         for id in &acted.changed {
             audit(*id, verb);
@@ -187,6 +199,39 @@ impl Desk {
             leased: acted.leased,
             next: acted.next,
         })
+    }
+
+    async fn preview(
+        &self,
+        which: &Which,
+        verb: &Verb,
+        after: Option<MessageId>,
+    ) -> Result<Previewed, QueueError> {
+        let limit = ACT_MESSAGES_MAX;
+        let page = Page { after, limit };
+        let listing = self.session.list(&which.filter(), page).await?;
+        let mut previewed = Previewed {
+            next: listing.next,
+            ..Previewed::default()
+        };
+        for listed in &listing.messages {
+            let message = &listed.message;
+            let would_change = match verb {
+                Verb::Retry | Verb::Delete => true,
+                Verb::Hold { reason } => message.held.as_ref() != Some(reason),
+                Verb::Release => message.held.is_some(),
+                Verb::Bounce { .. } => is_meant(which, listed),
+            };
+            if would_change && listed.lease.is_some() {
+                previewed.leased += 1;
+            } else if would_change {
+                previewed.messages += 1;
+                previewed.bytes += message.size;
+                let destination = message.destination.to_string();
+                previewed.destinations.insert(destination);
+            }
+        }
+        Ok(previewed)
     }
 
     async fn bounce(

@@ -3,6 +3,8 @@
 //!
 //! It is a format on the wire: `docs/design/admin-socket.md` describes it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use slimta_core::message::{Destination, MessageId};
 use slimta_core::queue::DestinationPattern;
@@ -67,6 +69,18 @@ pub(crate) enum Request {
         /// Which messages.
         which: Which,
         /// What to do.
+        verb: Verb,
+        /// Begins behind this id.
+        after: Option<MessageId>,
+        /// To how many messages at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
+    },
+    /// Counts what [`Request::Act`] would do, and changes nothing.
+    Preview {
+        /// Which messages.
+        which: Which,
+        /// What would be done.
         verb: Verb,
         /// Begins behind this id.
         after: Option<MessageId>,
@@ -203,6 +217,7 @@ pub(super) enum Answer {
     /// There is no message of that id.
     Missing,
     Acted(Acted),
+    Previewed(Previewed),
     Suspended(SuspensionView),
     /// Whether there was something to resume.
     Resumed(bool),
@@ -223,6 +238,8 @@ pub(crate) enum Reply {
     Contents(Contents),
     /// To [`Request::Act`].
     Acted(Acted),
+    /// To [`Request::Preview`].
+    Previewed(Previewed),
     /// To [`Request::Suspend`].
     Suspended(SuspensionView),
     /// To [`Request::Resume`].
@@ -258,6 +275,21 @@ pub(crate) struct Acted {
     /// Those that were changed.
     pub(crate) changed: Vec<MessageId>,
     /// How many are being attempted just now, and were left as they are.
+    pub(crate) leased: u64,
+    /// Behind which id the next page begins; none after the last.
+    pub(crate) next: Option<MessageId>,
+}
+
+/// What would be done to a page of messages.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Previewed {
+    /// How many would be changed.
+    pub(crate) messages: u64,
+    /// Their size.
+    pub(crate) bytes: u64,
+    /// Where they go.
+    pub(crate) destinations: BTreeSet<String>,
+    /// How many are being attempted just now.
     pub(crate) leased: u64,
     /// Behind which id the next page begins; none after the last.
     pub(crate) next: Option<MessageId>,

@@ -5,6 +5,8 @@
 
 mod act;
 mod alone;
+mod pace;
+mod preview;
 mod show;
 mod suspend;
 mod table;
@@ -25,6 +27,7 @@ use crate::log;
 use crate::output::{self, Lines};
 
 use act::Target;
+use pace::Rate;
 pub(super) use walk::Walk;
 
 /// Look at the queue and act on it.
@@ -120,6 +123,9 @@ enum Ask {
     Retry {
         #[command(flatten)]
         target: Target,
+        /// Lets no more go in a second, minute or hour, such as 50/s, 600/m, 1000/h
+        #[arg(long, value_name = "RATE")]
+        rate: Option<Rate>,
     },
     /// Hold messages back until they are released
     Hold {
@@ -133,6 +139,9 @@ enum Ask {
     Release {
         #[command(flatten)]
         target: Target,
+        /// Lets no more go in a second, minute or hour, such as 50/s, 600/m, 1000/h
+        #[arg(long, value_name = "RATE")]
+        rate: Option<Rate>,
     },
     /// Remove messages; nobody is told
     Delete {
@@ -226,14 +235,16 @@ impl Ask {
                     table::stats(&stats)
                 })
             }
-            Ask::Retry { target } => act::act(door, target.or_all(), Verb::Retry, json).await,
-            Ask::Hold { target, reason } => {
-                act::act(door, target.some()?, Verb::Hold { reason }, json).await
+            Ask::Retry { target, rate } => act::run(door, target, Verb::Retry, rate, json).await,
+            Ask::Release { target, rate } => {
+                act::run(door, target, Verb::Release, rate, json).await
             }
-            Ask::Release { target } => act::act(door, target.some()?, Verb::Release, json).await,
-            Ask::Delete { target } => act::act(door, target.some()?, Verb::Delete, json).await,
+            Ask::Hold { target, reason } => {
+                act::run(door, target, Verb::Hold { reason }, None, json).await
+            }
+            Ask::Delete { target } => act::run(door, target, Verb::Delete, None, json).await,
             Ask::Bounce { target, reason } => {
-                act::act(door, target.some()?, Verb::Bounce { reason }, json).await
+                act::run(door, target, Verb::Bounce { reason }, None, json).await
             }
         }
     }

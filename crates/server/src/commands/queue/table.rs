@@ -144,7 +144,7 @@ fn recipients(recipients: &[String]) -> String {
 }
 
 /// Three digits and a unit.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
-    Session, Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
+    Acted, Action, Backlog, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing,
+    Owner, Page, Session, Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 
@@ -251,6 +251,25 @@ impl Session for FlakySession {
 
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError> {
         self.weather.call(self.inner.list(filter, page)).await
+    }
+
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let call = self.inner.waiting_destinations(after, limit);
+        self.weather.call(call).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        self.weather
+            .call(self.inner.backlogs(destinations, most))
+            .await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {

@@ -9,6 +9,7 @@
 //! leased one when the lease ends. There is no second list to fall out of step
 //! with, so a crash leaves nothing that would have to be found again.
 
+mod backlog;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -28,6 +29,7 @@ use async_trait::async_trait;
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::world::Timestamp;
 
+pub use backlog::Backlog;
 pub use error::StorageError;
 pub use lease::{Lease, Leased, Owner, Ticket};
 pub use memory::Memory;
@@ -138,6 +140,24 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// A page of messages in the order of their ids, which is that of their
     /// arrival. What cannot be read is told apart, and stays where it is.
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError>;
+
+    /// As [`due_destinations`](Session::due_destinations), with those too whose
+    /// first such message is not due yet. For operators: the cost may grow with
+    /// the number of destinations.
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError>;
+
+    /// How much waits for each of these destinations. Where there is more than
+    /// `most`, of either number, that is the answer: the cost is bounded by it,
+    /// and no record is read.
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError>;
 
     /// Counts, kept up to date rather than counted.
     async fn stats(&self) -> Result<Stats, StorageError>;

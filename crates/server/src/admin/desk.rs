@@ -1,6 +1,5 @@
 //! Does what operators ask, a bounded page at a time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,11 @@ use slimta_core::queue::{Bounced, DestinationPattern, Queue, QueueError};
 use slimta_core::storage::{self, Action, Page, Session, StorageError, Suspension};
 use slimta_core::world::Timestamp;
 
+use super::destinations::destinations;
 use super::protocol::{
     Acted, Contents, Ends, Listed, Part, Previewed, Reply, Request, Unread, Verb, Which,
 };
-use super::view::{DestinationView, MessageView, StatsView};
+use super::view::{MessageView, StatsView};
 
 /// Most messages of a page.
 const PAGE_MESSAGES_MAX: usize = 100;
@@ -37,7 +37,10 @@ impl Desk {
     pub(crate) async fn ask(&self, request: Request) -> Result<Reply, QueueError> {
         match request {
             Request::List { which, after } => self.list(&which, after).await.map(Reply::Listed),
-            Request::Destinations => self.destinations().await.map(Reply::Destinations),
+            Request::Destinations => {
+                let all = destinations(&self.queue, &*self.session).await;
+                all.map(Reply::Destinations)
+            }
             Request::Stats => self.stats().await.map(Reply::Stats),
             Request::Contents { id, part } => self.contents(id, part).await.map(Reply::Contents),
             Request::Suspend {
@@ -103,22 +106,6 @@ impl Desk {
     fn end_pauses(&self, which: &Which) {
         let destination = which.destination.as_deref().map(Destination::new);
         self.queue.end_pauses(destination.as_ref());
-    }
-
-    async fn destinations(&self) -> Result<Vec<DestinationView>, QueueError> {
-        let session = &*self.session;
-        let mut suspensions = self.queue.suspensions(session).await?;
-        let in_hand = self.queue.destinations();
-        let names: BTreeSet<&str> = in_hand.iter().map(|one| one.destination.as_str()).collect();
-        suspensions.retain(|suspension| !names.contains(suspension.destinations.as_str()));
-        let suspensions = suspensions.into_iter();
-        let in_hand = in_hand.into_iter().map(|one| {
-            let suspension = self.queue.suspension(session, &one.destination);
-            DestinationView::new(one, suspension)
-        });
-        Ok(in_hand
-            .chain(suspensions.map(DestinationView::only_suspended))
-            .collect())
     }
 
     async fn suspend(

@@ -5,6 +5,7 @@
 //! Both ways end at the same [`Desk`], so they cannot answer differently.
 
 mod desk;
+mod destinations;
 mod door;
 mod protocol;
 mod socket;

@@ -98,6 +98,16 @@ pub(crate) struct DestinationView {
     /// What keeps its mail back; null if nothing does.
     #[serde(default)]
     pub(crate) suspended: Option<SuspensionView>,
+    /// Messages in the storage that nobody holds and nobody has in hand; null
+    /// if they were not counted.
+    #[serde(default)]
+    pub(crate) waiting: Option<usize>,
+    /// Those of them that are due.
+    #[serde(default)]
+    pub(crate) due: Option<usize>,
+    /// Whether there are more than was counted.
+    #[serde(default)]
+    pub(crate) more: bool,
 }
 
 /// Mail that an operator keeps back by where it goes.
@@ -122,31 +132,33 @@ impl From<Suspension> for SuspensionView {
 }
 
 impl DestinationView {
-    /// One of which nothing is in hand.
-    pub(super) fn only_suspended(suspension: Suspension) -> Self {
+    /// One of which nothing is in hand, or some that are suspended together.
+    pub(super) fn named(destination: String) -> Self {
         DestinationView {
-            destination: suspension.destinations.clone(),
+            destination,
             messages: 0,
             attempts: 0,
             attempts_allowed: 0,
             failures: 0,
             paused_seconds: None,
             last_response: None,
-            suspended: Some(suspension.into()),
+            suspended: None,
+            waiting: None,
+            due: None,
+            more: false,
         }
     }
 
-    pub(super) fn new(in_hand: InHand, suspension: Option<Suspension>) -> Self {
+    pub(super) fn new(in_hand: InHand) -> Self {
         let (length, last) = in_hand.pause.unzip();
         DestinationView {
-            destination: in_hand.destination.to_string(),
             messages: in_hand.messages,
             attempts: in_hand.attempts,
             attempts_allowed: in_hand.attempts_allowed,
             failures: in_hand.failures,
             paused_seconds: length.map(|length| length.as_secs()),
             last_response: last.map(|last| last.to_string()),
-            suspended: suspension.map(SuspensionView::from),
+            ..DestinationView::named(in_hand.destination.to_string())
         }
     }
 }

@@ -40,6 +40,8 @@ fn suspended_mail_waits_over_a_restart_and_goes_when_it_is_resumed() {
         assert_eq!(all.len(), 1, "{all:?}");
         assert_eq!(text(&all[0], "destination"), relay);
         assert_eq!(text(&all[0]["suspended"], "reason"), "they move");
+        assert_eq!((&all[0]["waiting"], &all[0]["due"]), (&4.into(), &4.into()));
+        assert_eq!(all[0]["more"], false);
     };
     waits(&store);
     server.stop();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Suspension, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 use tokio::sync::oneshot;
@@ -275,6 +275,37 @@ impl Session for EmbeddedSession {
             self.set_aside(Spoiled { id, reason, place }).await?;
         }
         Ok(listing)
+    }
+
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let after = after.cloned();
+        self.read(move |engine| {
+            let (_, overlay, snapshot) = engine.look()?;
+            let heads = snapshot.heads(after.as_ref(), limit, Timestamp::MAX, &overlay);
+            heads.map_err(|error| unavailable(&error))
+        })
+        .await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        let destinations = destinations.to_vec();
+        self.read(move |engine| {
+            let (now, overlay, snapshot) = engine.look()?;
+            let count = |one| snapshot.backlog(one, most, now.wall, &overlay);
+            let backlogs = destinations.iter().map(count);
+            backlogs
+                .collect::<Result<_, _>>()
+                .map_err(|error| unavailable(&error))
+        })
+        .await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {

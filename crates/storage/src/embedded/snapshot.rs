@@ -2,7 +2,7 @@
 
 use redb::{ReadTransaction, ReadableTable};
 use slimta_core::message::{Content, Destination, MessageId, StoredMessage};
-use slimta_core::storage::{Due, Filter, LeaseView, Page, Suspension, Unreadable};
+use slimta_core::storage::{Backlog, Due, Filter, LeaseView, Page, Suspension, Unreadable};
 use slimta_core::world::Timestamp;
 
 use super::leases::Overlay;
@@ -132,6 +132,26 @@ impl Snapshot {
         heads.sort();
         heads.truncate(limit);
         Ok(heads)
+    }
+
+    /// How much of a destination is free, and how much of that is due; `most`
+    /// where there is more.
+    pub(super) fn backlog(
+        &self,
+        destination: &Destination,
+        most: usize,
+        now: Timestamp,
+        overlay: &Overlay,
+    ) -> Read<Backlog> {
+        let is_free = |id: MessageId| !overlay.taken.contains(&id);
+        let count = |until| -> Read<usize> {
+            let due = self.due(destination, most, until, is_free)?;
+            Ok(due.len())
+        };
+        Ok(Backlog {
+            waiting: count(Timestamp::MAX)?,
+            due: count(now)?,
+        })
     }
 
     pub(super) fn select(

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Suspension, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 use uuid::Uuid;
@@ -287,6 +287,24 @@ impl Session for PostgresSession {
         let shared = self.open()?;
         let client = shared.client().await?;
         listing::list(&client, &shared.clock, filter, page).await
+    }
+
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let shared = self.open()?;
+        reads::waiting_destinations(&shared.client().await?, &shared.clock, after, limit).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        let shared = self.open()?;
+        reads::backlogs(&shared.client().await?, &shared.clock, destinations, most).await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {

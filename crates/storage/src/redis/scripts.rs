@@ -41,6 +41,7 @@ pub(super) static CHECK: Script = script!("check.lua");
 pub(super) static UPLOAD: Script = script!("", "upload.lua");
 pub(super) static STORE: Script = script!("", "store.lua");
 pub(super) static DESTINATIONS: Script = script!("destinations.lua");
+pub(super) static BACKLOGS: Script = script!("backlogs.lua");
 pub(super) static PEEK: Script = script!("peek.lua");
 pub(super) static CLAIM: Script = script!("claim.lua");
 pub(super) static LOCK: Script = script!("lock.lua");

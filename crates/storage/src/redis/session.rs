@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Suspension, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 
 use super::Shared;
+use super::reads::Until;
 use super::rows::{self, Granted, limit, millis};
 use super::scripts::{self, Args};
 use super::shards::{Shard, home};
@@ -145,7 +146,7 @@ impl Session for RedisSession {
         after: Option<&Due>,
         limit: usize,
     ) -> Result<Vec<Due>, StorageError> {
-        reads::due_destinations(self.open()?, after, limit).await
+        reads::due_destinations(self.open()?, after, limit, Until::Now).await
     }
 
     async fn claim(
@@ -248,6 +249,22 @@ impl Session for RedisSession {
 
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError> {
         listing::list(self.open()?, filter, page).await
+    }
+
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        reads::due_destinations(self.open()?, after, limit, Until::Ever).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        reads::backlogs(self.open()?, destinations, most).await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {

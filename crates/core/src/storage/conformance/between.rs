@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
 };
 use crate::world::Timestamp;
 
@@ -154,6 +154,24 @@ impl<H: Hook> Session for BetweenSession<H> {
 
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError> {
         self.call("list", self.inner.list(filter, page)).await
+    }
+
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let call = self.inner.waiting_destinations(after, limit);
+        self.call("waiting_destinations", call).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        self.call("backlogs", self.inner.backlogs(destinations, most))
+            .await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {

@@ -93,6 +93,7 @@ macro_rules! storage_conformance {
             operating::leased_mail_is_left_alone
             operating::actions_come_in_pages
             operating::counts_are_kept
+            operating::what_waits_is_counted_by_destination
             suspending::suspensions_are_kept_until_resumed
             suspending::a_suspension_ends_at_its_time
             suspending::a_suspension_changes_no_message

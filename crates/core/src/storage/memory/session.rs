@@ -9,8 +9,9 @@ use super::shelf::Shelf;
 use super::{Now, Shared};
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::storage::{
-    Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
-    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket, check_submission,
+    Acted, Action, Backlog, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing,
+    Owner, Page, Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
+    check_submission,
 };
 use crate::world::{Timestamp, Watched};
 
@@ -175,6 +176,29 @@ impl Session for MemorySession {
                 unreadable: Vec::new(),
                 next,
             }
+        })
+    }
+
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        self.step(|shelf, _| shelf.due_destinations(after, limit, Timestamp::MAX))
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        self.step(|shelf, now| {
+            let count = |destination, until| shelf.due(destination, most, until).len();
+            let all = destinations.iter().map(|destination| Backlog {
+                waiting: count(destination, Timestamp::MAX),
+                due: count(destination, now.wall),
+            });
+            all.collect()
         })
     }
 

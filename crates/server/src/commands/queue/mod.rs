@@ -106,8 +106,8 @@ enum Ask {
         #[arg(value_name = "ID")]
         id: MessageId,
     },
-    /// Show what the server has in hand, by destination, and which destinations
-    /// it leaves alone
+    /// Show what waits and what the server has in hand, by destination, and which
+    /// destinations it leaves alone or are suspended
     Destinations,
     /// Keep the mail for a destination back until it is resumed; it is taken
     /// and waits
@@ -286,7 +286,13 @@ async fn destinations(door: &crate::admin::Door, json: bool) -> Result<(), Failu
     // Those in trouble first.
     all.sort_by_key(|one| {
         let is_suspended = one.suspended.is_some();
-        std::cmp::Reverse((is_suspended, one.paused_seconds, one.failures, one.messages))
+        std::cmp::Reverse((
+            is_suspended,
+            one.paused_seconds,
+            one.failures,
+            one.waiting,
+            one.messages,
+        ))
     });
     let mut lines = Lines::new();
     if json {
@@ -294,7 +300,7 @@ async fn destinations(door: &crate::admin::Door, json: bool) -> Result<(), Failu
             lines.put(to_json(one)?)?;
         }
     } else if all.is_empty() {
-        lines.put("nothing is in hand")?;
+        lines.put("nothing waits")?;
     } else {
         lines.put(table::DESTINATIONS_HEAD)?;
         for one in &all {

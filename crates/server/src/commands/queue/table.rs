@@ -37,12 +37,15 @@ pub(super) fn row(message: &MessageView) -> String {
 }
 
 /// The head of the destinations.
-pub(super) const DESTINATIONS_HEAD: &str = "IN HAND  ATTEMPTS  ALLOWED  DESTINATION";
+pub(super) const DESTINATIONS_HEAD: &str =
+    "WAITING      DUE  IN HAND  ATTEMPTS  ALLOWED  DESTINATION";
 
 /// One destination: a line, and another one if it is left alone or suspended.
 pub(super) fn destination(one: &DestinationView) -> String {
     let mut text = format!(
-        "{:>7}  {:>8}  {:>7}  {}",
+        "{:>7}  {:>7}  {:>7}  {:>8}  {:>7}  {}",
+        counted(one.waiting, one.more),
+        counted(one.due, one.more && one.due == one.waiting),
         one.messages,
         one.attempts,
         one.attempts_allowed,
@@ -59,6 +62,14 @@ pub(super) fn destination(one: &DestinationView) -> String {
         text += &format!("\n    {}", suspended(suspension));
     }
     text
+}
+
+fn counted(count: Option<usize>, more: bool) -> String {
+    match count {
+        Some(count) if more => format!(">{count}"),
+        Some(count) => count.to_string(),
+        None => "?".to_owned(),
+    }
 }
 
 /// What is suspended.

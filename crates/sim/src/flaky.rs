@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
-    Session, Settled, Settlement, Stats, Storage, StorageError, Ticket,
+    Acted, Action, Backlog, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing,
+    Owner, Page, Session, Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 
@@ -268,6 +268,25 @@ impl Session for FlakySession {
         self.weather.call(self.inner.list(filter, page)).await
     }
 
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let call = self.inner.waiting_destinations(after, limit);
+        self.weather.call(call).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        self.weather
+            .call(self.inner.backlogs(destinations, most))
+            .await
+    }
+
     async fn stats(&self) -> Result<Stats, StorageError> {
         self.weather.call(self.inner.stats()).await
     }
@@ -294,5 +313,17 @@ impl Session for FlakySession {
         self.weather
             .call(self.inner.act(filter, page, action))
             .await
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        self.weather.call(self.inner.suspend(suspension)).await
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        self.weather.call(self.inner.resume(destinations)).await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.weather.call(self.inner.suspensions()).await
     }
 }

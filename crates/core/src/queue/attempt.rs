@@ -21,6 +21,7 @@ use super::room::is_small;
 use super::settle::{Conclusion, Telling, conclude};
 use super::shared::{Phase, Shared};
 use super::split::split;
+use super::suspend;
 
 /// How long after the end of a lease a result is still offered to the storage:
 /// it counts as long as nobody else has taken the message.
@@ -144,6 +145,10 @@ async fn deliver(
     };
     if !signal.is_alive() {
         return Tried::LeaveLeased;
+    }
+    // Suspended since it was leased: it is due again as it was.
+    if suspend::keeps_back(shared, session, &message.destination).await {
+        return Tried::HandBack;
     }
     let content = match content {
         Some(content) => content,

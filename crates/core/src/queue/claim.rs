@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::message::Destination;
 use crate::storage::{Due, Leased, Session, StorageError};
+use crate::world::Timestamp;
 
 use super::attempt::Attempt;
 use super::lane::For;
@@ -12,6 +13,7 @@ use super::peers;
 use super::place::Place;
 use super::put_off::PutOff;
 use super::shared::Shared;
+use super::suspend;
 
 /// Destinations looked at in one step.
 const DESTINATIONS_PAGE: usize = 100;
@@ -33,8 +35,9 @@ pub(super) struct Claimed {
     pub(super) put_off: Vec<PutOff>,
     /// Whether due mail was left because its lane is full.
     pub(super) blocked: bool,
-    /// For how long due mail was left, to other managers or because its
-    /// destination has used up its rate; the shortest of these times.
+    /// For how long due mail was left: to other managers, or because its
+    /// destination is suspended or has used up its rate; the shortest of these
+    /// times.
     pub(super) left_for: Option<Duration>,
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn claim_due(
     let mut claimed = Claimed::default();
     let mut after: Option<Due> = None;
     if share == Share::Own {
-        claimed.take_urgent(shared, limit).await?;
+        claimed.take_urgent(shared, &*session, limit).await?;
     }
     loop {
         let page = session
@@ -68,7 +71,13 @@ pub(super) async fn claim_due(
         if share == Share::Own && is_work {
             peers::refresh(shared, &*session).await;
         }
+        if !page.is_empty() {
+            suspend::refresh(shared, &*session).await?;
+        }
         for due in &page {
+            if claimed.keep_back(shared, &*session, due) {
+                continue;
+            }
             let left = limit.saturating_sub(claimed.attempts.len());
             match share {
                 Share::All => claimed.take_all(shared, &due.destination, left).await?,
@@ -90,9 +99,13 @@ impl Claimed {
     async fn take_urgent(
         &mut self,
         shared: &Arc<Shared>,
+        session: &dyn Session,
         limit: usize,
     ) -> Result<(), StorageError> {
         for to in shared.lanes.take_urgent() {
+            if shared.suspended.look(&to, session.now()).is_some() {
+                continue;
+            }
             let before = self.attempts.len();
             let now = shared.world().monotonic();
             let left = limit.div_ceil(2).saturating_sub(before).min(CLAIM_MAX);
@@ -151,7 +164,9 @@ impl Claimed {
         if count == 0 {
             let now = shared.world().monotonic();
             match shared.lanes.rate_wait(to, now) {
-                Some(wait) => self.left_for(wait),
+                Some(wait) => {
+                    self.leave_for(wait);
+                }
                 None => self.blocked = true,
             }
             return Ok(());
@@ -166,16 +181,26 @@ impl Claimed {
     /// Whether a destination is left to other managers for now.
     fn leave(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
         let wait = shared.peers.wait(session.owner(), due, session.now());
-        if wait.is_zero() {
-            return false;
-        }
-        self.left_for(wait);
-        true
+        !wait.is_zero() && self.leave_for(wait)
     }
 
-    fn left_for(&mut self, wait: Duration) {
+    /// Whether the mail of a destination is kept back by an operator.
+    fn keep_back(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
+        let now = session.now();
+        match shared.suspended.look(&due.destination, now) {
+            Some(suspension) => {
+                let end = suspension.until.unwrap_or(Timestamp::MAX);
+                self.leave_for(end.since(now))
+            }
+            None => false,
+        }
+    }
+
+    /// Leaves mail for a while, which is always so.
+    fn leave_for(&mut self, wait: Duration) -> bool {
         let least = self.left_for.map_or(wait, |other| other.min(wait));
         self.left_for = Some(least);
+        true
     }
 }
 

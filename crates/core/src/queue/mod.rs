@@ -41,6 +41,7 @@ mod schedule;
 mod settle;
 mod shared;
 mod split;
+mod suspend;
 mod unlock;
 mod why;
 mod work;
@@ -140,6 +141,7 @@ impl Queue {
                 storage,
                 lanes: lanes::Lanes::new(&limits),
                 peers: Arc::default(),
+                suspended: Arc::default(),
                 session: Arc::new(OnceCell::new()),
                 phase: Arc::new(Watched::new(Phase::Running)),
             }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Destination, Response, StoredMessage};
 use crate::world::Timestamp;
@@ -17,8 +17,8 @@ const BELOW: &str = "*.";
 /// Which destinations a rule is for: one, by its name (`example.org`, or the
 /// URL of a smarthost), or all domains below one (`*.example.org`, which is not
 /// for `example.org` itself). Upper and lower case are alike.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DestinationPattern(String);
 
 /// A text is not a pattern of destinations.
@@ -47,6 +47,12 @@ impl TryFrom<String> for DestinationPattern {
 
     fn try_from(text: String) -> Result<Self, PatternError> {
         text.parse()
+    }
+}
+
+impl From<DestinationPattern> for String {
+    fn from(pattern: DestinationPattern) -> String {
+        pattern.0
     }
 }
 

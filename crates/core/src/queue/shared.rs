@@ -16,6 +16,7 @@ use super::lanes::Lanes;
 use super::limits::Limits;
 use super::peers::Peers;
 use super::retry::RetryAlgorithm;
+use super::suspend::Suspended;
 
 /// What can be set on a queue. Work that was accepted keeps the settings of
 /// its time.
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) peers: Arc<Peers>,
+    pub(super) suspended: Arc<Suspended>,
     pub(super) session: Arc<OnceCell<Arc<dyn Session>>>,
     pub(super) phase: Arc<Watched<Phase>>,
 }

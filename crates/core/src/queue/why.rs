@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::message::{Destination, Response, StoredMessage};
-use crate::storage::{Due, Listed, Owner, Session};
+use crate::storage::{Due, Listed, Owner, Session, Suspension};
 use crate::world::Timestamp;
 
 use super::lane::For;
@@ -26,6 +26,8 @@ pub enum Why {
     },
     /// An operator holds it back, and said why.
     Held(String),
+    /// An operator keeps the mail for its destination back.
+    Suspended(Suspension),
     /// It waits for its time.
     Due(Timestamp),
     /// This queue attempts nothing: it has no relay, or ends.
@@ -58,6 +60,18 @@ impl fmt::Display for Why {
                 )
             }
             Why::Held(reason) => write!(f, "held by an operator: {reason}"),
+            Why::Suspended(suspension) => {
+                let Suspension {
+                    destinations,
+                    reason,
+                    until,
+                } = suspension;
+                write!(f, "mail for {destinations} is suspended by an operator")?;
+                match until {
+                    Some(until) => write!(f, " until {}: {reason}", until.rfc3339()),
+                    None => write!(f, ": {reason}"),
+                }
+            }
             Why::Due(at) => write!(f, "waits for its next attempt at {}", at.rfc3339()),
             Why::NoRelay => {
                 f.write_str("nothing is attempted here: no server runs, or it has no relay")
@@ -136,6 +150,9 @@ impl Queue {
             return Why::Held(reason.clone());
         }
         let now = session.now();
+        if let Some(suspension) = self.shared.suspended.look(&message.destination, now) {
+            return Why::Suspended(suspension);
+        }
         if message.due > now {
             return Why::Due(message.due);
         }

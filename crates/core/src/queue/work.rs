@@ -19,6 +19,7 @@ use super::lane::For;
 use super::place::Place;
 use super::shared::{Phase, Shared};
 use super::split::split;
+use super::suspend;
 
 /// Something to do, in two steps: store, then attempt. Running it does both.
 #[must_use = "work does nothing until it is run"]
@@ -125,7 +126,10 @@ async fn store(
     session: &dyn Session,
     submission: Submission,
 ) -> Result<Vec<Attempt>, StorageError> {
-    let places = places(shared, &submission);
+    if shared.relay_bus.is_some() {
+        suspend::refresh(shared, session).await?;
+    }
+    let places = places(shared, session, &submission);
     let content = submission.content.clone();
     let lease = (!places.is_empty()).then_some(FirstLeases {
         count: places.len(),
@@ -143,19 +147,27 @@ async fn store(
         .collect())
 }
 
-/// A place for each message from the first on, as far as there is room. The
-/// store is the overflow: what gets no place is due, and the scheduler claims
+/// A place for each message from the first on, as far as there is room and the
+/// destination is not suspended. The store is the overflow: what gets no place is due, and the scheduler claims
 /// it later.
-fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
+fn places(shared: &Shared, session: &dyn Session, submission: &Submission) -> Vec<Place> {
     if shared.relay_bus.is_none() || shared.phase() != Phase::Running {
         return Vec::new();
     }
-    let now = shared.world().monotonic();
+    let (now, wall) = (shared.world().monotonic(), session.now());
     let enter = |message: &StoredMessage| {
         let whom = For::Fresh(message.priority);
         shared.lanes.try_enter(&message.destination, whom, now)
     };
-    submission.messages.iter().map_while(enter).collect()
+    let suspended = |message: &&StoredMessage| {
+        let suspension = shared.suspended.look(&message.destination, wall);
+        suspension.is_some()
+    };
+    let messages = submission.messages.iter();
+    messages
+        .take_while(|message| !suspended(message))
+        .map_while(enter)
+        .collect()
 }
 
 /// Where mail of high priority goes that has no place.

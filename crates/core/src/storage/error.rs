@@ -1,5 +1,7 @@
 //! What can go wrong with a storage engine, by what the caller can do.
 
+use super::suspension::SUSPENSIONS_MAX;
+
 /// Why a call to an engine failed. Nothing of the call has happened, except
 /// where the variant says that this is unknown.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,6 +52,14 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// There is no room for another suspension.
+    pub fn too_many_suspensions() -> Self {
+        StorageError::Full(format!(
+            "there are {SUSPENSIONS_MAX} suspensions, as many as there may be; \
+             resume some, or suspend all that is below a domain at once"
+        ))
+    }
+
     /// What a peer may be told: a fixed word, without internals.
     pub fn class(&self) -> &'static str {
         match self {

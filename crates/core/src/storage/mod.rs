@@ -9,6 +9,7 @@
 //! leased one when the lease ends. There is no second list to fall out of step
 //! with, so a crash leaves nothing that would have to be found again.
 
+mod backlog;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -16,6 +17,7 @@ mod lease;
 mod memory;
 mod select;
 mod settle;
+mod suspension;
 mod transfer;
 
 use std::fmt::Debug;
@@ -27,6 +29,7 @@ use async_trait::async_trait;
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::world::Timestamp;
 
+pub use backlog::Backlog;
 pub use error::StorageError;
 pub use lease::{Lease, Leased, Owner, Ticket};
 pub use memory::Memory;
@@ -34,6 +37,7 @@ pub use select::{
     Acted, Action, Due, Filter, LeaseView, Listed, Listing, Page, State, Stats, Unreadable,
 };
 pub use settle::{Change, Deferral, Settled, Settlement, check_submission};
+pub use suspension::{SUSPENSIONS_MAX, Suspension};
 pub use transfer::{MoveError, Moved, move_all};
 
 /// A storage engine.
@@ -146,6 +150,24 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// arrival. What cannot be read is told apart, and stays where it is.
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listing, StorageError>;
 
+    /// As [`due_destinations`](Session::due_destinations), with those too whose
+    /// first such message is not due yet. For operators: the cost may grow with
+    /// the number of destinations.
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError>;
+
+    /// How much waits for each of these destinations. Where there is more than
+    /// `most`, of either number, that is the answer: the cost is bounded by it,
+    /// and no record is read.
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError>;
+
     /// Counts, kept up to date rather than counted.
     async fn stats(&self) -> Result<Stats, StorageError>;
 
@@ -153,7 +175,7 @@ pub trait Session: Debug + Send + Sync + 'static {
     /// of a lease. None when nothing waits (held mail does not).
     async fn next_due(&self) -> Result<Option<Timestamp>, StorageError>;
 
-    /// Completes when something was stored, settled, released or made due since
+    /// Completes when something was stored, settled, released, resumed or made due since
     /// the generation `seen`, at once if that is so already; gives the
     /// generation to pass next time. Begin with 0. It fails as soon as the
     /// storage has stopped writing ([`StorageError::Poisoned`]).
@@ -179,6 +201,19 @@ pub trait Session: Debug + Send + Sync + 'static {
         page: Page,
         action: &Action,
     ) -> Result<Acted, StorageError>;
+
+    /// Keeps the mail for some destinations back, **durable when this returns**:
+    /// whoever manages asks for [`suspensions`](Session::suspensions) and claims
+    /// nothing of it. It takes the place of one for the same destinations.
+    /// [`StorageError::Full`] if there are [`SUSPENSIONS_MAX`] others.
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError>;
+
+    /// Ends a suspension; says whether there was one.
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError>;
+
+    /// The suspensions in force, in the order of what they are for. Those whose
+    /// time is over are not among them, and are forgotten.
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError>;
 }
 
 /// Leases the first messages of a submission with the commit that stores it.

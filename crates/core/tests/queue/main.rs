@@ -12,4 +12,5 @@ mod running;
 mod seed;
 mod story;
 mod successes;
+mod suspending;
 mod trouble;

@@ -1,14 +1,19 @@
 //! Does what operators ask, a bounded page at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slimta_core::message::{Destination, EnhancedCode, MessageId, Response, StoredMessage};
-use slimta_core::queue::{Bounced, Queue, QueueError};
-use slimta_core::storage::{self, Action, Page, Session};
+use slimta_core::queue::{Bounced, DestinationPattern, Queue, QueueError};
+use slimta_core::storage::{self, Action, Page, Session, StorageError, Suspension};
+use slimta_core::world::Timestamp;
 
-use super::protocol::{Acted, Contents, Listed, Part, Reply, Request, Unread, Verb, Which};
+use super::destinations::destinations;
+use super::protocol::{
+    Acted, Contents, Ends, Listed, Part, Previewed, Reply, Request, Unread, Verb, Which,
+};
 use super::story::StoryView;
-use super::view::{DestinationView, MessageView, StatsView};
+use super::view::{MessageView, StatsView};
 
 /// Most messages of a page.
 const PAGE_MESSAGES_MAX: usize = 100;
@@ -33,11 +38,36 @@ impl Desk {
     pub(crate) async fn ask(&self, request: Request) -> Result<Reply, QueueError> {
         match request {
             Request::List { which, after } => self.list(&which, after).await.map(Reply::Listed),
-            Request::Destinations => Ok(Reply::Destinations(self.destinations())),
+            Request::Destinations => {
+                let all = destinations(&self.queue, &*self.session).await;
+                all.map(Reply::Destinations)
+            }
             Request::Stats => self.stats().await.map(Reply::Stats),
             Request::Contents { id, part } => self.contents(id, part).await.map(Reply::Contents),
-            Request::Act { which, verb, after } => {
-                self.act(&which, &verb, after).await.map(Reply::Acted)
+            Request::Suspend {
+                destinations,
+                reason,
+                ends,
+            } => {
+                let suspended = self.suspend(&destinations, reason, ends).await?;
+                Ok(Reply::Suspended(suspended.into()))
+            }
+            Request::Resume { destinations } => {
+                self.resume(&destinations).await.map(Reply::Resumed)
+            }
+            Request::Act {
+                which,
+                verb,
+                after,
+                limit,
+            } => {
+                let limit = limit.unwrap_or(usize::MAX).max(1);
+                let acted = self.act(&which, &verb, after, limit).await;
+                acted.map(Reply::Acted)
+            }
+            Request::Preview { which, verb, after } => {
+                let previewed = self.preview(&which, &verb, after).await;
+                previewed.map(Reply::Previewed)
             }
         }
     }
@@ -52,6 +82,8 @@ impl Desk {
             after,
             limit: PAGE_MESSAGES_MAX,
         };
+        // What is suspended is a reason to wait.
+        self.queue.suspensions(&*self.session).await?;
         let listing = self.session.list(&which.filter(), page).await?;
         // A long list would be much longer with all of its stories.
         let view = |listed: &storage::Listed| MessageView {
@@ -86,9 +118,39 @@ impl Desk {
         self.queue.end_pauses(destination.as_ref());
     }
 
-    fn destinations(&self) -> Vec<DestinationView> {
-        let in_hand = self.queue.destinations().into_iter();
-        in_hand.map(DestinationView::from).collect()
+    async fn suspend(
+        &self,
+        destinations: &DestinationPattern,
+        reason: String,
+        ends: Option<Ends>,
+    ) -> Result<Suspension, QueueError> {
+        let now = self.session.now();
+        let until = ends.map(|ends| match ends {
+            Ends::InMillis(millis) => now.after(Duration::from_millis(millis)),
+            Ends::At(time) => time,
+        });
+        let suspension = Suspension {
+            destinations: destinations.to_string(),
+            reason,
+            until,
+        };
+        if !suspension.is_in_force(now) {
+            let why = format!("that time is over: it is {}", now.rfc3339());
+            return Err(StorageError::Invalid(why).into());
+        }
+        self.queue.suspend(&*self.session, &suspension).await?;
+        let reason = &suspension.reason;
+        let until = until.map_or_else(|| "resumed".to_owned(), Timestamp::rfc3339);
+        tracing::info!(%destinations, reason, until, "suspended by operator");
+        Ok(suspension)
+    }
+
+    async fn resume(&self, destinations: &DestinationPattern) -> Result<bool, QueueError> {
+        let resumed = self.queue.resume(&*self.session, destinations).await?;
+        if resumed {
+            tracing::info!(%destinations, "resumed by operator");
+        }
+        Ok(resumed)
     }
 
     async fn stats(&self) -> Result<StatsView, QueueError> {
@@ -109,6 +171,7 @@ impl Desk {
         which: &Which,
         verb: &Verb,
         after: Option<MessageId>,
+        limit: usize,
     ) -> Result<Acted, QueueError> {
         let action = match verb {
             Verb::Retry => {
@@ -122,10 +185,8 @@ impl Desk {
             Verb::Delete => Action::Delete,
             Verb::Bounce { reason } => return self.bounce(which, reason, after).await,
         };
-        let page = Page {
-            after,
-            limit: ACT_MESSAGES_MAX,
-        };
+        let limit = limit.min(ACT_MESSAGES_MAX);
+        let page = Page { after, limit };
         let acted = self.session.act(&which.filter(), page, &action).await?;
         for id in &acted.changed {
             audit(*id, verb);
@@ -135,6 +196,39 @@ impl Desk {
             leased: acted.leased,
             next: acted.next,
         })
+    }
+
+    async fn preview(
+        &self,
+        which: &Which,
+        verb: &Verb,
+        after: Option<MessageId>,
+    ) -> Result<Previewed, QueueError> {
+        let limit = ACT_MESSAGES_MAX;
+        let page = Page { after, limit };
+        let listing = self.session.list(&which.filter(), page).await?;
+        let mut previewed = Previewed {
+            next: listing.next,
+            ..Previewed::default()
+        };
+        for listed in &listing.messages {
+            let message = &listed.message;
+            let would_change = match verb {
+                Verb::Retry | Verb::Delete => true,
+                Verb::Hold { reason } => message.held.as_ref() != Some(reason),
+                Verb::Release => message.held.is_some(),
+                Verb::Bounce { .. } => is_meant(which, listed),
+            };
+            if would_change && listed.lease.is_some() {
+                previewed.leased += 1;
+            } else if would_change {
+                previewed.messages += 1;
+                previewed.bytes += message.size;
+                let destination = message.destination.to_string();
+                previewed.destinations.insert(destination);
+            }
+        }
+        Ok(previewed)
     }
 
     async fn bounce(

@@ -88,6 +88,9 @@ async fn ask_socket(path: &Path, request: Request) -> io::Result<Result<Reply, F
         Answer::Stats(stats) => Ok(Reply::Stats(stats)),
         Answer::Destinations(all) => Ok(Reply::Destinations(all)),
         Answer::Acted(acted) => Ok(Reply::Acted(acted)),
+        Answer::Previewed(previewed) => Ok(Reply::Previewed(previewed)),
+        Answer::Suspended(suspended) => Ok(Reply::Suspended(suspended)),
+        Answer::Resumed(resumed) => Ok(Reply::Resumed(resumed)),
         Answer::Missing => Ok(Reply::Contents(None)),
         Answer::Failed(why) => Err(Failure::Failed(why)),
         Answer::Contents { bytes } => {

@@ -3,11 +3,15 @@
 //!
 //! It is a format on the wire: `docs/design/admin-socket.md` describes it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use slimta_core::message::{Destination, MessageId};
+use slimta_core::queue::DestinationPattern;
 use slimta_core::storage::{Filter, State};
+use slimta_core::world::Timestamp;
 
-use super::view::{DestinationView, MessageView, StatsView, shown_state};
+use super::view::{DestinationView, MessageView, StatsView, SuspensionView, shown_state};
 
 /// The version of these words.
 pub(super) const VERSION: u32 = 1;
@@ -46,6 +50,20 @@ pub(crate) enum Request {
         /// How much of them.
         part: Part,
     },
+    /// Keeps the mail for some destinations back.
+    Suspend {
+        /// Which destinations.
+        destinations: DestinationPattern,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        ends: Option<Ends>,
+    },
+    /// Lets it go again.
+    Resume {
+        /// As they were suspended.
+        destinations: DestinationPattern,
+    },
     /// Does something to a page of messages, beginning behind an id.
     Act {
         /// Which messages.
@@ -54,7 +72,29 @@ pub(crate) enum Request {
         verb: Verb,
         /// Begins behind this id.
         after: Option<MessageId>,
+        /// To how many messages at most.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<usize>,
     },
+    /// Counts what [`Request::Act`] would do, and changes nothing.
+    Preview {
+        /// Which messages.
+        which: Which,
+        /// What would be done.
+        verb: Verb,
+        /// Begins behind this id.
+        after: Option<MessageId>,
+    },
+}
+
+/// When something ends, by the storage's clock.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ends {
+    /// So many milliseconds from now.
+    InMillis(u64),
+    /// Then.
+    At(Timestamp),
 }
 
 /// What operators do to messages.
@@ -177,6 +217,10 @@ pub(super) enum Answer {
     /// There is no message of that id.
     Missing,
     Acted(Acted),
+    Previewed(Previewed),
+    Suspended(SuspensionView),
+    /// Whether there was something to resume.
+    Resumed(bool),
     /// Why nothing, or not everything, was done.
     Failed(String),
 }
@@ -194,6 +238,12 @@ pub(crate) enum Reply {
     Contents(Contents),
     /// To [`Request::Act`].
     Acted(Acted),
+    /// To [`Request::Preview`].
+    Previewed(Previewed),
+    /// To [`Request::Suspend`].
+    Suspended(SuspensionView),
+    /// To [`Request::Resume`].
+    Resumed(bool),
 }
 
 /// Contents; none if there is no message of that id.
@@ -225,6 +275,21 @@ pub(crate) struct Acted {
     /// Those that were changed.
     pub(crate) changed: Vec<MessageId>,
     /// How many are being attempted just now, and were left as they are.
+    pub(crate) leased: u64,
+    /// Behind which id the next page begins; none after the last.
+    pub(crate) next: Option<MessageId>,
+}
+
+/// What would be done to a page of messages.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Previewed {
+    /// How many would be changed.
+    pub(crate) messages: u64,
+    /// Their size.
+    pub(crate) bytes: u64,
+    /// Where they go.
+    pub(crate) destinations: BTreeSet<String>,
+    /// How many are being attempted just now.
     pub(crate) leased: u64,
     /// Behind which id the next page begins; none after the last.
     pub(crate) next: Option<MessageId>,

@@ -215,6 +215,9 @@ async fn answer(line: &[u8], desk: &Desk) -> Written {
             Ok(Reply::Stats(stats)) => Answer::Stats(stats),
             Ok(Reply::Destinations(all)) => Answer::Destinations(all),
             Ok(Reply::Acted(acted)) => Answer::Acted(acted),
+            Ok(Reply::Previewed(previewed)) => Answer::Previewed(previewed),
+            Ok(Reply::Suspended(suspended)) => Answer::Suspended(suspended),
+            Ok(Reply::Resumed(resumed)) => Answer::Resumed(resumed),
             Ok(Reply::Contents(None)) => Answer::Missing,
             Ok(Reply::Contents(Some(found))) => {
                 contents = found;

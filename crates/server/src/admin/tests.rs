@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 
-use super::protocol::{Answer, Asked, VERSION};
+use super::protocol::{Answer, Asked, Ends, VERSION};
 use super::*;
 
 fn request(line: &str) -> Result<Request, String> {
@@ -43,6 +43,7 @@ fn the_words_on_the_socket_are_the_documented_ones() {
             which,
             verb,
             after: None,
+            limit: None,
         },
     };
     let line = r#"{"version":1,"request":{"act":{"which":{"id":"01010101-0101-0101-0101-010101010101","state":"held"},"verb":{"hold":{"reason":"why"}},"after":null}}}"#;
@@ -50,6 +51,13 @@ fn the_words_on_the_socket_are_the_documented_ones() {
     assert_eq!(request(line).unwrap(), asked.request);
     let stats = r#"{"version":1,"request":"stats"}"#;
     assert_eq!(request(stats).unwrap(), Request::Stats);
+    let suspend = r#"{"version":1,"request":{"suspend":{"destinations":"*.example.org","reason":"why","ends":{"in-millis":5}}}}"#;
+    let suspended = Request::Suspend {
+        destinations: "*.example.org".parse().unwrap(),
+        reason: "why".to_owned(),
+        ends: Some(Ends::InMillis(5)),
+    };
+    assert_eq!(request(suspend).unwrap(), suspended);
     let contents = Answer::Contents { bytes: 7 };
     assert_eq!(
         serde_json::to_string(&contents).unwrap(),
@@ -151,6 +159,7 @@ async fn act(door: &Door, which: Which, verb: Verb) -> usize {
         which,
         verb,
         after: None,
+        limit: None,
     };
     let Reply::Acted(acted) = door.ask(request).await.unwrap() else {
         panic!("not acted")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use slimta_core::message::Priority;
 use slimta_core::queue::{InHand, Why};
-use slimta_core::storage::{Listed, State, Stats};
+use slimta_core::storage::{Listed, State, Stats, Suspension};
 use slimta_core::world::Timestamp;
 
 use super::story::StoryView;
@@ -126,13 +126,65 @@ pub(crate) struct DestinationView {
     pub(crate) paused_seconds: Option<u64>,
     /// The answer for which it is left alone.
     pub(crate) last_response: Option<String>,
+    /// What keeps its mail back; null if nothing does.
+    #[serde(default)]
+    pub(crate) suspended: Option<SuspensionView>,
+    /// Messages in the storage that nobody holds and nobody has in hand; null
+    /// if they were not counted.
+    #[serde(default)]
+    pub(crate) waiting: Option<usize>,
+    /// Those of them that are due.
+    #[serde(default)]
+    pub(crate) due: Option<usize>,
+    /// Whether there are more than was counted.
+    #[serde(default)]
+    pub(crate) more: bool,
 }
 
-impl From<InHand> for DestinationView {
-    fn from(in_hand: InHand) -> Self {
+/// Mail that an operator keeps back by where it goes.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SuspensionView {
+    /// For which destinations.
+    pub(crate) destinations: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When it ends by itself; null if it does not.
+    pub(crate) until: Option<String>,
+}
+
+impl From<Suspension> for SuspensionView {
+    fn from(suspension: Suspension) -> Self {
+        SuspensionView {
+            destinations: suspension.destinations,
+            reason: suspension.reason,
+            until: suspension.until.map(Timestamp::rfc3339),
+        }
+    }
+}
+
+impl DestinationView {
+    /// One of which nothing is in hand, or some that are suspended together.
+    pub(super) fn named(destination: String) -> Self {
+        DestinationView {
+            destination,
+            messages: 0,
+            attempts: 0,
+            attempts_allowed: 0,
+            rate: None,
+            rate_wait_ms: None,
+            failures: 0,
+            paused_seconds: None,
+            last_response: None,
+            suspended: None,
+            waiting: None,
+            due: None,
+            more: false,
+        }
+    }
+
+    pub(super) fn new(in_hand: InHand) -> Self {
         let (length, last) = in_hand.pause.unzip();
         DestinationView {
-            destination: in_hand.destination.to_string(),
             messages: in_hand.messages,
             attempts: in_hand.attempts,
             attempts_allowed: in_hand.attempts_allowed,
@@ -141,6 +193,7 @@ impl From<InHand> for DestinationView {
             failures: in_hand.failures,
             paused_seconds: length.map(|length| length.as_secs()),
             last_response: last.map(|last| last.to_string()),
+            ..DestinationView::named(in_hand.destination.to_string())
         }
     }
 }

@@ -29,6 +29,7 @@ pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::{LogFormat, LogLevel, Options};
+pub(crate) use span::Span;
 
 /// Where mail is taken by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);

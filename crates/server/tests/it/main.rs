@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod absent;
+mod acting;
 mod audit;
 mod benchmarks;
 mod carry;
@@ -27,5 +28,6 @@ mod routes;
 mod scenarios;
 mod schedules;
 mod story;
+mod suspended;
 mod trap;
 mod unwritable;

@@ -18,7 +18,7 @@ use super::leases::{Leases, Now, Overlay};
 use super::snapshot::Snapshot;
 use super::tables::{
     CONTENTS, COUNTS, DESTINATIONS, DUE, FORMAT, FORMAT_BEFORE, HEADS, MESSAGES, META, META_EPOCH,
-    META_FORMAT, QUARANTINE, SHARERS,
+    META_FORMAT, QUARANTINE, SHARERS, SUSPENSIONS,
 };
 
 /// What mail takes in the file at most: rows are rounded up to powers of two,
@@ -202,6 +202,7 @@ fn begin(db: &Database, place: &str) -> Result<u64, StorageError> {
         txn.open_table(CONTENTS)?;
         txn.open_table(SHARERS)?;
         txn.open_table(QUARANTINE)?;
+        txn.open_table(SUSPENSIONS)?;
         txn.commit()?;
         Ok(Ok(epoch))
     };

@@ -7,12 +7,14 @@ use std::collections::BTreeSet;
 use redb::{ReadableTable, Table, WriteTransaction};
 use slimta_core::message::{Destination, MessageId, StoredMessage};
 use slimta_core::storage::{Change, Filter, LeaseView, Page};
+use slimta_core::world::Timestamp;
 
 use super::prepare::Prepared;
 use super::select::{Selection, head, select};
+use super::suspensions::{self, Suspending};
 use super::tables::{
     CONTENTS, COUNTS, Counts, DESTINATIONS, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark,
-    QUARANTINE, SHARERS, key, read,
+    QUARANTINE, SHARERS, SUSPENSIONS, key, read,
 };
 use crate::chunks;
 
@@ -70,6 +72,11 @@ impl<'t> Ledger<'t> {
         let mut counts = self.txn.open_table(COUNTS)?;
         counts.insert((), self.counts.row())?;
         Ok(())
+    }
+
+    /// Says whether there was room to begin, or something to end.
+    pub(super) fn suspend(&self, change: &Suspending, now: Timestamp) -> Done<bool> {
+        suspensions::change(&mut self.txn.open_table(SUSPENSIONS)?, change, now)
     }
 
     /// Whether any part of the submission is there.

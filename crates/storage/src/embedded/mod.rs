@@ -15,6 +15,7 @@ mod prepare;
 mod select;
 mod session;
 mod snapshot;
+mod suspensions;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 use tokio::sync::oneshot;
@@ -21,6 +21,7 @@ use super::leases::Now;
 use super::listing::list;
 use super::prepare::Prepared;
 use super::snapshot::Found;
+use super::suspensions::Suspending;
 use super::writer::{Answer, Call, Settling};
 use crate::closing::Closing;
 
@@ -75,6 +76,16 @@ impl EmbeddedSession {
             Err(error) if error.is_panic() => Err(engine.break_off()),
             Err(error) => Err(StorageError::Unavailable(format!("a read failed: {error}"))),
         }
+    }
+
+    async fn change_suspended(&self, change: Suspending) -> Result<bool, StorageError> {
+        let now = Now::of(&self.open()?.world);
+        let call = |answer| Call::Suspend {
+            change,
+            now,
+            answer,
+        };
+        self.write(call).await
     }
 
     async fn set_aside(&self, spoiled: Spoiled) -> Result<(), StorageError> {
@@ -286,6 +297,37 @@ impl Session for EmbeddedSession {
         Ok(listing)
     }
 
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let after = after.cloned();
+        self.read(move |engine| {
+            let (_, overlay, snapshot) = engine.look()?;
+            let heads = snapshot.heads(after.as_ref(), limit, Timestamp::MAX, &overlay);
+            heads.map_err(|error| unavailable(&error))
+        })
+        .await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        let destinations = destinations.to_vec();
+        self.read(move |engine| {
+            let (now, overlay, snapshot) = engine.look()?;
+            let count = |one| snapshot.backlog(one, most, now.wall, &overlay);
+            let backlogs = destinations.iter().map(count);
+            backlogs
+                .collect::<Result<_, _>>()
+                .map_err(|error| unavailable(&error))
+        })
+        .await
+    }
+
     async fn stats(&self) -> Result<Stats, StorageError> {
         self.read(|engine| {
             let (_, overlay, snapshot) = engine.look()?;
@@ -338,6 +380,27 @@ impl Session for EmbeddedSession {
             action,
             now,
             answer,
+        })
+        .await
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let begun = self.change_suspended(Suspending::Begin(suspension.clone()));
+        match begun.await? {
+            true => Ok(()),
+            false => Err(StorageError::too_many_suspensions()),
+        }
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let end = Suspending::End(destinations.to_owned());
+        self.change_suspended(end).await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.read(|engine| {
+            let found = engine.snapshot()?.suspensions(engine.world.now());
+            found.map_err(|error| unavailable(&error))
         })
         .await
     }

@@ -2,14 +2,15 @@
 
 use redb::{ReadTransaction, ReadableTable};
 use slimta_core::message::{Content, Destination, MessageId, StoredMessage};
-use slimta_core::storage::{Due, Filter, LeaseView, Page, Unreadable};
+use slimta_core::storage::{Backlog, Due, Filter, LeaseView, Page, Suspension, Unreadable};
 use slimta_core::world::Timestamp;
 
 use super::leases::Overlay;
 use super::select::{Selection, head, select};
+use super::suspensions;
 use super::tables::{
     CONTENTS, COUNTS, Counts, DUE, DueKey, DuePlace, HEADS, MESSAGES, Mark, PRIORITIES, QUARANTINE,
-    SHARERS, id, key, read,
+    SHARERS, SUSPENSIONS, id, key, read,
 };
 use crate::chunks;
 
@@ -139,6 +140,26 @@ impl Snapshot {
         Ok(heads)
     }
 
+    /// How much of a destination is free, and how much of that is due; `most`
+    /// where there is more.
+    pub(super) fn backlog(
+        &self,
+        destination: &Destination,
+        most: usize,
+        now: Timestamp,
+        overlay: &Overlay,
+    ) -> Read<Backlog> {
+        let is_free = |id: MessageId| !overlay.taken.contains(&id);
+        let count = |until| -> Read<usize> {
+            let due = self.due(destination, most, false, until, is_free)?;
+            Ok(due.len())
+        };
+        Ok(Backlog {
+            waiting: count(Timestamp::MAX)?,
+            due: count(now)?,
+        })
+    }
+
     pub(super) fn select(
         &self,
         filter: &Filter,
@@ -172,6 +193,10 @@ impl Snapshot {
             });
         }
         Ok(found)
+    }
+
+    pub(super) fn suspensions(&self, now: Timestamp) -> Read<Vec<Suspension>> {
+        suspensions::in_force(&self.0.open_table(SUSPENSIONS)?, now)
     }
 
     pub(super) fn counts(&self) -> Read<Counts> {

@@ -34,6 +34,11 @@ pub(super) const SHARERS: TableDefinition<(u128, u128), ()> = TableDefinition::n
 pub(super) const QUARANTINE: TableDefinition<u128, (&str, &[u8])> =
     TableDefinition::new("quarantine");
 
+/// Destinations ▸ when it ends, and why their mail is kept back.
+pub(super) const SUSPENSIONS: TableDefinition<&str, SuspensionRow> =
+    TableDefinition::new("suspensions");
+
+pub(super) type SuspensionRow = (Option<i64>, &'static str);
 pub(super) type DueKey<'a> = (&'a str, u8, i64, u128);
 
 /// Priorities as they sort.

@@ -16,6 +16,7 @@ use super::guard::guarded;
 use super::leases::Now;
 use super::ledger::Ledger;
 use super::prepare::Prepared;
+use super::suspensions::Suspending;
 use super::tables::DuePlace;
 
 /// How many calls wait for the writer before callers have to wait to wait.
@@ -53,6 +54,11 @@ pub(super) enum Call {
         now: Now,
         answer: Answer<Acted>,
     },
+    Suspend {
+        change: Suspending,
+        now: Now,
+        answer: Answer<bool>,
+    },
     /// Something was read that cannot be used.
     SetAside {
         id: MessageId,
@@ -76,6 +82,7 @@ enum Outcome {
     Full(String),
     Settled(Vec<Settled>),
     Acted(Acted),
+    Suspended(bool),
     SetAside,
 }
 
@@ -93,6 +100,7 @@ impl Call {
             Call::Store { answer, .. } => drop(answer.send(Err(error))),
             Call::Settle { answer, .. } => drop(answer.send(Err(error))),
             Call::Act { answer, .. } => drop(answer.send(Err(error))),
+            Call::Suspend { answer, .. } => drop(answer.send(Err(error))),
             Call::SetAside { answer, .. } => drop(answer.send(Err(error))),
         }
     }
@@ -203,6 +211,9 @@ impl Writer<'_> {
                 now,
                 ..
             } => Outcome::Acted(self.act(filter, *page, action, *now, ledger)?),
+            Call::Suspend { change, now, .. } => {
+                Outcome::Suspended(ledger.suspend(change, now.wall)?)
+            }
             Call::SetAside {
                 id, reason, place, ..
             } => {
@@ -336,6 +347,9 @@ impl Writer<'_> {
                 }
                 (Call::Act { answer, .. }, Outcome::Acted(acted)) => {
                     let _ = answer.send(Ok(acted));
+                }
+                (Call::Suspend { answer, .. }, Outcome::Suspended(done)) => {
+                    let _ = answer.send(Ok(done));
                 }
                 (Call::SetAside { answer, .. }, _) => {
                     let _ = answer.send(Ok(()));

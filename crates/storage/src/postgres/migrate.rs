@@ -15,9 +15,10 @@ const STEPS: &[&str] = &[
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 /// The version of the tables that this program knows.
-pub(super) const VERSION: i32 = 5;
+pub(super) const VERSION: i32 = 6;
 /// A new index on a long queue takes its time.
 const TIME_MAX: Duration = Duration::from_secs(3600);
 /// Any number that no other program locks.

@@ -24,6 +24,7 @@ mod rows;
 mod session;
 mod settle;
 mod store;
+mod suspensions;
 mod target;
 #[cfg(test)]
 mod tests;

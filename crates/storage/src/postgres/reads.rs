@@ -1,7 +1,7 @@
 //! Reads that look over the whole queue.
 
 use slimta_core::message::Destination;
-use slimta_core::storage::{Due, Stats, StorageError};
+use slimta_core::storage::{Backlog, Due, Stats, StorageError};
 use slimta_core::world::Timestamp;
 use tokio_postgres::Row;
 
@@ -30,10 +30,30 @@ pub(super) async fn due_destinations(
     let mut found = ask::rows(client, &statement, parameters).await?;
     let looked_at = found.first().map_or(Ok(0), |row| get(row, "looked_at"))?;
     if looked_at >= ONE_BY_ONE_MAX {
-        let statement = each_first();
+        let statement = each_first("AND m.due <= clock.now");
         let parameters: Parameters<'_> = &[&now, &since, &destination, &limit];
         found = ask::rows(client, &statement, parameters).await?;
     }
+    read_due(&found)
+}
+
+/// The destinations that have mail which is neither held nor leased, in the
+/// order of their first due times.
+pub(super) async fn waiting_destinations(
+    client: &impl Asks,
+    clock: &ServerClock,
+    after: Option<&Due>,
+    limit: usize,
+) -> Result<Vec<Due>, StorageError> {
+    let since = after.map(|due| due.since.as_millis());
+    let destination = after.map(|due| due.destination.as_str());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let now = clock.parameter();
+    let parameters: Parameters<'_> = &[&now, &since, &destination, &limit];
+    read_due(&ask::rows(client, &each_first(""), parameters).await?)
+}
+
+fn read_due(found: &[Row]) -> Result<Vec<Due>, StorageError> {
     let due = found.iter().filter_map(|row| {
         let destination = get::<Option<&str>>(row, "destination").transpose()?;
         Some(destination.and_then(|destination| {
@@ -69,7 +89,7 @@ fn few_due() -> String {
 
 /// From one destination to the next in the index, and in each to its first
 /// message that is free: what lies behind costs nothing.
-fn each_first() -> String {
+fn each_first(condition: &str) -> String {
     format!(
         "WITH RECURSIVE clock AS (SELECT {NOW} AS now), known (destination) AS (
              (SELECT destination FROM slimta_messages
@@ -87,13 +107,51 @@ fn each_first() -> String {
              WHERE m.destination = known.destination AND m.priority = priorities.priority
                  AND NOT is_held AND quarantined IS NULL
                  AND (lease_end IS NULL OR lease_end <= clock.now)
-                 AND m.due <= clock.now
+                 {condition}
              ORDER BY due LIMIT 1
          ) AS head
          GROUP BY known.destination
          HAVING $2::bigint IS NULL OR (min(head.due), known.destination) > ($2, $3)
          ORDER BY since, known.destination LIMIT $4"
     )
+}
+
+/// How much waits for each destination, counted in the order in which it is
+/// claimed.
+pub(super) async fn backlogs(
+    client: &impl Asks,
+    clock: &ServerClock,
+    destinations: &[Destination],
+    most: usize,
+) -> Result<Vec<Backlog>, StorageError> {
+    let free = "m.destination = asked.destination
+             AND NOT is_held AND quarantined IS NULL
+             AND (lease_end IS NULL OR lease_end <= clock.now)";
+    let statement = format!(
+        "WITH clock AS MATERIALIZED (SELECT {NOW} AS now)
+         SELECT waiting.count AS waiting, ready.count AS due
+         FROM clock, unnest($2::text[]) WITH ORDINALITY AS asked (destination, place),
+         LATERAL (SELECT count(*) FROM (
+             SELECT 1 FROM slimta_messages m WHERE {free} LIMIT $3
+         ) AS found) AS waiting,
+         LATERAL (SELECT count(*) FROM (
+             SELECT 1 FROM slimta_messages m WHERE {free} AND m.due <= clock.now LIMIT $3
+         ) AS found) AS ready
+         ORDER BY place"
+    );
+    let names: Vec<&str> = destinations.iter().map(Destination::as_str).collect();
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = ask::rows(client, &statement, &[&clock.parameter(), &names, &most]).await?;
+    let count = |row: &Row, name| -> Result<usize, StorageError> {
+        Ok(usize::try_from(get::<i64>(row, name)?).unwrap_or(0))
+    };
+    let backlogs = rows.iter().map(|row| {
+        Ok(Backlog {
+            waiting: count(row, "waiting")?,
+            due: count(row, "due")?,
+        })
+    });
+    backlogs.collect()
 }
 
 /// Counts: the sum of all changes. What is leased counts as active, and only for

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use super::reads;
 use super::rows::{self, get, key, millis, token};
 use super::settle::{NO_LEASE, quarantine, remove_alone, settle};
 use super::store::{Columns, insert, pair};
+use super::suspensions;
 use super::{Shared, ask};
 use crate::closing::Closing;
 
@@ -317,6 +318,24 @@ impl Session for PostgresSession {
         listing::list(&client, &shared.clock, filter, page).await
     }
 
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let shared = self.open()?;
+        reads::waiting_destinations(&shared.client().await?, &shared.clock, after, limit).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        let shared = self.open()?;
+        reads::backlogs(&shared.client().await?, &shared.clock, destinations, most).await
+    }
+
     async fn stats(&self) -> Result<Stats, StorageError> {
         let shared = self.open()?;
         reads::stats(&shared.client().await?, &shared.clock).await
@@ -352,5 +371,32 @@ impl Session for PostgresSession {
         txn.commit().await?;
         shared.changed();
         Ok(acted)
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let shared = self.open()?;
+        let mut client = shared.client().await?;
+        let txn = client.transaction().await?;
+        suspensions::begin(&txn, &shared.clock, suspension).await?;
+        notify(&txn).await?;
+        txn.commit().await?;
+        shared.changed();
+        Ok(())
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let shared = self.open()?;
+        let mut client = shared.client().await?;
+        let txn = client.transaction().await?;
+        let resumed = suspensions::end(&txn, &shared.clock, destinations).await?;
+        notify(&txn).await?;
+        txn.commit().await?;
+        shared.changed();
+        Ok(resumed)
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        let shared = self.open()?;
+        suspensions::in_force(&shared.client().await?, &shared.clock).await
     }
 }

@@ -20,6 +20,7 @@ mod settings;
 mod settle;
 mod shards;
 mod store;
+mod suspensions;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use slimta_core::message::{Content, Destination, MessageId};
-use slimta_core::storage::{Due, Listed, Stats, StorageError, Unreadable};
+use slimta_core::storage::{Backlog, Due, Listed, Stats, StorageError, Unreadable};
 use slimta_core::world::Timestamp;
 
 use super::Shared;
@@ -16,7 +16,14 @@ use crate::chunks;
 /// waiting for long.
 const CHUNKS_MAX: usize = 16;
 
-/// The destinations that have due mail, the longest due first.
+/// Which mail counts.
+#[derive(Clone, Copy)]
+pub(super) enum Until {
+    Now,
+    Ever,
+}
+
+/// The destinations that have mail which is due, the longest due first.
 ///
 /// One that has mail on several shards may come again behind the cursor, for
 /// its mail on another shard.
@@ -24,6 +31,7 @@ pub(super) async fn due_destinations(
     shared: &Shared,
     after: Option<&Due>,
     wanted: usize,
+    until: Until,
 ) -> Result<Vec<Due>, StorageError> {
     let args = match after {
         Some(due) => Args::new()
@@ -31,7 +39,10 @@ pub(super) async fn due_destinations(
             .text(due.destination.as_str()),
         None => Args::new().text("").text(""),
     };
-    let args = args.shown(limit(wanted));
+    let args = args.shown(limit(wanted)).text(match until {
+        Until::Now => "",
+        Until::Ever => "+inf",
+    });
     let all = shared
         .on_all::<Vec<(i64, String)>>(&scripts::DESTINATIONS, &args)
         .await?;
@@ -136,6 +147,28 @@ type Counts = (
     Option<u64>,
     Option<i64>,
 );
+
+/// How much waits for each destination, on all shards together.
+pub(super) async fn backlogs(
+    shared: &Shared,
+    destinations: &[Destination],
+    most: usize,
+) -> Result<Vec<Backlog>, StorageError> {
+    let args = Args::new().shown(destinations.len());
+    let names = destinations.iter().map(Destination::as_str);
+    let args = names.fold(args, Args::text);
+    let all = shared
+        .on_all::<Vec<(usize, usize)>>(&scripts::BACKLOGS, &args)
+        .await?;
+    let mut backlogs = vec![Backlog::default(); destinations.len()];
+    for (_, counted) in all {
+        for (backlog, (waiting, due)) in backlogs.iter_mut().zip(counted) {
+            backlog.waiting = (backlog.waiting + waiting).min(most);
+            backlog.due = (backlog.due + due).min(most);
+        }
+    }
+    Ok(backlogs)
+}
 
 /// Counts.
 pub(super) async fn stats(shared: &Shared) -> Result<Stats, StorageError> {

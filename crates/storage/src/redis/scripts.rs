@@ -41,6 +41,7 @@ pub(super) static CHECK: Script = script!("check.lua");
 pub(super) static UPLOAD: Script = script!("", "upload.lua");
 pub(super) static STORE: Script = script!("", "store.lua");
 pub(super) static DESTINATIONS: Script = script!("destinations.lua");
+pub(super) static BACKLOGS: Script = script!("backlogs.lua");
 pub(super) static PEEK: Script = script!("peek.lua");
 pub(super) static CLAIM: Script = script!("claim.lua");
 pub(super) static LOCK: Script = script!("lock.lua");
@@ -56,6 +57,9 @@ pub(super) static EDIT: Script = script!("edit.lua");
 pub(super) static QUARANTINE: Script = script!("quarantine.lua");
 pub(super) static STATS: Script = script!("stats.lua");
 pub(super) static MANAGE: Script = script!("manage.lua");
+pub(super) static SUSPEND: Script = script!("", "suspend.lua");
+pub(super) static RESUME: Script = script!("resume.lua");
+pub(super) static SUSPENSIONS: Script = script!("suspensions.lua");
 pub(super) static NEXT: Script = script!("next.lua");
 
 fn checksum(text: &str) -> String {

@@ -8,17 +8,18 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use slimta_core::message::{Content, Destination, MessageId, Submission};
 use slimta_core::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, StorageError, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
 };
 use slimta_core::world::Timestamp;
 
 use super::Shared;
+use super::reads::Until;
 use super::rows::{self, Granted, limit, millis};
 use super::scripts::{self, Args};
 use super::shards::{Shard, home};
 use super::store::{Prepared, pair};
-use super::{listing, reads, settle};
+use super::{listing, reads, settle, suspensions};
 use crate::closing::Closing;
 
 #[derive(Debug)]
@@ -167,7 +168,7 @@ impl Session for RedisSession {
         after: Option<&Due>,
         limit: usize,
     ) -> Result<Vec<Due>, StorageError> {
-        reads::due_destinations(self.open()?, after, limit).await
+        reads::due_destinations(self.open()?, after, limit, Until::Now).await
     }
 
     async fn claim(
@@ -275,6 +276,22 @@ impl Session for RedisSession {
         listing::list(self.open()?, filter, page).await
     }
 
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        reads::due_destinations(self.open()?, after, limit, Until::Ever).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        reads::backlogs(self.open()?, destinations, most).await
+    }
+
     async fn stats(&self) -> Result<Stats, StorageError> {
         reads::stats(self.open()?).await
     }
@@ -311,5 +328,23 @@ impl Session for RedisSession {
         let acted = listing::act(shared, filter, page, action).await?;
         shared.changed();
         Ok(acted)
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let shared = self.open()?;
+        suspensions::begin(shared, suspension).await?;
+        shared.changed();
+        Ok(())
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let shared = self.open()?;
+        let resumed = suspensions::end(shared, destinations).await?;
+        shared.changed();
+        Ok(resumed)
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        suspensions::in_force(self.open()?).await
     }
 }

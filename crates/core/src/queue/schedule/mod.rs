@@ -106,9 +106,10 @@ impl Schedule {
         }
     }
 
-    /// The shortest and the longest that jitter makes of a delay.
+    /// The shortest and the longest that jitter makes of a delay, in whole
+    /// milliseconds, as times are stored.
     fn bounds(&self, delay: Duration) -> (Duration, Duration) {
-        let span = delay.mul_f64(f64::from(self.jitter_percent) / 100.0);
+        let span = whole_millis(delay.mul_f64(f64::from(self.jitter_percent) / 100.0));
         let least = DELAY_MIN.min(delay);
         (delay.saturating_sub(span).max(least), delay + span)
     }
@@ -116,8 +117,12 @@ impl Schedule {
     /// A delay shifted by up to the jitter either way.
     fn jittered(&self, delay: Duration, id: MessageId, attempts: u32) -> Duration {
         let (least, most) = self.bounds(delay);
-        least + (most - least).mul_f64(spread(id, attempts))
+        least + whole_millis((most - least).mul_f64(spread(id, attempts)))
     }
+}
+
+fn whole_millis(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A number from 0 to 1 that looks random, but is the same for the same

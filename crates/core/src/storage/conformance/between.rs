@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::storage::{
-    Acted, Action, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page, Session,
-    Settled, Settlement, Stats, Storage, StorageError, Ticket,
+    Acted, Action, Backlog, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
+    Session, Settled, Settlement, Stats, Storage, StorageError, Suspension, Ticket,
 };
 use crate::world::Timestamp;
 
@@ -166,6 +166,24 @@ impl<H: Hook> Session for BetweenSession<H> {
         self.call("list", self.inner.list(filter, page)).await
     }
 
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        let call = self.inner.waiting_destinations(after, limit);
+        self.call("waiting_destinations", call).await
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        self.call("backlogs", self.inner.backlogs(destinations, most))
+            .await
+    }
+
     async fn stats(&self) -> Result<Stats, StorageError> {
         self.call("stats", self.inner.stats()).await
     }
@@ -189,5 +207,17 @@ impl<H: Hook> Session for BetweenSession<H> {
         action: &Action,
     ) -> Result<Acted, StorageError> {
         self.call("act", self.inner.act(filter, page, action)).await
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        self.call("suspend", self.inner.suspend(suspension)).await
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        self.call("resume", self.inner.resume(destinations)).await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.call("suspensions", self.inner.suspensions()).await
     }
 }

@@ -15,6 +15,7 @@ pub mod operating;
 pub mod ordering;
 pub mod settling;
 pub mod storing;
+pub mod suspending;
 
 pub use bench::{Bench, ManualClock};
 pub use between::{Between, Hook};
@@ -93,6 +94,12 @@ macro_rules! storage_conformance {
             operating::leased_mail_is_left_alone
             operating::actions_come_in_pages
             operating::counts_are_kept
+            operating::what_waits_is_counted_by_destination
+            suspending::suspensions_are_kept_until_resumed
+            suspending::a_suspension_ends_at_its_time
+            suspending::a_suspension_changes_no_message
+            suspending::suspensions_are_bounded
+            suspending::resuming_wakes_who_waits
             model::any_sequence_of_calls_agrees_with_the_model
         }
     };

@@ -237,3 +237,40 @@ pub async fn counts_are_kept(bench: &Bench) {
     assert_eq!((stats.messages, stats.bytes), (2, size));
     assert_eq!(stats.oldest, Some(start.after(HOUR)));
 }
+
+/// What is held or leased does not wait; what is due later does. Counting stops
+/// where it is told to.
+pub async fn what_waits_is_counted_by_destination(bench: &Bench) {
+    let session = bench.session().await;
+    let held = bench.stored(&*session, "a.example").await;
+    act(&*session, &Filter::id(held), Action::Hold("x".to_owned())).await;
+    for _ in 0..4 {
+        bench.stored(&*session, "a.example").await;
+    }
+    let later = bench.leased(&*session, "a.example").await;
+    let at = bench.now().after(HOUR);
+    let _ = settle(&*session, deferral(later, at)).await;
+    let later = bench.leased(&*session, "b.example").await;
+    let _ = settle(&*session, deferral(later, at)).await;
+    // To end by itself.
+    bench.leased(&*session, "a.example").await;
+
+    let names = ["b.example", "a.example", "none.example"].map(Destination::new);
+    let backlogs = async |most| {
+        let backlogs = session.backlogs(&names, most).await.unwrap();
+        let counts = backlogs.iter().map(|one| (one.waiting, one.due));
+        counts.collect::<Vec<_>>()
+    };
+    let found = session.waiting_destinations(None, 10).await.unwrap();
+    let found: Vec<&str> = found.iter().map(|due| due.destination.as_str()).collect();
+    assert_eq!(found, ["a.example", "b.example"]);
+    assert_eq!(backlogs(100).await, [(1, 0), (5, 4), (0, 0)]);
+    assert_eq!(backlogs(3).await, [(1, 0), (3, 3), (0, 0)]);
+    bench.pass(HOUR);
+    assert_eq!(backlogs(100).await, [(1, 1), (6, 6), (0, 0)]);
+    let first = session.waiting_destinations(None, 1).await.unwrap();
+    // One may come again behind the cursor, for its mail elsewhere.
+    let rest = session.waiting_destinations(first.last(), 10).await;
+    let mut rest = rest.unwrap().into_iter();
+    assert!(rest.any(|due| due.destination == names[0]));
+}

@@ -5,6 +5,7 @@
 
 mod session;
 mod shelf;
+mod suspensions;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -9,8 +9,9 @@ use super::shelf::Shelf;
 use super::{Now, Shared};
 use crate::message::{Content, Destination, MessageId, Submission};
 use crate::storage::{
-    Acted, Action, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing, Owner, Page,
-    Session, Settled, Settlement, Stats, StorageError, Ticket, check_submission,
+    Acted, Action, Backlog, Change, Due, Filter, FirstLeases, Lease, Leased, Listed, Listing,
+    Owner, Page, Session, Settled, Settlement, Stats, StorageError, Suspension, Ticket,
+    check_submission,
 };
 use crate::world::{Timestamp, Watched};
 
@@ -191,6 +192,29 @@ impl Session for MemorySession {
         })
     }
 
+    async fn waiting_destinations(
+        &self,
+        after: Option<&Due>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StorageError> {
+        self.step(|shelf, _| shelf.due_destinations(after, limit, Timestamp::MAX))
+    }
+
+    async fn backlogs(
+        &self,
+        destinations: &[Destination],
+        most: usize,
+    ) -> Result<Vec<Backlog>, StorageError> {
+        self.step(|shelf, now| {
+            let count = |destination, until| shelf.due(destination, most, false, until).len();
+            let all = destinations.iter().map(|destination| Backlog {
+                waiting: count(destination, Timestamp::MAX),
+                due: count(destination, now.wall),
+            });
+            all.collect()
+        })
+    }
+
     async fn stats(&self) -> Result<Stats, StorageError> {
         self.step(|shelf, _| shelf.stats())
     }
@@ -235,6 +259,24 @@ impl Session for MemorySession {
         });
         memory.changed();
         Ok(acted)
+    }
+
+    async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
+        let memory = self.open()?;
+        memory.step(|shelf, now| shelf.suspensions.begin(suspension, now.wall))?;
+        memory.changed();
+        Ok(())
+    }
+
+    async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
+        let memory = self.open()?;
+        let resumed = memory.step(|shelf, now| shelf.suspensions.end(destinations, now.wall));
+        memory.changed();
+        Ok(resumed)
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {
+        self.step(|shelf, now| shelf.suspensions.in_force(now.wall))
     }
 }
 

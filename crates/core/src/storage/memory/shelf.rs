@@ -6,6 +6,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::time::Duration;
 
 use super::Now;
+use super::suspensions::Suspensions;
 use crate::message::{Content, Destination, MessageId, Priority, StoredMessage, Submission};
 use crate::storage::{Due, LeaseView, Leased, Listed, Owner, State, Stats};
 use crate::storage::{Lease, Ticket};
@@ -28,6 +29,7 @@ pub(super) struct Shelf {
     last_token: u64,
     /// Who manages, and until when on the monotonic clock.
     managers: BTreeMap<Owner, Duration>,
+    pub(super) suspensions: Suspensions,
 }
 
 #[derive(Debug)]

@@ -4,6 +4,8 @@ use clap::Args;
 use serde::Serialize;
 use slimta_core::message::MessageId;
 
+use super::pace::{Pace, Rate};
+use super::preview::preview;
 use super::walk::Walk;
 use super::{Filters, strange, to_json};
 use crate::admin::{Door, Reply, Request, Verb, Which};
@@ -21,6 +23,9 @@ pub(super) struct Target {
     /// All messages
     #[arg(long, conflicts_with_all = ["ids", "state", "destination", "sender", "recipient"])]
     all: bool,
+    /// Only count them; nothing is changed
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The same, said clearly.
@@ -31,7 +36,7 @@ pub(super) enum Meant {
 
 impl Target {
     /// What was said; all if nothing was.
-    pub(super) fn or_all(self) -> Meant {
+    fn or_all(self) -> Meant {
         if self.ids.is_empty() {
             Meant::Which(self.filters.which())
         } else {
@@ -40,7 +45,7 @@ impl Target {
     }
 
     /// What was said, which must be something.
-    pub(super) fn some(self) -> Result<Meant, Failure> {
+    fn some(self) -> Result<Meant, Failure> {
         let nothing = self.ids.is_empty() && self.filters.which() == Which::default();
         if nothing && !self.all {
             return Err(Failure::Usage(
@@ -61,36 +66,73 @@ struct Done {
     changed: u64,
     /// How many were left, because they are being attempted just now.
     locked: u64,
+    /// Whether it was stopped before the end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
+}
+
+/// Does it, or only counts, and says so. Retrying is meant for all where nothing
+/// is said; the rest is not.
+pub(super) async fn run(
+    door: &Door,
+    target: Target,
+    verb: Verb,
+    rate: Option<Rate>,
+    json: bool,
+) -> Result<(), Failure> {
+    let dry_run = target.dry_run;
+    let meant = match verb {
+        Verb::Retry => target.or_all(),
+        _ => target.some()?,
+    };
+    match dry_run {
+        true => preview(door, meant, verb, json).await,
+        false => act(door, meant, verb, rate, json).await,
+    }
 }
 
 /// Acts, and says what was done.
-pub(super) async fn act(door: &Door, meant: Meant, verb: Verb, json: bool) -> Result<(), Failure> {
-    let mut done = Done {
-        action: past(&verb),
-        ..Done::default()
-    };
+async fn act(
+    door: &Door,
+    meant: Meant,
+    verb: Verb,
+    rate: Option<Rate>,
+    json: bool,
+) -> Result<(), Failure> {
     let by_id = matches!(meant, Meant::Ids(_));
     let mut unknown = Vec::new();
+    let mut acting = Acting {
+        door,
+        limit: rate.map(Rate::at_once),
+        pace: Pace::new(rate)?,
+        done: Done {
+            action: past(&verb),
+            ..Done::default()
+        },
+        verb,
+    };
     match meant {
-        Meant::Which(which) => act_on(door, &which, &verb, &mut done).await?,
+        Meant::Which(which) => acting.on(&which).await?,
         Meant::Ids(ids) => {
             for id in ids {
                 let which = Which::id(id);
                 if exists(door, &which).await? {
-                    act_on(door, &which, &verb, &mut done).await?;
+                    acting.on(&which).await?;
                 } else {
                     unknown.push(id);
                 }
             }
         }
     }
+    acting.pace.end();
+    let (done, verb) = (acting.done, acting.verb);
     // What makes nothing due that was not due already is not worth a failure.
     let left = by_id && done.locked > 0 && verb != Verb::Retry;
     output::line(if json { to_json(&done)? } else { said(&done) })?;
     for id in &unknown {
         eprintln!("slimta: there is no message {id}");
     }
-    if left || !unknown.is_empty() {
+    if left || done.stopped || !unknown.is_empty() {
         Err(Failure::Told)
     } else {
         Ok(())
@@ -107,22 +149,42 @@ async fn exists(door: &Door, which: &Which) -> Result<bool, Failure> {
     Ok(false)
 }
 
-async fn act_on(door: &Door, which: &Which, verb: &Verb, done: &mut Done) -> Result<(), Failure> {
-    let mut after = None;
-    loop {
-        let request = Request::Act {
-            which: which.clone(),
-            verb: verb.clone(),
-            after,
-        };
-        let Reply::Acted(acted) = door.ask(request).await? else {
-            return Err(strange());
-        };
-        done.changed += acted.changed.len() as u64;
-        done.locked += acted.leased;
-        after = acted.next;
-        if after.is_none() {
-            return Ok(());
+/// An action on its way through the queue.
+struct Acting<'a> {
+    door: &'a Door,
+    verb: Verb,
+    /// How many messages at once, if not as many as the server takes.
+    limit: Option<usize>,
+    pace: Pace,
+    done: Done,
+}
+
+impl Acting<'_> {
+    /// A step at a time, until the end or until somebody stops it between two.
+    async fn on(&mut self, which: &Which) -> Result<(), Failure> {
+        let mut after = None;
+        loop {
+            if self.pace.is_stopping() {
+                self.done.stopped = true;
+                return Ok(());
+            }
+            let request = Request::Act {
+                which: which.clone(),
+                verb: self.verb.clone(),
+                after,
+                limit: self.limit,
+            };
+            let Reply::Acted(acted) = self.pace.step(self.door.ask(request)).await? else {
+                return Err(strange());
+            };
+            self.done.changed += acted.changed.len() as u64;
+            self.done.locked += acted.leased;
+            after = acted.next;
+            if after.is_none() {
+                return Ok(());
+            }
+            self.pace.tell(self.done.changed, self.done.action);
+            self.pace.keep(self.done.changed).await;
         }
     }
 }
@@ -137,9 +199,14 @@ fn past(verb: &Verb) -> &'static str {
     }
 }
 
+/// What stands behind a noun after a number.
+pub(super) fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 fn said(done: &Done) -> String {
-    let plural = if done.changed == 1 { "" } else { "s" };
-    let mut text = format!("{} message{plural} {}", done.changed, done.action);
+    let changed = done.changed;
+    let mut text = format!("{changed} message{} {}", plural(changed), done.action);
     if done.locked > 0 {
         let (is, was) = if done.locked == 1 {
             ("is", "was")
@@ -150,6 +217,9 @@ fn said(done: &Done) -> String {
             "; {} {is} being attempted just now and {was} left alone",
             done.locked
         );
+    }
+    if done.stopped {
+        text += "; stopped before the end: what came later is as it was";
     }
     text
 }

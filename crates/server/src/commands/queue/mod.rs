@@ -5,8 +5,11 @@
 
 mod act;
 mod alone;
+mod pace;
+mod preview;
 mod show;
 mod story;
+mod suspend;
 mod table;
 mod walk;
 
@@ -15,6 +18,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use slimta_core::message::MessageId;
+use slimta_core::queue::DestinationPattern;
 
 use crate::admin::{Part, Reply, Request, StateName, Verb, Which};
 use crate::assemble;
@@ -25,6 +29,7 @@ use crate::log;
 use crate::output::{self, Lines};
 
 use act::Target;
+use pace::Rate;
 pub(super) use walk::Walk;
 
 /// Look at the queue and act on it.
@@ -110,15 +115,26 @@ enum Ask {
         #[arg(value_name = "ID")]
         id: MessageId,
     },
-    /// Show what the server has in hand, by destination, and which destinations
-    /// it leaves alone
+    /// Show what waits and what the server has in hand, by destination, and which
+    /// destinations it leaves alone or are suspended
     Destinations,
+    /// Keep the mail for a destination back until it is resumed; it is taken
+    /// and waits
+    Suspend(suspend::Suspend),
+    /// Let the mail for a destination go again
+    Resume {
+        /// As it was suspended
+        destination: DestinationPattern,
+    },
     /// Count
     Stats,
     /// Make messages due now; with nothing said, all
     Retry {
         #[command(flatten)]
         target: Target,
+        /// Lets no more go in a second, minute or hour, such as 50/s, 600/m, 1000/h
+        #[arg(long, value_name = "RATE")]
+        rate: Option<Rate>,
     },
     /// Hold messages back until they are released
     Hold {
@@ -132,6 +148,9 @@ enum Ask {
     Release {
         #[command(flatten)]
         target: Target,
+        /// Lets no more go in a second, minute or hour, such as 50/s, 600/m, 1000/h
+        #[arg(long, value_name = "RATE")]
+        rate: Option<Rate>,
     },
     /// Remove messages; nobody is told
     Delete {
@@ -216,6 +235,8 @@ impl Ask {
             }
             Ask::Explain { id } => show::explain(door, id, json).await,
             Ask::Destinations => destinations(door, json).await,
+            Ask::Suspend(suspend) => suspend.run(door, json).await,
+            Ask::Resume { destination } => suspend::resume(door, destination, json).await,
             Ask::Stats => {
                 let Reply::Stats(stats) = door.ask(Request::Stats).await? else {
                     return Err(strange());
@@ -226,14 +247,16 @@ impl Ask {
                     table::stats(&stats)
                 })
             }
-            Ask::Retry { target } => act::act(door, target.or_all(), Verb::Retry, json).await,
-            Ask::Hold { target, reason } => {
-                act::act(door, target.some()?, Verb::Hold { reason }, json).await
+            Ask::Retry { target, rate } => act::run(door, target, Verb::Retry, rate, json).await,
+            Ask::Release { target, rate } => {
+                act::run(door, target, Verb::Release, rate, json).await
             }
-            Ask::Release { target } => act::act(door, target.some()?, Verb::Release, json).await,
-            Ask::Delete { target } => act::act(door, target.some()?, Verb::Delete, json).await,
+            Ask::Hold { target, reason } => {
+                act::run(door, target, Verb::Hold { reason }, None, json).await
+            }
+            Ask::Delete { target } => act::run(door, target, Verb::Delete, None, json).await,
             Ask::Bounce { target, reason } => {
-                act::act(door, target.some()?, Verb::Bounce { reason }, json).await
+                act::run(door, target, Verb::Bounce { reason }, None, json).await
             }
         }
     }
@@ -275,14 +298,23 @@ async fn destinations(door: &crate::admin::Door, json: bool) -> Result<(), Failu
         return Err(strange());
     };
     // Those in trouble first.
-    all.sort_by_key(|one| std::cmp::Reverse((one.paused_seconds, one.failures, one.messages)));
+    all.sort_by_key(|one| {
+        let is_suspended = one.suspended.is_some();
+        std::cmp::Reverse((
+            is_suspended,
+            one.paused_seconds,
+            one.failures,
+            one.waiting,
+            one.messages,
+        ))
+    });
     let mut lines = Lines::new();
     if json {
         for one in &all {
             lines.put(to_json(one)?)?;
         }
     } else if all.is_empty() {
-        lines.put("nothing is in hand")?;
+        lines.put("nothing waits")?;
     } else {
         lines.put(table::DESTINATIONS_HEAD)?;
         for one in &all {

@@ -1,6 +1,6 @@
 //! The queue as people read it.
 
-use crate::admin::{DestinationView, MessageView, StatsView};
+use crate::admin::{DestinationView, MessageView, StatsView, SuspensionView};
 use crate::output::harmless;
 
 /// Recipients that a row names; the rest is counted.
@@ -37,12 +37,15 @@ pub(super) fn row(message: &MessageView) -> String {
 }
 
 /// The head of the destinations.
-pub(super) const DESTINATIONS_HEAD: &str = "IN HAND  ATTEMPTS  ALLOWED        RATE  DESTINATION";
+pub(super) const DESTINATIONS_HEAD: &str =
+    "WAITING      DUE  IN HAND  ATTEMPTS  ALLOWED        RATE  DESTINATION";
 
-/// One destination: a line, and a second one if it is left alone.
+/// One destination: a line, and another one if it is left alone or suspended.
 pub(super) fn destination(one: &DestinationView) -> String {
     let mut text = format!(
-        "{:>7}  {:>8}  {:>7}  {:>10}  {}",
+        "{:>7}  {:>7}  {:>7}  {:>8}  {:>7}  {:>10}  {}",
+        counted(one.waiting, one.more),
+        counted(one.due, one.more && one.due == one.waiting),
         one.messages,
         one.attempts,
         one.attempts_allowed,
@@ -59,7 +62,31 @@ pub(super) fn destination(one: &DestinationView) -> String {
             harmless(last)
         );
     }
+    if let Some(suspension) = &one.suspended {
+        text += &format!("\n    {}", suspended(suspension));
+    }
     text
+}
+
+fn counted(count: Option<usize>, more: bool) -> String {
+    match count {
+        Some(count) if more => format!(">{count}"),
+        Some(count) => count.to_string(),
+        None => "?".to_owned(),
+    }
+}
+
+/// What is suspended.
+pub(super) fn suspended(suspension: &SuspensionView) -> String {
+    let until = match &suspension.until {
+        Some(until) => format!(" until {until}"),
+        None => String::new(),
+    };
+    let text = format!(
+        "mail for {} is suspended{until}: {}",
+        suspension.destinations, suspension.reason
+    );
+    harmless(&text)
 }
 
 /// All of a message but its contents.
@@ -133,7 +160,7 @@ fn recipients(recipients: &[String]) -> String {
 }
 
 /// Three digits and a unit.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -9,6 +9,7 @@ local shard = KEYS[1]
 local base = string.sub(shard, 1, -6)
 local ids, received = base .. 'ids', base .. 'received'
 local heads, leases = base .. 'heads', base .. 'leases'
+local suspensions = base .. 'suspensions'
 
 local position = 3
 local function take()

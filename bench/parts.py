@@ -32,28 +32,35 @@ def send(ports, work, sink, look=lambda: None):
     sessions = max(1, work.sessions // len(ports))
     begin = time.monotonic()
     with contextlib.ExitStack() as stack:
-        sources = []
+        clients = []
         for port, share in zip(ports, shares):
-            command = [tool("smtp-source"), "-s", str(sessions), "-m", str(share),
-                       "-l", str(work.size * 1024), "-f", SENDER, "-t", RECIPIENT]
-            command += ["-d"] * work.reuse + [f"127.0.0.1:{port}"]
-            sources.append(stack.enter_context(Process(command, stdin=subprocess.DEVNULL)))
+            clients.append(stack.enter_context(
+                source(port, share, sessions, work.size * 1024, RECIPIENT, work.reuse)))
         last_seen, last_time = sink.seen(), begin
         while (seen := sink.seen()) < expected:
             now = time.monotonic()
             if seen > last_seen:
                 last_seen, last_time = seen, now
-            for source in sources:
-                if source.poll() not in (None, 0):
-                    raise SystemExit(f"smtp-source failed: status {source.returncode}")
+            for client in clients:
+                if client.poll() not in (None, 0):
+                    raise SystemExit(f"smtp-source failed: status {client.returncode}")
             if now - last_time > STALL_SECONDS_MAX:
                 raise SystemExit(f"{expected - seen} messages of {work} did not arrive")
             look()
             time.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - begin
-        for source in sources:
-            source.wait(STALL_SECONDS_MAX)
+        for client in clients:
+            client.wait(STALL_SECONDS_MAX)
         return seconds
+
+
+def source(port, messages, sessions, size, recipient, reuse=True, numbered=False):
+    """Postfix's client, which sends messages of `size` bytes, to a recipient
+    with a number before it where that is wanted."""
+    command = [tool("smtp-source"), "-s", str(sessions), "-m", str(messages),
+               "-l", str(size), "-f", SENDER, "-t", recipient]
+    command += ["-d"] * reuse + ["-N"] * numbered + [f"127.0.0.1:{port}"]
+    return Process(command, stdin=subprocess.DEVNULL)
 
 
 class Process(subprocess.Popen):
@@ -72,8 +79,11 @@ class Process(subprocess.Popen):
 class Sink:
     """The next hop: Postfix's sink, which counts what it takes."""
 
+    def __init__(self, port=None):
+        self.port = port or free_port()
+
     def __enter__(self):
-        self.port, self.count, self.expected = free_port(), 0, 0
+        self.count, self.expected = 0, 0
         # It must never be what holds a client up.
         command = [tool("smtp-sink"), "-c", "-m", "4000"]
         if os.geteuid() == 0:
@@ -110,12 +120,14 @@ class Sink:
 
 
 class Slimta:
-    """A server with its defaults, on any storage."""
+    """A server with its defaults, on any storage; without a next hop it only
+    stores."""
 
     def __init__(self, binary, directory, storage, next_hop, *more):
         self.port = free_port()
         self.command = [binary, "serve", "--listen", f"127.0.0.1:{self.port}",
-                        "--storage", storage, "--relay", f"smtp://127.0.0.1:{next_hop}", *more]
+                        "--storage", storage, "--relay",
+                        f"smtp://127.0.0.1:{next_hop}" if next_hop else "none", *more]
         self.log = open(directory / f"log-{self.port}", "wb")
 
     def __enter__(self):

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::{
-    BodyType, Content, Envelope, Notify, OriginalRecipient, Recipient, Response, Ret, ReversePath,
+    BodyType, Content, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response, Ret,
+    ReversePath,
 };
 use slimta_smtp::client::{
     Outcome, Parcel, Session as Client, Step as ClientStep, Stuffing, Timing,
@@ -113,6 +114,7 @@ impl Play {
             envelope: &self.envelope,
             recipients: &self.recipients,
             content: &self.content,
+            priority: Priority::Normal,
         };
         let mut settings = Settings::new("server.example");
         settings.message_bytes_max = self.size_max;

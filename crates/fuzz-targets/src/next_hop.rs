@@ -2,7 +2,7 @@
 //! delivered only if the contents went out and were taken.
 
 use bytes::BytesMut;
-use slimta_core::message::{Content, Envelope, Recipient, Response, ReversePath};
+use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
 use slimta_smtp::client::{Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
 
 use crate::pieces::Pieces;
@@ -65,6 +65,7 @@ fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
         envelope: &envelope,
         recipients: &recipients,
         content: &content,
+        priority: Priority::High,
     };
     let mut session = Session::new("client.example", Timing::default());
     let mut said = turns

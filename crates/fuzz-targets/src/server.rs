@@ -39,7 +39,8 @@ pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     settings.message_bytes_max = 1 << 20;
     settings.recipients_max = 100;
     let room = settings.room.clone();
-    let (mut session, mut input) = (Session::new(Arc::new(settings)), BytesMut::new());
+    let mut session = Session::new(Arc::new(settings)).with_priorities(true);
+    let mut input = BytesMut::new();
     let mut played = Played::default();
     session.banner();
     advance(&mut session, &mut input, &mut played);

@@ -1,5 +1,6 @@
 //! The one place where concrete edges, storages and relays meet.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -107,9 +108,37 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
     let Some(url) = &settings.relay else {
         return Ok(None);
     };
-    relay::open(url, &settings.hostname, world.clone())
-        .map(Some)
-        .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))
+    let messages = settings.messages_per_connection.clone();
+    let others = relay::open_with(url, &settings.hostname, messages, world.clone())
+        .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))?;
+    if settings.routes.is_empty() {
+        return Ok(Some(others));
+    }
+    let routes = routes(settings, world)?;
+    Ok(Some(relay::routed(others, routes, &settings.hostname)))
+}
+
+/// The relays that destinations have of their own; each URL is one relay,
+/// however many destinations it is for, so that they share its connections.
+fn routes(settings: &Settings, world: &World) -> Result<relay::Routes, Failure> {
+    let mut opened: BTreeMap<&str, Arc<dyn relay::Relay>> = BTreeMap::new();
+    let mut routes = relay::Routes::new(None);
+    for (pattern, url) in &settings.routes {
+        let relay = match opened.get(url.as_str()) {
+            Some(relay) => relay.clone(),
+            None => {
+                let messages = settings.messages_per_connection.clone();
+                let next_hop = relay::open_with(url, &settings.hostname, messages, world.clone());
+                let place = format!("relay in [destination.\"{pattern}\"]");
+                let failed = |error| Failure::Usage(format!("{error} ({place})"));
+                let relay: Arc<dyn relay::Relay> = next_hop.map_err(failed)?.relay.into();
+                opened.insert(url, relay.clone());
+                relay
+            }
+        };
+        routes = routes.with_rule(pattern.clone(), Some(relay));
+    }
+    Ok(routes)
 }
 
 fn queue(

@@ -205,6 +205,21 @@ impl Session for FlakySession {
         self.weather.call(call).await
     }
 
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let call = async {
+            let claim = self.inner.claim_longest_due(destination, limit, lease);
+            let leased = claim.await?;
+            self.note_leases(&leased);
+            Ok(leased)
+        };
+        self.weather.call(call).await
+    }
+
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {
         let call = async {
             let leased = self.inner.lock(id, lease).await?;

@@ -18,7 +18,7 @@ pub(crate) fn limits() -> Limits {
     Limits {
         attempts_max: ATTEMPTS_AT_ONCE,
         attempts_per_destination_initial: 2,
-        attempts_per_destination_max: 3,
+        attempts_per_destination_max: 3.into(),
         ahead_factor: AHEAD_FACTOR,
         drain_time_max: Duration::from_secs(30),
         ..Limits::default()

@@ -49,16 +49,19 @@ pub struct Message {
     pub content: Content,
     /// When it was received.
     pub timestamp: Timestamp,
+    /// Which goes first.
+    pub priority: Priority,
 }
 
 impl Message {
-    /// A message received at `timestamp`.
+    /// A message received at `timestamp`, of normal priority.
     pub fn new(client: Client, envelope: Envelope, content: Content, timestamp: Timestamp) -> Self {
         Message {
             client,
             envelope,
             content,
             timestamp,
+            priority: Priority::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and one commit settles it.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use super::backoff::{News, Reached, not_tried};
 use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
-use super::lanes::Place;
+use super::place::Place;
+use super::room::is_small;
 use super::settle::{Conclusion, Telling, conclude};
 use super::shared::{Phase, Shared};
 use super::split::split;
@@ -126,10 +128,19 @@ async fn deliver(
     place: &Place,
     signal: &LeaseSignal,
 ) -> Tried {
-    let turn = tokio::select! {
-        biased;
-        turn = place.turn(shared.world()) => turn,
-        () = shared.reached(Phase::Draining) => return Tried::HandBack,
+    let mut turning = pin!(place.turn(message.priority, message.size, shared.world()));
+    let (turn, content) = match turning.as_mut().now_or_never() {
+        Some(turn) => (turn, content),
+        None => {
+            // What waits for its turn takes no room: it is read again then.
+            let content = content.filter(|_| is_small(message.size));
+            let turn = tokio::select! {
+                biased;
+                turn = turning => turn,
+                () = shared.reached(Phase::Draining) => return Tried::HandBack,
+            };
+            (turn, content)
+        }
     };
     if !signal.is_alive() {
         return Tried::LeaveLeased;
@@ -329,7 +340,7 @@ async fn offer(
 }
 
 /// One event a recipient.
-fn tell(
+pub(super) fn tell(
     shared: &Shared,
     message: &StoredMessage,
     verdict: &Verdict,

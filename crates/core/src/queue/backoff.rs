@@ -17,6 +17,9 @@ use super::limits::Limits;
 const FAILURES_MAX: u32 = 5;
 /// Doubling beyond this is longer than any limit.
 const DOUBLINGS_MAX: u32 = 20;
+/// So many messages of a pause are put off by their own schedule; only if there
+/// are more, all are made due when the destination is back.
+pub(super) const BY_SCHEDULE_MAX: usize = 100;
 
 /// What an attempt says of the destination, whatever it says of the message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +37,8 @@ pub(super) enum Reached {
 pub(super) struct Backoff {
     failures: u32,
     pause: Option<Pause>,
+    /// Whether messages wait longer than their schedule says.
+    long: bool,
 }
 
 /// The destination is left alone.
@@ -43,6 +48,8 @@ struct Pause {
     until: Duration,
     /// Why.
     last: Response,
+    /// How many messages were put off since it began.
+    put_off: usize,
 }
 
 /// What is new of the destination after an attempt.
@@ -97,6 +104,24 @@ impl Backoff {
         self.failures
     }
 
+    /// Counts messages that are put off because of the pause; gives how many
+    /// were before.
+    pub(super) fn count_put_off(&mut self, messages: usize) -> usize {
+        let Some(pause) = &mut self.pause else {
+            return 0;
+        };
+        let before = pause.put_off;
+        pause.put_off = before.saturating_add(messages);
+        self.long |= pause.put_off > BY_SCHEDULE_MAX;
+        before
+    }
+
+    /// Whether messages waited longer than their schedule says, for the last
+    /// time.
+    pub(super) fn take_long(&mut self) -> bool {
+        std::mem::take(&mut self.long)
+    }
+
     /// Ends the pause: the next attempt probes.
     pub(super) fn end_pause(&mut self, now: Duration) {
         if let Some(pause) = &mut self.pause {
@@ -131,6 +156,7 @@ impl Backoff {
         self.pause = Some(Pause {
             until: now.saturating_add(length),
             last: last.clone(),
+            put_off: 0,
         });
         Some(News::Pauses(length, last.clone()))
     }

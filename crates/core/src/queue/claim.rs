@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::Destination;
-use crate::storage::{Due, Session, StorageError};
+use crate::storage::{Due, Leased, Session, StorageError};
 
 use super::attempt::Attempt;
-use super::lanes::Place;
+use super::lane::For;
 use super::peers;
+use super::place::Place;
+use super::put_off::PutOff;
 use super::shared::Shared;
 
 /// Destinations looked at in one step.
@@ -16,21 +18,30 @@ const DESTINATIONS_PAGE: usize = 100;
 /// Most messages of one destination claimed in one step, so that a long
 /// backlog of one does not keep the others waiting.
 const CLAIM_MAX: usize = 50;
+/// Of so many claims one takes what is due longest, whatever its priority: so
+/// mail of high priority without end keeps no other waiting for ever. By chance,
+/// for what is counted may fall into step with the destinations.
+const BY_AGE: u64 = 8;
+/// Most messages that are put off in one step.
+const PUT_OFF_MAX: usize = 200;
 
 /// What one look at the due destinations found.
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
     pub(super) attempts: Vec<Attempt>,
+    /// Messages of destinations that are left alone.
+    pub(super) put_off: Vec<PutOff>,
     /// Whether due mail was left because its lane is full.
     pub(super) blocked: bool,
-    /// For how long due mail was left to other managers.
+    /// For how long due mail was left, to other managers or because its
+    /// destination has used up its rate; the shortest of these times.
     pub(super) left_for: Option<Duration>,
 }
 
 /// What of the due mail is taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
-    /// All of it, whether or not there is room.
+    /// All of it that rates allow, whether or not there is room.
     All,
     /// As much as there is room for, of what is not left to other managers.
     Own,
@@ -45,6 +56,9 @@ pub(super) async fn claim_due(
     let session = shared.session().await?;
     let mut claimed = Claimed::default();
     let mut after: Option<Due> = None;
+    if share == Share::Own {
+        claimed.take_urgent(shared, limit).await?;
+    }
     loop {
         let page = session
             .due_destinations(after.as_ref(), DESTINATIONS_PAGE)
@@ -56,46 +70,122 @@ pub(super) async fn claim_due(
         }
         for due in &page {
             let left = limit.saturating_sub(claimed.attempts.len());
-            let room = match share {
-                Share::All => usize::MAX,
-                Share::Own if claimed.leave(shared, &*session, due) => continue,
-                Share::Own => shared
-                    .lanes
-                    .room(&due.destination, shared.world().monotonic()),
-            };
-            let count = room.min(CLAIM_MAX).min(left);
-            if count == 0 {
-                claimed.blocked = true;
-                continue;
+            match share {
+                Share::All => claimed.take_all(shared, &due.destination, left).await?,
+                Share::Own if claimed.leave(shared, &*session, due) => {}
+                Share::Own => claimed.take_own(shared, &due.destination, left).await?,
             }
-            let attempts = claim_one(shared, &due.destination, count).await?;
-            claimed.attempts.extend(attempts);
         }
         after = page.into_iter().next_back();
-        if last_page || claimed.attempts.len() >= limit {
+        let is_full = share == Share::Own && shared.lanes.are_full();
+        if last_page || is_full || claimed.attempts.len() >= limit {
             return Ok(claimed);
         }
     }
 }
 
 impl Claimed {
+    /// Looks first where mail of high priority found no place when it came in;
+    /// it may have half of all. If that fails, the mail waits in its order.
+    async fn take_urgent(
+        &mut self,
+        shared: &Arc<Shared>,
+        limit: usize,
+    ) -> Result<(), StorageError> {
+        for to in shared.lanes.take_urgent() {
+            let before = self.attempts.len();
+            let now = shared.world().monotonic();
+            let left = limit.div_ceil(2).saturating_sub(before).min(CLAIM_MAX);
+            let room = shared.lanes.room(&to, For::Due, now).min(left);
+            self.take_own(shared, &to, left).await?;
+            if self.attempts.len() - before >= room {
+                // There may be more.
+                shared.lanes.note_urgent(&to);
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims as many as may be attempted, whether or not there is room.
+    async fn take_all(
+        &mut self,
+        shared: &Arc<Shared>,
+        to: &Destination,
+        left: usize,
+    ) -> Result<(), StorageError> {
+        let now = shared.world().monotonic();
+        let room = shared.lanes.rate_room(to, now);
+        self.take(shared, to, room.min(CLAIM_MAX).min(left)).await
+    }
+
+    /// Claims as many as there is room for, or puts off what is left alone.
+    async fn take_own(
+        &mut self,
+        shared: &Arc<Shared>,
+        to: &Destination,
+        left: usize,
+    ) -> Result<(), StorageError> {
+        let now = shared.world().monotonic();
+        let room = shared.lanes.room(to, For::Due, now);
+        let Some(last) = shared.lanes.pause(to, now) else {
+            return self.take(shared, to, room.min(CLAIM_MAX).min(left)).await;
+        };
+        let count = room.min(PUT_OFF_MAX);
+        if count == 0 {
+            self.blocked = true;
+            return Ok(());
+        }
+        let (leased, asked) = lease(shared, to, count).await?;
+        let put_off = PutOff::new(to.clone(), last, leased, asked);
+        self.put_off.push(put_off);
+        Ok(())
+    }
+
+    /// Claims up to `count` messages of a destination for their attempts.
+    async fn take(
+        &mut self,
+        shared: &Arc<Shared>,
+        to: &Destination,
+        count: usize,
+    ) -> Result<(), StorageError> {
+        if count == 0 {
+            let now = shared.world().monotonic();
+            match shared.lanes.rate_wait(to, now) {
+                Some(wait) => self.left_for(wait),
+                None => self.blocked = true,
+            }
+            return Ok(());
+        }
+        let (leased, asked) = lease(shared, to, count).await?;
+        let attempts = leased.into_iter();
+        let attempt = |(leased, place)| Attempt::new(shared, leased, None, place, asked);
+        self.attempts.extend(attempts.map(attempt));
+        Ok(())
+    }
+
     /// Whether a destination is left to other managers for now.
     fn leave(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
         let wait = shared.peers.wait(session.owner(), due, session.now());
         if wait.is_zero() {
             return false;
         }
+        self.left_for(wait);
+        true
+    }
+
+    fn left_for(&mut self, wait: Duration) {
         let least = self.left_for.map_or(wait, |other| other.min(wait));
         self.left_for = Some(least);
-        true
     }
 }
 
-async fn claim_one(
-    shared: &Arc<Shared>,
+/// Leases messages of a destination, each with its place; and says when they were
+/// asked for.
+async fn lease(
+    shared: &Shared,
     destination: &Destination,
     count: usize,
-) -> Result<Vec<Attempt>, StorageError> {
+) -> Result<(Vec<(Leased, Place)>, Duration), StorageError> {
     let session = shared.session().await?;
     // Places before leases: nothing is leased that has no room.
     let places: Vec<Place> = (0..count)
@@ -103,9 +193,10 @@ async fn claim_one(
         .collect();
     let asked = shared.world().monotonic();
     let lease = shared.settings.lock_duration;
-    let leased = session.claim(destination, count, lease).await?;
-    let attempts = leased.into_iter().zip(places);
-    Ok(attempts
-        .map(|(leased, place)| Attempt::new(shared, leased, None, place, asked))
-        .collect())
+    let leased = if shared.world().random_u64().is_multiple_of(BY_AGE) {
+        session.claim_longest_due(destination, count, lease).await?
+    } else {
+        session.claim(destination, count, lease).await?
+    };
+    Ok((leased.into_iter().zip(places).collect(), asked))
 }

@@ -2,74 +2,84 @@
 //! how many of them are attempted at the same time.
 //!
 //! A message first takes a [`Place`], which never waits and bounds what is
-//! leased; then, within its place, a [`Slot`], which waits for its turn. The
+//! leased; then, within its place, a [`Slot`](super::place::Slot), which waits for its turn. The
 //! number of slots of a destination grows with each success and halves with
 //! each failure. One slow destination fills its own lane and no other; one that
 //! is left alone needs no slots, for its messages are put off without a try.
+//!
+//! A tenth of the places and of the slots is kept for mail of high priority
+//! that has just come in, and an eighth of the places for what waits in the
+//! store: whatever comes in, neither has to stand behind it.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::message::{Destination, Response};
-use crate::world::World;
 
-use super::backoff::{Backoff, News, Reached};
+use super::lane::{For, HIGH_SHARE, Lane, Places};
 use super::limits::Limits;
+use super::place::Place;
+use super::rate::Meter;
+use super::room::Room;
 use super::why::InHand;
 
-/// Destinations that are remembered as failing while nothing of them is in
-/// memory; beyond that they begin anew.
-const FAILING_LANES_MAX: usize = 10_000;
 /// Messages of a destination that is left alone which are put off at the same
 /// time. There may be many of them, and none takes long.
-const PAUSED_PLACES: usize = 100;
+const PAUSED_PLACES: usize = 400;
 
 /// The lanes of all destinations.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    limits: Limits,
-    /// How many managers share the limit of a destination.
+    pub(super) limits: Limits,
+    /// How many managers share the limits of a destination.
     managers: AtomicUsize,
     /// Slots over all destinations.
-    attempts: Arc<Semaphore>,
+    pub(super) attempts: Arc<Semaphore>,
+    /// Those of them that mail without high priority may have.
+    pub(super) ordinary: Arc<Semaphore>,
     /// A std mutex: held for a look-up, never while waiting.
     lanes: Mutex<Map>,
-    freed: Notify,
+    /// For the contents of large messages.
+    room: Room,
+    pub(super) freed: Notify,
+    pub(super) returned: Notify,
 }
 
+/// Destinations that are noted as urgent; mail of others waits in its order.
+const URGENT_MAX: usize = 10_000;
+
+/// What is known of them.
 #[derive(Debug, Default)]
-struct Map {
-    lanes: BTreeMap<Destination, Lane>,
-    places: usize,
-}
-
-#[derive(Debug)]
-struct Lane {
-    slots: Arc<Semaphore>,
-    /// How many slots there should be.
-    allowed: usize,
-    /// Slots that are to vanish when they are given back.
-    surplus: usize,
-    places: usize,
-    backoff: Backoff,
+pub(super) struct Map {
+    pub(super) lanes: BTreeMap<Destination, Lane>,
+    pub(super) taken: Places,
+    pub(super) meter: Meter,
+    /// Destinations with fresh mail of high priority that found no place.
+    pub(super) urgent: BTreeSet<Destination>,
+    /// Destinations that are back, and whose mail was put off for long.
+    pub(super) returned: Vec<Destination>,
 }
 
 impl Lanes {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let attempts = limits.attempts_max.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Lanes {
             limits: limits.clone(),
             managers: AtomicUsize::new(1),
-            attempts: Arc::new(Semaphore::new(limits.attempts_max.max(1))),
+            attempts: Arc::new(Semaphore::new(attempts)),
+            ordinary: Arc::new(Semaphore::new(attempts - attempts / HIGH_SHARE)),
             lanes: Mutex::default(),
+            room: Room::new(limits.contents_memory_max),
             freed: Notify::new(),
+            returned: Notify::new(),
         })
     }
 
-    fn map(&self) -> MutexGuard<'_, Map> {
+    pub(super) fn map(&self) -> MutexGuard<'_, Map> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,7 +90,7 @@ impl Lanes {
 
     /// How many places are taken.
     pub(super) fn places(&self) -> usize {
-        self.map().places
+        self.map().taken.all
     }
 
     /// Ends the pause of one destination, or of all.
@@ -92,90 +102,215 @@ impl Lanes {
         }
     }
 
-    /// All lanes, by destination.
+    /// All lanes, and all destinations that have used up some of their rate.
     pub(super) fn in_hand(&self, now: Duration) -> Vec<InHand> {
         let map = self.map();
-        let lanes = map.lanes.iter();
-        lanes.map(|(to, lane)| lane.in_hand(to, now)).collect()
+        let metered = map.meter.used(now);
+        let all: BTreeSet<_> = map.lanes.keys().chain(metered).collect();
+        let all = all.into_iter();
+        all.map(|to| self.look_in(&map, to, now)).collect()
     }
 
-    /// One lane; none if nothing is known of the destination.
-    pub(super) fn look(&self, destination: &Destination, now: Duration) -> Option<InHand> {
-        let map = self.map();
-        let lane = map.lanes.get(destination)?;
-        Some(lane.in_hand(destination, now))
+    /// One lane, which may be empty.
+    pub(super) fn look(&self, destination: &Destination, now: Duration) -> InHand {
+        self.look_in(&self.map(), destination, now)
     }
 
-    /// How many places are free in the lane of `destination` at `now`, on the
-    /// monotonic clock.
-    pub(super) fn room(&self, destination: &Destination, now: Duration) -> usize {
-        self.free(&self.map(), destination, now)
-    }
-
-    fn free(&self, map: &Map, destination: &Destination, now: Duration) -> usize {
-        let ahead = self.limits.ahead_factor.max(1);
-        let (places, taken) = match map.lanes.get(destination) {
-            Some(lane) if lane.backoff.pause(now).is_some() => (PAUSED_PLACES, lane.places),
-            Some(lane) => (lane.allowed.saturating_mul(ahead), lane.places),
-            None => (self.initial().saturating_mul(ahead), 0),
+    fn look_in(&self, map: &Map, destination: &Destination, now: Duration) -> InHand {
+        let rate = *self.limits.rate_per_destination.get(destination);
+        let level = rate.map(|rate| map.meter.level(destination, rate, self.managers(), now));
+        let known = InHand {
+            destination: destination.clone(),
+            messages: 0,
+            attempts: 0,
+            attempts_allowed: self.initial(self.allowed_max(destination)),
+            rate,
+            rate_wait: level.map(|level| level.wait).filter(|wait| !wait.is_zero()),
+            failures: 0,
+            pause: None,
         };
-        let overall = self.limits.attempts_max.saturating_mul(ahead);
-        (places.saturating_sub(taken)).min(overall.saturating_sub(map.places))
+        match map.lanes.get(destination) {
+            Some(lane) => lane.in_hand(known, now),
+            None => known,
+        }
     }
 
-    /// Says how many managers, with this one, share the limit of each
+    /// How many places somebody may take in the lane of `destination` at `now`,
+    /// on the monotonic clock.
+    pub(super) fn room(&self, destination: &Destination, whom: For, now: Duration) -> usize {
+        self.free(&self.map(), destination, whom, now)
+    }
+
+    /// Whether there is no room at all for what waits in the store.
+    pub(super) fn are_full(&self) -> bool {
+        self.map().taken.free(self.places_max(), For::Due) == 0
+    }
+
+    fn places_max(&self) -> usize {
+        let ahead = self.limits.ahead_factor.max(1);
+        self.limits.attempts_max.max(1).saturating_mul(ahead)
+    }
+
+    fn free(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
+        let ahead = self.limits.ahead_factor.max(1);
+        let overall = map.taken.free(self.places_max(), whom);
+        let lane = match map.lanes.get(destination) {
+            Some(lane) if lane.backoff.pause(now).is_some() => {
+                PAUSED_PLACES.saturating_sub(lane.taken.all)
+            }
+            Some(lane) => lane.taken.free(lane.allowed.saturating_mul(ahead), whom),
+            None => {
+                let initial = self.initial(self.allowed_max(destination));
+                Places::default().free(initial.saturating_mul(ahead), whom)
+            }
+        };
+        lane.min(overall)
+            .min(self.tokens(map, destination, whom, now))
+    }
+
+    /// How many attempts the rate of a destination leaves at `now`.
+    pub(super) fn rate_room(&self, destination: &Destination, now: Duration) -> usize {
+        self.tokens(&self.map(), destination, For::Due, now)
+    }
+
+    fn tokens(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
+        let Some(rate) = *self.limits.rate_per_destination.get(destination) else {
+            return usize::MAX;
+        };
+        let lane = map.lanes.get(destination);
+        if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
+            // What is put off without a try needs none.
+            return usize::MAX;
+        }
+        let level = map.meter.level(destination, rate, self.managers(), now);
+        let tokens = match whom {
+            For::Due => level.tokens,
+            For::Fresh(_) => level.fresh,
+        };
+        tokens.saturating_sub(lane.map_or(0, |lane| lane.without_token))
+    }
+
+    /// How long it takes until the rate of a destination allows an attempt; none
+    /// if it does not stand in the way.
+    pub(super) fn rate_wait(&self, destination: &Destination, now: Duration) -> Option<Duration> {
+        let rate = (*self.limits.rate_per_destination.get(destination))?;
+        let map = self.map();
+        let lane = map.lanes.get(destination);
+        if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
+            return None;
+        }
+        let level = map.meter.level(destination, rate, self.managers(), now);
+        (!level.wait.is_zero()).then_some(level.wait)
+    }
+
+    /// Says how many managers, with this one, share the limits of each
     /// destination. Wider lanes shrink with their next attempts.
     pub(super) fn share_with(&self, managers: usize) {
         self.managers.store(managers.max(1), Ordering::Relaxed);
     }
 
-    /// This manager's share of what is allowed for one destination.
-    fn max(&self) -> usize {
-        let managers = self.managers.load(Ordering::Relaxed);
-        let max = self.limits.attempts_per_destination_max.div_ceil(managers);
-        max.max(1)
+    pub(super) fn managers(&self) -> usize {
+        self.managers.load(Ordering::Relaxed)
     }
 
-    fn initial(&self) -> usize {
+    /// What is allowed for one destination, for all managers.
+    fn allowed_max(&self, destination: &Destination) -> usize {
+        *self.limits.attempts_per_destination_max.get(destination)
+    }
+
+    /// This manager's share of that.
+    pub(super) fn share(&self, allowed_max: usize) -> usize {
+        allowed_max.div_ceil(self.managers()).max(1)
+    }
+
+    pub(super) fn initial(&self, allowed_max: usize) -> usize {
         let initial = self.limits.attempts_per_destination_initial;
-        initial.clamp(1, self.max())
+        initial.clamp(1, self.share(allowed_max))
     }
 
-    /// Takes a place if one is free at `now`.
+    /// Why a destination is left alone at `now`; none if it is not.
+    pub(super) fn pause(&self, destination: &Destination, now: Duration) -> Option<Response> {
+        let map = self.map();
+        let pause = map.lanes.get(destination)?.backoff.pause(now);
+        pause.map(|(_, last)| last.clone())
+    }
+
+    /// Counts messages that are put off because their destination is left alone;
+    /// gives how many were before.
+    pub(super) fn count_put_off(&self, destination: &Destination, messages: usize) -> usize {
+        let mut map = self.map();
+        let lane = map.lanes.get_mut(destination);
+        lane.map_or(0, |lane| lane.backoff.count_put_off(messages))
+    }
+
+    /// The destinations that came back since the last time, and whose mail was
+    /// put off for long.
+    pub(super) fn take_returned(&self) -> Vec<Destination> {
+        std::mem::take(&mut self.map().returned)
+    }
+
+    /// Completes when such a destination came back.
+    pub(super) async fn returned(&self) {
+        self.returned.notified().await;
+    }
+
+    /// Takes a place if one is free at `now`, unless the destination is left
+    /// alone: what comes then is put off together with what is there.
     pub(super) fn try_enter(
         self: &Arc<Self>,
         destination: &Destination,
+        whom: For,
         now: Duration,
     ) -> Option<Place> {
         let mut map = self.map();
-        (self.free(&map, destination, now) > 0).then(|| self.place(&mut map, destination))
+        let lane = map.lanes.get(destination);
+        let is_paused = lane.is_some_and(|lane| lane.backoff.pause(now).is_some());
+        let is_free = !is_paused && self.free(&map, destination, whom, now) > 0;
+        is_free.then(|| self.place(&mut map, destination, whom))
     }
 
-    /// Takes a place whether or not one is free: for callers who bound what
-    /// they take by themselves.
+    /// Takes a place for what is due, whether or not one is free: for callers
+    /// who bound what they take by themselves.
     pub(super) fn enter(self: &Arc<Self>, destination: &Destination) -> Place {
-        self.place(&mut self.map(), destination)
+        self.place(&mut self.map(), destination, For::Due)
     }
 
-    fn place(self: &Arc<Self>, map: &mut Map, destination: &Destination) -> Place {
-        let initial = self.initial();
-        let lane = map
-            .lanes
-            .entry(destination.clone())
-            .or_insert_with(|| Lane {
-                slots: Arc::new(Semaphore::new(initial)),
-                allowed: initial,
-                surplus: 0,
-                places: 0,
-                backoff: Backoff::default(),
-            });
-        lane.places += 1;
-        map.places += 1;
+    fn place(self: &Arc<Self>, map: &mut Map, destination: &Destination, whom: For) -> Place {
+        let (is_due, rate) = (
+            whom == For::Due,
+            self.limits.rate_per_destination.get(destination),
+        );
+        let lane = map.lanes.entry(destination.clone()).or_insert_with(|| {
+            let allowed_max = self.allowed_max(destination);
+            Lane::new(allowed_max, self.initial(allowed_max), self.room.share())
+        });
+        lane.taken.add(is_due);
+        lane.without_token += usize::from(rate.is_some());
+        map.taken.add(is_due);
         Place {
             lanes: self.clone(),
             destination: destination.clone(),
             slots: lane.slots.clone(),
+            gate: lane.gate.clone(),
+            is_due,
+            rate: *rate,
+            has_token: AtomicBool::new(false),
+            room: lane.room.clone(),
         }
+    }
+
+    /// Notes that a destination has mail of high priority that found no place: it
+    /// is looked at before all others, however long they have waited.
+    pub(super) fn note_urgent(&self, destination: &Destination) {
+        let urgent = &mut self.map().urgent;
+        if urgent.len() < URGENT_MAX && !urgent.contains(destination) {
+            urgent.insert(destination.clone());
+        }
+    }
+
+    /// Such destinations, which are forgotten.
+    pub(super) fn take_urgent(&self) -> BTreeSet<Destination> {
+        std::mem::take(&mut self.map().urgent)
     }
 
     /// Completes when a place was given back since the last time.
@@ -184,203 +319,6 @@ impl Lanes {
     }
 }
 
-/// The right of one message to be in memory.
-#[derive(Debug)]
-pub(super) struct Place {
-    lanes: Arc<Lanes>,
-    destination: Destination,
-    slots: Arc<Semaphore>,
-}
-
-/// The right of one message to be attempted now.
-#[derive(Debug)]
-pub(super) struct Slot {
-    lane: Option<OwnedSemaphorePermit>,
-    _overall: Option<OwnedSemaphorePermit>,
-}
-
-impl Place {
-    /// Waits for a turn, or says why nothing is sent to the destination now.
-    pub(super) async fn turn(&self, world: &World) -> Result<Slot, Response> {
-        if let Some(why) = self.pause(world.monotonic()) {
-            return Err(why);
-        }
-        let slot = self.slot().await;
-        // Those that had their turn before may have found it absent.
-        self.pause(world.monotonic()).map_or(Ok(slot), Err)
-    }
-
-    fn pause(&self, now: Duration) -> Option<Response> {
-        let map = self.lanes.map();
-        let lane = map.lanes.get(&self.destination)?;
-        lane.backoff.pause(now).map(|(_, last)| last.clone())
-    }
-
-    /// The semaphores are never closed, so both permits are always there.
-    async fn slot(&self) -> Slot {
-        let lane = self.slots.clone().acquire_owned().await.ok();
-        let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
-        Slot {
-            lane,
-            _overall: overall,
-        }
-    }
-
-    /// Ends an attempt at `now`, and lets the lane learn from it.
-    pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<News> {
-        let max = self.lanes.max();
-        let mut map = self.lanes.map();
-        let lane = map.lanes.get_mut(&self.destination)?;
-        match reached {
-            Reached::Works => lane.widen(max),
-            Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
-        }
-        let news = lane.backoff.learn(reached, now, &self.lanes.limits);
-        lane.narrow_to(max);
-        if lane.surplus > 0
-            && let Some(permit) = slot.lane.take()
-        {
-            lane.surplus -= 1;
-            permit.forget();
-        }
-        news
-    }
-}
-
-impl Lane {
-    fn in_hand(&self, destination: &Destination, now: Duration) -> InHand {
-        let pause = self.backoff.pause(now);
-        InHand {
-            destination: destination.clone(),
-            messages: self.places,
-            attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
-            attempts_allowed: self.allowed,
-            failures: self.backoff.failures(),
-            pause: pause.map(|(left, last)| (left, last.clone())),
-        }
-    }
-
-    fn widen(&mut self, allowed_max: usize) {
-        if self.allowed >= allowed_max {
-            return;
-        }
-        self.allowed += 1;
-        if self.surplus > 0 {
-            self.surplus -= 1;
-        } else {
-            self.slots.add_permits(1);
-        }
-    }
-
-    fn narrow_to(&mut self, allowed: usize) {
-        let allowed = allowed.clamp(1, self.allowed);
-        let fewer = self.allowed - allowed;
-        self.allowed = allowed;
-        // Free slots vanish at once, taken ones when they are given back.
-        self.surplus += fewer - self.slots.forget_permits(fewer);
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut map = self.lanes.map();
-        map.places = map.places.saturating_sub(1);
-        let initial = self.lanes.initial();
-        let crowded = map.lanes.len() > FAILING_LANES_MAX;
-        if let Some(lane) = map.lanes.get_mut(&self.destination) {
-            lane.places = lane.places.saturating_sub(1);
-            let is_new = lane.allowed >= initial && lane.backoff.failures() == 0;
-            if lane.places == 0 && (is_new || crowded) {
-                map.lanes.remove(&self.destination);
-            }
-        }
-        drop(map);
-        self.lanes.freed.notify_one();
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-
-    const NOW: Duration = Duration::ZERO;
-
-    fn lanes() -> Arc<Lanes> {
-        Lanes::new(&Limits {
-            attempts_max: 4,
-            attempts_per_destination_initial: 2,
-            attempts_per_destination_max: 3,
-            ahead_factor: 2,
-            ..Limits::default()
-        })
-    }
-
-    fn to(name: &str) -> Destination {
-        Destination::new(name)
-    }
-
-    #[tokio::test]
-    async fn places_are_bounded_by_destination_and_overall() {
-        let lanes = lanes();
-        let a: Vec<_> = (0..9)
-            .filter_map(|_| lanes.try_enter(&to("a"), NOW))
-            .collect();
-        assert_eq!(a.len(), 4);
-        let b: Vec<_> = (0..9)
-            .filter_map(|_| lanes.try_enter(&to("b"), NOW))
-            .collect();
-        assert_eq!(b.len(), 4);
-        assert_eq!(lanes.room(&to("c"), NOW), 0);
-        drop(a);
-        assert_eq!(lanes.room(&to("a"), NOW), 4);
-        lanes.freed().await;
-    }
-
-    #[tokio::test]
-    async fn a_full_lane_leaves_the_others_free() {
-        let lanes = lanes();
-        let a = lanes.enter(&to("a"));
-        let _held = (a.slot().await, a.slot().await);
-        assert!(a.slot().now_or_never().is_none());
-        assert!(lanes.enter(&to("b")).slot().now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn managers_share_the_limit_of_a_destination() {
-        let lanes = lanes();
-        let place = lanes.enter(&to("a"));
-        for _ in 0..5 {
-            place.finish(place.slot().await, &Reached::Works, NOW);
-        }
-        lanes.share_with(3);
-        place.finish(place.slot().await, &Reached::Works, NOW);
-        let _only = place.slot().await;
-        assert!(place.slot().now_or_never().is_none(), "a third of three");
-        lanes.share_with(1);
-        place.finish(
-            place.slot().now_or_never().unwrap_or(_only),
-            &Reached::Works,
-            NOW,
-        );
-    }
-
-    #[tokio::test]
-    async fn slots_grow_with_success_and_shrink_with_failure() {
-        let lanes = lanes();
-        let place = lanes.enter(&to("a"));
-        for _ in 0..5 {
-            place.finish(place.slot().await, &Reached::Works, NOW);
-        }
-        let slots = [place.slot().await, place.slot().await, place.slot().await];
-        assert!(
-            place.slot().now_or_never().is_none(),
-            "never above the most"
-        );
-        for slot in slots {
-            place.finish(slot, &Reached::Answers, NOW);
-        }
-        let _only = place.slot().await;
-        assert!(place.slot().now_or_never().is_none(), "one is left");
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;

@@ -2,21 +2,33 @@
 
 use std::time::Duration;
 
+use super::rate::Rate;
+use super::rules::ByDestination;
+
 /// Bounds. Whatever is beyond them waits in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Attempts at the same time, over all destinations. Default 500.
+    /// Attempts at the same time, over all destinations. Default 500; a tenth is
+    /// for mail of high priority only.
     pub attempts_max: usize,
     /// Attempts at the same time for a destination that is new or failed last.
     /// Default 5; each success allows one more.
     pub attempts_per_destination_initial: usize,
-    /// Attempts at the same time for one destination. Default 20.
-    pub attempts_per_destination_max: usize,
-    /// Messages of one destination that are leased and wait in memory for their
-    /// attempt, as a multiple of the attempts allowed. Default 4.
+    /// Attempts at the same time for one destination, over all managers.
+    /// Default 20.
+    pub attempts_per_destination_max: ByDestination<usize>,
+    /// Attempts for one destination in a time, over all managers. Default none.
+    pub rate_per_destination: ByDestination<Option<Rate>>,
+    /// Messages of one destination that are in memory, attempted or waiting for
+    /// it, as a multiple of the attempts allowed. Default 4. A tenth of them is
+    /// for fresh mail of high priority; an eighth more is for what waits in the
+    /// storage.
     pub ahead_factor: usize,
     /// Messages that [`retry`](super::Queue::retry) takes at once. Default 1000.
     pub retry_batch_max: usize,
+    /// Bytes of contents above 32 KiB that are in memory for attempts; one
+    /// destination may have a quarter of them. Default 256 MiB.
+    pub contents_memory_max: usize,
     /// Requests that are being stored at the same time. Default 2000.
     pub intakes_max: usize,
     /// How long a destination is left alone that could not be reached five times
@@ -37,9 +49,11 @@ impl Default for Limits {
         Limits {
             attempts_max: 500,
             attempts_per_destination_initial: 5,
-            attempts_per_destination_max: 20,
+            attempts_per_destination_max: 20.into(),
+            rate_per_destination: None.into(),
             ahead_factor: 4,
             retry_batch_max: 1000,
+            contents_memory_max: 256 << 20,
             intakes_max: 2000,
             backoff_min: Duration::from_secs(30),
             backoff_max: Duration::from_secs(600),

@@ -102,6 +102,13 @@ impl<T> ByDestination<T> {
     }
 }
 
+/// The same for all destinations.
+impl<T> From<T> for ByDestination<T> {
+    fn from(all: T) -> Self {
+        ByDestination::new(all)
+    }
+}
+
 /// Each destination has a retry algorithm of its own.
 impl<T: RetryAlgorithm> RetryAlgorithm for ByDestination<T> {
     fn next_attempt(

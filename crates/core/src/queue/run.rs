@@ -14,6 +14,7 @@ use crate::storage::{Session, StorageError};
 use super::claim::{Claimed, Share, claim_due};
 use super::error::QueueError;
 use super::peers;
+use super::put_off::make_due;
 use super::shared::{Phase, Shared};
 use super::work::Work;
 
@@ -136,10 +137,17 @@ async fn round(
     let session = shared.session().await?;
     let attempts_max = shared.settings.limits.attempts_max.max(1);
     let mut claimed = claim_due(shared, attempts_max, Share::Own).await?;
-    let found = !claimed.attempts.is_empty();
+    let found = !claimed.attempts.is_empty() || !claimed.put_off.is_empty();
     for attempt in std::mem::take(&mut claimed.attempts) {
         let shared = shared.clone();
         tasks.spawn(async move { attempt.run(&shared).await });
+    }
+    for put_off in std::mem::take(&mut claimed.put_off) {
+        let shared = shared.clone();
+        tasks.spawn(async move { put_off.run(&shared).await });
+    }
+    for destination in shared.lanes.take_returned() {
+        tasks.spawn(make_due(shared.clone(), destination));
     }
     shared.world().sleep(ROUND_TIME_MIN).await;
     if found {
@@ -151,6 +159,7 @@ async fn round(
         () = shared.reached(Phase::Draining) => {}
         generation = session.changed(*seen) => *seen = generation?,
         () = shared.lanes.freed(), if claimed.blocked => {}
+        () = shared.lanes.returned() => {}
         () = shared.world().sleep(pause) => {}
     }
     Ok(())

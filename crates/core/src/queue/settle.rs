@@ -47,11 +47,8 @@ pub(super) fn conclude(
     let bounce = (has_sender && !verdict.failed.is_empty())
         .then(|| telling.builder.build(&about(&verdict.failed)))
         .flatten();
-    let is_late = telling
-        .delay_notice_after
-        .is_some_and(|after| telling.now >= message.received.after(after));
-    let tell_delay = has_sender && verdict.deferral.is_some() && is_late && !message.delay_told;
-    let delay_notice = tell_delay
+    let is_late = is_late(message, telling.delay_notice_after, telling.now);
+    let delay_notice = (verdict.deferral.is_some() && is_late)
         .then(|| {
             let delay = about(&verdict.deferred);
             telling.builder.build_delay(&delay, verdict.retry_until)
@@ -82,7 +79,7 @@ pub(super) fn conclude(
 }
 
 /// The history of a message that waits again.
-fn history(
+pub(super) fn history(
     message: &StoredMessage,
     verdict: &Verdict,
     deferral: &Deferral,
@@ -98,6 +95,13 @@ fn history(
     let answer = (&deferral.response, verdict.remote.as_deref());
     let waiting = deferral.recipients.len();
     message.history_with(Past::new(message, kind, waiting, answer, now))
+}
+
+/// Whether the sender is to be told that a message waits for long, and was not
+/// told before.
+pub(super) fn is_late(message: &StoredMessage, after: Option<Duration>, now: Timestamp) -> bool {
+    let late = after.is_some_and(|after| now >= message.received.after(after));
+    late && !message.delay_told && !message.envelope.sender.is_null()
 }
 
 /// What a notice is about.

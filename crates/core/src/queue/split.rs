@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::message::{
-    Destination, Envelope, History, Message, MessageId, Priority, Recipient, StoredMessage,
-    Submission,
+    Destination, Envelope, History, Message, MessageId, Recipient, StoredMessage, Submission,
 };
 use crate::relay::Router;
 use crate::world::{Timestamp, World};
@@ -35,7 +34,7 @@ pub fn split(
             },
             received: message.timestamp,
             size: message.content.len() as u64,
-            priority: Priority::default(),
+            priority: message.priority,
             attempts: 0,
             due,
             held: None,

@@ -9,6 +9,8 @@ use crate::message::{Destination, Response, StoredMessage};
 use crate::storage::{Due, Listed, Owner, Session};
 use crate::world::Timestamp;
 
+use super::lane::For;
+use super::rate::Rate;
 use super::{Phase, Queue};
 
 /// Why a message is not attempted just now. The first reason that binds.
@@ -31,6 +33,9 @@ pub enum Why {
     /// Its destination could not be reached, and is left alone for so long. It
     /// will be put off with this answer.
     Paused(Duration, Response),
+    /// Its destination has used up its rate, and may be sent the next message
+    /// after so long a time.
+    RateLimited(Duration, Rate),
     /// It is left for so long to another manager, which comes first.
     LeftToOther(Duration),
     /// So many attempts to its destination are under way, as many as there may
@@ -64,6 +69,13 @@ impl fmt::Display for Why {
                     "its destination is left alone for {seconds} s more: {last}"
                 )
             }
+            Why::RateLimited(length, rate) => {
+                let left = length.as_millis();
+                write!(
+                    f,
+                    "its destination gets {rate}, and the next one in {left} ms"
+                )
+            }
             Why::LeftToOther(length) => {
                 let left = length.as_millis();
                 write!(f, "left to another manager for {left} ms more")
@@ -88,6 +100,10 @@ pub struct InHand {
     pub attempts: usize,
     /// How many may be at the same time.
     pub attempts_allowed: usize,
+    /// How many may begin in a time, over all managers.
+    pub rate: Option<Rate>,
+    /// How long it takes until the rate allows the next one; none if it does.
+    pub rate_wait: Option<Duration>,
     /// Failures to reach it in a row.
     pub failures: u32,
     /// For how long it is left alone, and why.
@@ -142,7 +158,7 @@ impl Queue {
     fn crowded(&self, due: &Due, now: Timestamp) -> Why {
         let (lanes, monotonic) = (&self.shared.lanes, self.shared.world().monotonic());
         let lane = lanes.look(&due.destination, monotonic);
-        if let Some((length, last)) = lane.as_ref().and_then(|lane| lane.pause.clone()) {
+        if let Some((length, last)) = lane.pause {
             return Why::Paused(length, last);
         }
         if let Some(me) = self.shared.owner() {
@@ -151,12 +167,15 @@ impl Queue {
                 return Why::LeftToOther(left);
             }
         }
-        match lane {
-            _ if lanes.room(&due.destination, monotonic) > 0 => Why::Next,
-            Some(lane) if lane.attempts >= lane.attempts_allowed => {
-                Why::DestinationBusy(lane.attempts)
-            }
-            _ => Why::Busy(lanes.places()),
+        if let Some((wait, rate)) = lane.rate_wait.zip(lane.rate) {
+            return Why::RateLimited(wait, rate);
+        }
+        if lanes.room(&due.destination, For::Due, monotonic) > 0 {
+            Why::Next
+        } else if lane.attempts >= lane.attempts_allowed {
+            Why::DestinationBusy(lane.attempts)
+        } else {
+            Why::Busy(lanes.places())
         }
     }
 }

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use crate::bus::Reply;
-use crate::message::{EnhancedCode, Message, Response, Submission};
+use crate::message::{
+    Destination, EnhancedCode, Message, Priority, Response, StoredMessage, Submission,
+};
 use crate::storage::{FirstLeases, Session, StorageError};
 
 use super::attempt::Attempt;
-use super::lanes::Place;
+use super::lane::For;
+use super::place::Place;
 use super::shared::{Phase, Shared};
 use super::split::split;
 
@@ -129,7 +132,11 @@ async fn store(
         lease: shared.settings.lock_duration,
     });
     let asked = shared.world().monotonic();
+    let urgent = urgent(&submission, places.len());
     let leased = session.store(submission, lease).await?;
+    for destination in &urgent {
+        shared.lanes.note_urgent(destination);
+    }
     let attempts = leased.into_iter().zip(places);
     Ok(attempts
         .map(|(leased, place)| Attempt::new(shared, leased, Some(content.clone()), place, asked))
@@ -144,10 +151,18 @@ fn places(shared: &Shared, submission: &Submission) -> Vec<Place> {
         return Vec::new();
     }
     let now = shared.world().monotonic();
-    let destinations = submission.messages.iter().map(|m| &m.destination);
-    destinations
-        .map_while(|destination| shared.lanes.try_enter(destination, now))
-        .collect()
+    let enter = |message: &StoredMessage| {
+        let whom = For::Fresh(message.priority);
+        shared.lanes.try_enter(&message.destination, whom, now)
+    };
+    submission.messages.iter().map_while(enter).collect()
+}
+
+/// Where mail of high priority goes that has no place.
+fn urgent(submission: &Submission, places: usize) -> Vec<Destination> {
+    let without = submission.messages.iter().skip(places);
+    let high = without.filter(|message| message.priority == Priority::High);
+    high.map(|message| message.destination.clone()).collect()
 }
 
 /// What the client hears when its message is safe.

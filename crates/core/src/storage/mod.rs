@@ -96,6 +96,15 @@ pub trait Session: Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError>;
 
+    /// As [`claim`](Session::claim), but the longest due come first whatever their
+    /// priority. Who claims so now and then leaves nothing behind for ever.
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError>;
+
     /// Leases one message, whenever it is due, held or not; the message is read
     /// under the lease. None when it is unknown or leased already: then nothing
     /// has changed.

@@ -5,6 +5,7 @@
 mod delays;
 mod failing;
 mod leases;
+mod limits;
 mod peers;
 mod rig;
 mod running;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use slimta_core::bus::Client as _;
-use slimta_core::message::Response;
+use slimta_core::message::{Address, Content, Recipient, Response};
 use slimta_core::queue::{Limits, Schedule};
 use slimta_core::storage::{Action, Filter, Page};
 use slimta_core::world::World;
@@ -14,7 +14,7 @@ use crate::rig::{Answer, Rig, START, every, message};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Starts the queue; drop or send to shut it down.
-fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+pub(crate) fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
     let queue = rig.queue.clone();
     let running = tokio::spawn(async move {
@@ -24,7 +24,7 @@ fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     (stop, running)
 }
 
-async fn send(rig: &Rig, to: &str) -> Response {
+pub(crate) async fn send(rig: &Rig, to: &str) -> Response {
     let messages = vec![message("from@example.com", &[to])];
     rig.edge.send(messages).await.unwrap().remove(0)
 }
@@ -76,6 +76,34 @@ async fn a_hung_destination_fills_its_lane_and_not_the_memory() {
     let leased = messages.iter().filter(|m| m.lease.is_some()).count();
     // Five attempts at once, and four times as many leased ahead.
     assert!((5..=25).contains(&leased), "{leased} are leased");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_contents_are_bounded_in_memory_and_small_mail_passes_them() {
+    let mut rig = Rig::new().await;
+    rig.queue = rig.queue.clone().with_limits(Limits {
+        contents_memory_max: 8 << 20,
+        ..Limits::default()
+    });
+    for _ in 0..40 {
+        rig.relay.then(Answer::Hang);
+    }
+    let (_stop, _running) = start(&rig);
+    let mut large = message("from@example.com", &[]);
+    large.content = Content::new(vec![b'x'; 1 << 20]);
+    for n in 0..40 {
+        let to: Address = format!("to@d{}.example", n % 8).parse().unwrap();
+        large.envelope.recipients = vec![Recipient::new(to)];
+        rig.edge.send(vec![large.clone()]).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let hung = rig.relay.deliveries();
+    assert!(hung.len() <= 8, "{} MiB are in memory", hung.len());
+    let to_first = rig.relay.attempts("d0.example");
+    assert!((1..=2).contains(&to_first), "{to_first} to one destination");
+    send(&rig, "to@small.example").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(rig.relay.attempts("small.example"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,6 +168,27 @@ async fn a_destination_that_comes_back_gets_its_mail_by_its_schedule() {
     let turns = |name: &str| events.iter().filter(|e| *e == name).count();
     assert!(turns("Paused") >= 5, "once, and after each probe");
     assert_eq!(turns("Resumed"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_for_an_absent_destination_is_put_off_for_long_until_it_is_back() {
+    let mut rig = Rig::new().await;
+    rig.queue.set_retry_algorithm(every(HOUR / 60, &rig.world));
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..1000 {
+        send(&rig, "to@absent.example").await;
+    }
+    tokio::time::sleep(10 * HOUR).await;
+    assert_eq!(rig.stored().await.len(), 1000);
+    let deferred = rig.events().iter().filter(|e| *e == "Deferred").count();
+    // By its schedule each message would have been put off 600 times.
+    let at_most = 1000 * 10 * 2 + 100 * 10 * 7;
+    assert!((10_000..at_most).contains(&deferred), "{deferred}");
+
+    rig.relay.present("absent.example");
+    tokio::time::sleep(HOUR / 3).await;
+    assert_eq!(rig.stored().await.len(), 0, "a probe, and then all of it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,11 +15,17 @@ pub(crate) struct Trouble {
     pub(crate) settles: AtomicU32,
     /// Renewals are told that somebody else has the message.
     pub(crate) renewals: AtomicBool,
+    /// How often the queue has looked for what is due.
+    pub(crate) looks: AtomicU32,
 }
 
 impl Hook for Trouble {
     fn before(&self, call: &'static str) -> Result<(), StorageError> {
         match call {
+            "due_destinations" => {
+                self.looks.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
             "store" => self.store.lock().unwrap().take().map_or(Ok(()), Err),
             "settle" if self.settles.load(Ordering::Relaxed) > 0 => {
                 self.settles.fetch_sub(1, Ordering::Relaxed);

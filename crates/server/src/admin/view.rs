@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slimta_core::message::Priority;
 use slimta_core::queue::{InHand, Why};
 use slimta_core::storage::{Listed, State, Stats};
 use slimta_core::world::Timestamp;
@@ -25,6 +26,9 @@ pub(crate) struct MessageView {
     pub(crate) destination: String,
     /// Size of the contents in bytes.
     pub(crate) size: u64,
+    /// `high`, `normal` or `low`; `normal` from a server that does not say.
+    #[serde(default = "normal")]
+    pub(crate) priority: String,
     /// `active`, `deferred` or `held`.
     pub(crate) state: String,
     /// How many attempts have failed.
@@ -61,6 +65,7 @@ impl MessageView {
             recipients: recipients.map(|r| r.address.as_str().to_owned()).collect(),
             destination: message.destination.to_string(),
             size: message.size,
+            priority: shown_priority(message.priority).to_owned(),
             state: shown_state(listed.state()).to_owned(),
             attempts: message.attempts,
             received_at: message.received.rfc3339(),
@@ -73,6 +78,19 @@ impl MessageView {
             story: None,
         }
     }
+}
+
+/// The name of a priority.
+fn shown_priority(priority: Priority) -> &'static str {
+    match priority {
+        Priority::High => "high",
+        Priority::Normal => "normal",
+        Priority::Low => "low",
+    }
+}
+
+fn normal() -> String {
+    shown_priority(Priority::Normal).to_owned()
 }
 
 /// The name of a state.
@@ -95,6 +113,13 @@ pub(crate) struct DestinationView {
     pub(crate) attempts: usize,
     /// How many may be at the same time.
     pub(crate) attempts_allowed: usize,
+    /// How many attempts may begin in a time, such as `100/min`; null for any
+    /// number, and from a server that does not say.
+    #[serde(default)]
+    pub(crate) rate: Option<String>,
+    /// In how many milliseconds the rate allows the next one; null if it does.
+    #[serde(default)]
+    pub(crate) rate_wait_ms: Option<u64>,
     /// Failures to reach it in a row.
     pub(crate) failures: u32,
     /// For how many seconds more it is left alone; null if it is not.
@@ -111,11 +136,17 @@ impl From<InHand> for DestinationView {
             messages: in_hand.messages,
             attempts: in_hand.attempts,
             attempts_allowed: in_hand.attempts_allowed,
+            rate: in_hand.rate.map(|rate| rate.to_string()),
+            rate_wait_ms: in_hand.rate_wait.map(millis),
             failures: in_hand.failures,
             paused_seconds: length.map(|length| length.as_secs()),
             last_response: last.map(|last| last.to_string()),
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Counts.

@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    // Its options are many.
+    // Its many options are as large as all others together.
     Serve(Box<serve::Serve>),
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),

@@ -1,10 +1,14 @@
 //! What the file says of some destinations only.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
 
-use slimta_core::queue::{ByDestination, DestinationPattern, Schedule};
+use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
+use super::RELAY_NONE;
 use super::options::written;
+use crate::failure::Failure;
 
 /// The tables `[destination."PATTERN"]`.
 pub(crate) type Destinations = BTreeMap<DestinationPattern, DestinationOptions>;
@@ -15,14 +19,66 @@ pub(crate) type Destinations = BTreeMap<DestinationPattern, DestinationOptions>;
 pub(crate) struct DestinationOptions {
     /// When to try again what failed for now.
     #[serde(deserialize_with = "written")]
-    retry: Option<Schedule>,
+    pub(super) retry: Option<Schedule>,
+    /// Most attempts at the same time.
+    pub(super) attempts_max: Option<NonZeroUsize>,
+    /// Most attempts in a time.
+    #[serde(deserialize_with = "written")]
+    pub(super) rate: Option<RateOrNone>,
+    /// Most messages that a connection carries.
+    pub(super) messages_per_connection: Option<NonZeroU32>,
+    /// The URL of the relay that hands its mail on.
+    relay: Option<String>,
 }
 
-/// The schedule of each destination.
-pub(super) fn schedules(all: Schedule, destinations: Destinations) -> ByDestination<Schedule> {
-    let rules = destinations.into_iter();
-    let rules = rules.filter_map(|(pattern, options)| Some((pattern, options.retry?)));
-    rules.fold(ByDestination::new(all), |schedules, (pattern, schedule)| {
-        schedules.with_rule(pattern, schedule)
+/// The value of one option for each destination: for all, and where its table
+/// says another.
+pub(super) fn by_destination<T>(
+    all: T,
+    destinations: &Destinations,
+    option: impl Fn(&DestinationOptions) -> Option<T>,
+) -> ByDestination<T> {
+    let rules = destinations.iter();
+    let rules = rules.filter_map(|(pattern, options)| Some((pattern.clone(), option(options)?)));
+    rules.fold(ByDestination::new(all), |values, (pattern, value)| {
+        values.with_rule(pattern, value)
     })
+}
+
+/// The relays that destinations have of their own, by URL.
+pub(super) fn routes(
+    destinations: Destinations,
+) -> Result<Vec<(DestinationPattern, String)>, Failure> {
+    let rules = destinations.into_iter();
+    let rules = rules.filter_map(|(pattern, options)| Some((pattern, options.relay?)));
+    let checked = rules.map(|(pattern, url)| match url.as_str() {
+        RELAY_NONE => Err(Failure::Usage(format!(
+            "relay = \"{RELAY_NONE}\" in [destination.\"{pattern}\"]: one destination cannot be kept only; hold its mail instead"
+        ))),
+        _ => Ok((pattern, url)),
+    });
+    checked.collect()
+}
+
+/// A rate, or `none`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RateOrNone(Option<Rate>);
+
+impl RateOrNone {
+    /// The rate, if there is one.
+    pub(crate) fn get(self) -> Option<Rate> {
+        self.0
+    }
+}
+
+impl FromStr for RateOrNone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(RateOrNone(None));
+        }
+        let rate = text.parse().map_err(|why| format!("{why}; or none"))?;
+        Ok(RateOrNone(Some(rate)))
+    }
 }

@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use slimta_core::queue::{ByDestination, Limits, Schedule};
+use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
 
@@ -44,6 +44,8 @@ const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
 const RECIPIENTS_MAX_DEFAULT: usize = 1000;
 const CONNECTIONS_MAX_DEFAULT: usize = 1000;
+const ATTEMPTS_PER_DESTINATION_MAX_DEFAULT: usize = 20;
+const MESSAGES_PER_CONNECTION_DEFAULT: u32 = 100;
 
 /// Everything the server needs to know, complete and parsed.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// The URL of the relay; none to store only.
     pub(crate) relay: Option<String>,
+    /// The URLs of the relays that some destinations have of their own.
+    pub(crate) routes: Vec<(DestinationPattern, String)>,
     /// The URL of the storage.
     pub(crate) storage: String,
     /// Where the admin socket lies, if not in the directory of the storage.
@@ -71,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) lock_duration: Duration,
     /// What the edge grants its clients.
     pub(crate) edge: EdgeSettings,
+    /// How many messages one connection to a next hop carries.
+    pub(crate) messages_per_connection: ByDestination<u32>,
     /// The bounds of the queue.
     pub(crate) limits: Limits,
     /// How the log is written.

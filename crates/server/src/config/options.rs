@@ -1,23 +1,24 @@
 //! The list of options: each a flag of `slimta serve` and a key of its file.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
-use slimta_core::queue::{Limits, Schedule};
+use slimta_core::queue::{ByDestination, Limits, Schedule};
 
-use super::destinations::{Destinations, schedules};
+use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
 use super::span::{Span, SpanOrNone};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
-    LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT,
-    RELAY_NONE, STORAGE_DEFAULT, Settings,
+    ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
+    EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT,
+    MESSAGES_PER_CONNECTION_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE,
+    STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -102,12 +103,21 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) lock_duration: Option<Span>,
-    /// Most attempts at the same time [default: 500]
+    /// Most attempts at the same time; a tenth is for mail of high priority only
+    /// [default: 500]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_max: Option<NonZeroUsize>,
     /// Most attempts at the same time to one destination [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
+    /// Most attempts to one destination in a time, such as 5/s, 100/min or
+    /// 1000/h; or none [default: none]
+    #[arg(long, value_name = "RATE", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) rate_per_destination: Option<RateOrNone>,
+    /// Most messages that one connection to a next hop carries [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) messages_per_connection: Option<NonZeroU32>,
     /// How long a destination is left alone that could not be reached five times
     /// in a row; twice as long after each probe that fails [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
@@ -121,6 +131,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) attempt_time_max: Option<Span>,
+    /// Most memory for contents above 32 KiB that are being handed on; one
+    /// destination may have a quarter of it [default: 256m]
+    #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Queue")]
+    #[serde(deserialize_with = "size_or_text")]
+    pub(crate) contents_memory_max: Option<NonZeroUsize>,
     /// Most messages that are being stored at the same time [default: 2000]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) intakes_max: Option<NonZeroUsize>,
@@ -191,9 +206,14 @@ impl Options {
             attempts_per_destination_max: self
                 .attempts_per_destination_max
                 .or(other.attempts_per_destination_max),
+            rate_per_destination: self.rate_per_destination.or(other.rate_per_destination),
+            messages_per_connection: self
+                .messages_per_connection
+                .or(other.messages_per_connection),
             backoff_min: self.backoff_min.or(other.backoff_min),
             backoff_max: self.backoff_max.or(other.backoff_max),
             attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
+            contents_memory_max: self.contents_memory_max.or(other.contents_memory_max),
             intakes_max: self.intakes_max.or(other.intakes_max),
             drain_time_max: self.drain_time_max.or(other.drain_time_max),
             log_format: self.log_format.or(other.log_format),
@@ -221,6 +241,7 @@ impl Options {
             notices: self.notices()?,
             edge: self.edge(),
             limits: self.limits(),
+            messages_per_connection: self.messages_per_connection(),
             listen: if self.listen.is_empty() {
                 vec![LISTEN_DEFAULT]
             } else {
@@ -230,10 +251,12 @@ impl Options {
             storage,
             admin_socket: self.admin_socket,
             hostname,
-            retry: schedules(
+            retry: by_destination(
                 self.retry.unwrap_or_else(Schedule::server_default),
-                self.destination,
+                &self.destination,
+                |options| options.retry.clone(),
             ),
+            routes: routes(self.destination)?,
             heed_replies: self.heed_replies.unwrap_or(true),
             delay_notice: self
                 .delay_notice
@@ -270,25 +293,37 @@ impl Options {
         }
     }
 
+    fn messages_per_connection(&self) -> ByDestination<u32> {
+        let all = self.messages_per_connection;
+        let all = all.map_or(MESSAGES_PER_CONNECTION_DEFAULT, NonZeroU32::get);
+        by_destination(all, &self.destination, |options| {
+            options.messages_per_connection.map(NonZeroU32::get)
+        })
+    }
+
     /// The queue's own defaults hold where nothing was said.
     fn limits(&self) -> Limits {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
         let defaults = Limits::default();
-        let per_destination_max = or(
-            self.attempts_per_destination_max,
-            defaults.attempts_per_destination_max,
-        );
+        let attempts_all = self.attempts_per_destination_max;
+        let attempts_all = or(attempts_all, ATTEMPTS_PER_DESTINATION_MAX_DEFAULT);
+        let rate_all = self.rate_per_destination.and_then(RateOrNone::get);
         Limits {
             attempts_max: or(self.attempts_max, defaults.attempts_max),
-            attempts_per_destination_initial: defaults
-                .attempts_per_destination_initial
-                .min(per_destination_max),
-            attempts_per_destination_max: per_destination_max,
+            attempts_per_destination_max: by_destination(
+                attempts_all,
+                &self.destination,
+                |options| options.attempts_max.map(NonZeroUsize::get),
+            ),
+            rate_per_destination: by_destination(rate_all, &self.destination, |options| {
+                options.rate.map(RateOrNone::get)
+            }),
             backoff_min: self.backoff_min.map_or(defaults.backoff_min, Span::get),
             backoff_max: self.backoff_max.map_or(defaults.backoff_max, Span::get),
             attempt_time_max: self
                 .attempt_time_max
                 .map_or(defaults.attempt_time_max, Span::get),
+            contents_memory_max: or(self.contents_memory_max, defaults.contents_memory_max),
             intakes_max: or(self.intakes_max, defaults.intakes_max),
             drain_time_max: self
                 .drain_time_max

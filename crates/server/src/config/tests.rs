@@ -70,8 +70,7 @@ fn the_file_says_what_flags_say() {
     );
     assert!(!settings.heed_replies);
     assert_eq!(settings.lock_duration, Duration::from_secs(300));
-    assert_eq!(settings.limits.attempts_per_destination_max, 2);
-    assert_eq!(settings.limits.attempts_per_destination_initial, 2);
+    assert_eq!(settings.limits.attempts_per_destination_max, 2.into());
     assert_eq!(settings.limits.drain_time_max, Duration::from_millis(500));
     assert_eq!(settings.log_format, LogFormat::Json);
     let permits = |ip: &str| {
@@ -111,6 +110,42 @@ fn the_file_has_schedules_for_some_destinations() {
 }
 
 #[test]
+fn the_file_has_limits_for_some_destinations() {
+    let text = r#"
+        attempts-per-destination-max = 7
+        rate-per-destination = "600/min"
+        messages-per-connection = 50
+        [destination."example.org"]
+        rate = "none"
+        messages-per-connection = 1
+        [destination."*.example.org"]
+        attempts-max = 2
+        rate = "5/s"
+        [destination."mx.example.org"]
+        attempts-max = 90
+    "#;
+    let settings = from_file(text).unwrap();
+    let limits = |destination: &str| {
+        let destination = slimta_core::message::Destination::new(destination);
+        let rate = settings.limits.rate_per_destination.get(&destination);
+        format!(
+            "{} {} {}",
+            settings
+                .limits
+                .attempts_per_destination_max
+                .get(&destination),
+            rate.map_or("none".to_owned(), |rate| rate.to_string()),
+            settings.messages_per_connection.get(&destination),
+        )
+    };
+    assert_eq!(limits("example.com"), "7 600/min 50");
+    assert_eq!(limits("example.org"), "7 none 1");
+    assert_eq!(limits("a.example.org"), "2 5/s 50");
+    // Each value has its own nearest table.
+    assert_eq!(limits("mx.example.org"), "90 5/s 50");
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let flags = Options {
         relay: Some("blackhole:".to_owned()),
@@ -136,6 +171,16 @@ fn a_mistake_in_the_file_is_named() {
         ("[destination.'a b']\nretry = 'none'", "a b"),
         ("[destination.a]\nretries = 'none'", "retries"),
         ("[destination.a]\nretry = '1m..'", "until=AGE"),
+        ("[destination.a]\nrate = '100'", "such as 5/s, 100/min"),
+        ("[destination.a]\nrate = '0/s'", "rate = '0/s'"),
+        ("[destination.a]\nrate = 5", "rate"),
+        ("[destination.a]\nattempts-max = 0", "attempts-max"),
+        (
+            "[destination.a]\nmessages-per-connection = -1",
+            "messages-per-connection",
+        ),
+        ("rate-per-destination = '5/d'", "or none"),
+        ("[destination.a]\nrelay = 'none'", "[destination.\"a\"]"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("delay-notice = '0s'", "delay-notice"),

@@ -40,6 +40,7 @@ fn operate(store: &Store, ids: &[String]) {
     );
     assert!(store.queue_ok(&["show", &ids[0]]).contains(SENDER));
     assert!(store.queue_ok(&["list"]).contains("a@one.example"));
+    assert_eq!(filtered(&["--limit", "2"]), 2);
     assert!(store.queue_ok(&["stats"]).contains("messages"));
 
     let said = store.queue_ok(&["hold", &ids[0], "--reason", "Looks odd", "--json"]);

@@ -4,10 +4,12 @@
 
 mod absent;
 mod audit;
+mod benchmarks;
 mod carry;
 mod commands;
 mod crash;
 mod full;
+mod limits;
 mod load;
 mod managers;
 mod notices;
@@ -21,6 +23,7 @@ mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;
 mod rig;
+mod routes;
 mod scenarios;
 mod schedules;
 mod story;

@@ -1,14 +1,16 @@
 //! Relays: what hands messages on to the next hop.
 //!
-//! [`open`] makes the relay that a URL names. [`SmtpRelay`] hands everything to
-//! one server, [`MxRelay`] finds the mail exchangers of each domain; both keep
-//! connections open and use them again. [`Maildir`] and [`Blackhole`] are ends
+//! [`open`] makes the relay that a URL names, [`routed`] one of several that go by
+//! destination. [`SmtpRelay`] hands everything to one server, [`MxRelay`] finds the
+//! mail exchangers of each domain; both keep connections open and use them again.
+//! [`Maildir`] and [`Blackhole`] are ends
 //! of the way, for trying out and for tests.
 
 mod blackhole;
 mod maildir;
 #[cfg(feature = "mx")]
 mod mx;
+mod routed;
 mod smtp;
 mod url;
 
@@ -16,7 +18,8 @@ pub use blackhole::Blackhole;
 pub use maildir::Maildir;
 #[cfg(feature = "mx")]
 pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
+pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::Timing;
 pub use smtp::{Connector, SmtpRelay, Stream};
-pub use url::{NextHop, OpenError, open};
+pub use url::{NextHop, OpenError, open, open_with};

@@ -1,6 +1,8 @@
 //! Relays by URL, as flags and configuration name them.
 
+use super::smtp::MESSAGES_PER_CONNECTION;
 use super::{Blackhole, Maildir, Relay, SmtpRelay};
+use crate::queue::ByDestination;
 use crate::routing::{ByDomain, Router, Smarthost};
 use crate::world::World;
 
@@ -47,6 +49,16 @@ pub enum OpenError {
 /// left out), `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host
 /// calls itself.
 pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenError> {
+    open_with(url, hostname, MESSAGES_PER_CONNECTION.into(), world)
+}
+
+/// As [`open`]; where there are connections, each carries so many messages.
+pub fn open_with(
+    url: &str,
+    hostname: &str,
+    messages: ByDestination<u32>,
+    world: World,
+) -> Result<NextHop, OpenError> {
     let by_domain = || -> Box<dyn Router> {
         Box::new(ByDomain {
             local_domain: hostname.to_owned(),
@@ -56,7 +68,9 @@ pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenErro
         let (host, port) =
             host_and_port(authority).ok_or_else(|| OpenError::NoHost(url.to_owned()))?;
         return Ok(NextHop {
-            relay: Box::new(SmtpRelay::new(host, port, hostname, world)),
+            relay: Box::new(
+                SmtpRelay::new(host, port, hostname, world).with_messages_per_connection(messages),
+            ),
             router: Box::new(Smarthost::new(url)),
         });
     }
@@ -64,7 +78,8 @@ pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenErro
         #[cfg(feature = "mx")]
         None if url == "mx" => {
             let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
-            Box::new(super::MxRelay::new(dns, hostname, world))
+            let relay = super::MxRelay::new(dns, hostname, world);
+            Box::new(relay.with_messages_per_connection(messages))
         }
         Some(("blackhole", "")) => Box::new(Blackhole),
         Some(("maildir", "")) => return Err(OpenError::NoDirectory(url.to_owned())),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slimta::bus::{self, BusError};
 use slimta::edge::smtp::SmtpEdge;
-use slimta::message::{EnhancedCode, Message, Response};
+use slimta::message::{EnhancedCode, Message, Priority, Response};
 use slimta::policy::{self, Policy};
 use slimta::world::World;
 
@@ -35,6 +35,30 @@ async fn a_message_reaches_the_queue_and_the_answer_its_client() {
     assert_eq!(message.envelope.recipients.len(), 1);
     assert_eq!(message.content.to_vec(), b"Subject: x\r\n\r\n.text\r\n");
     assert!(message.timestamp >= START);
+}
+
+#[tokio::test]
+async fn only_a_client_whose_mail_is_taken_says_what_goes_first() {
+    let queue = Queue::new();
+    let listening = Listening::start(edge(&queue)).await;
+    let mut client = listening.client().await;
+    assert!(client.ask("EHLO c").await.contains("MT-PRIORITY MIXER"));
+    client.ask("MAIL FROM:<> MT-PRIORITY=4").await;
+    client.ask("RCPT TO:<b@example.org>").await;
+    client.ask("DATA").await;
+    client.send(MESSAGE).await;
+    client.reply().await;
+    assert_eq!(queue.requests()[0][0].priority, Priority::High);
+    drop(client);
+    listening.stopped().await;
+
+    let listening = Listening::start(edge(&queue).with_permit(|_| false)).await;
+    let mut client = listening.client().await;
+    assert!(!client.ask("EHLO c").await.contains("MT-PRIORITY"));
+    let refused = client.ask("MAIL FROM:<> MT-PRIORITY=4").await;
+    assert!(refused.starts_with("555 5.5.4 "), "{refused}");
+    drop(client);
+    listening.stopped().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slimta::message::{Class, OnSuccess};
+use slimta::queue::ByDestination;
 use slimta::relay::{LeaseSignal, Relay, SmtpRelay, Timing};
 use slimta::world::World;
 
@@ -49,6 +50,19 @@ async fn who_tells_of_success_depends_on_the_next_hop() {
     .await;
     let report = relay(&hop).attempt(delivery(&["a@to.example"])).await;
     assert_eq!(report.on_success, OnSuccess::PassedOn);
+}
+
+#[tokio::test]
+async fn a_connection_carries_no_more_messages_than_its_destination_wants() {
+    let hop = Hop::start(|_| Do::Fine).await;
+    let rule = "to.example".parse().unwrap();
+    let messages = ByDestination::new(100).with_rule(rule, 2);
+    let relay = relay(&hop).with_messages_per_connection(messages);
+    for _ in 0..5 {
+        let report = relay.attempt(delivery(&["a@to.example"])).await;
+        assert_eq!(codes(&report), [250]);
+    }
+    assert_eq!(hop.count("connection"), 3);
 }
 
 #[tokio::test]

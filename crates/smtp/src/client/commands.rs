@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use slimta_core::message::{
-    BodyType, Content, EnhancedCode, Envelope, Notify, Recipient, Response, Ret,
+    BodyType, Content, EnhancedCode, Envelope, Notify, Priority, Recipient, Response, Ret,
 };
 
 use super::Extensions;
@@ -25,6 +25,8 @@ pub struct Parcel<'a> {
     pub recipients: &'a [Recipient],
     /// The contents.
     pub content: &'a Content,
+    /// Which goes first, for a next hop that asks.
+    pub priority: Priority,
 }
 
 impl Parcel<'_> {
@@ -97,6 +99,14 @@ impl Parcel<'_> {
             if let Some(envid) = envid.filter(|e| (1..=ENVID_BYTES_MAX).contains(&e.len())) {
                 let _ = write!(line, " ENVID={envid}");
             }
+        }
+        if peer.mt_priority {
+            // In the numbers of the profile MIXER (RFC 6710 section 4.2).
+            line.push_str(match self.priority {
+                Priority::High => " MT-PRIORITY=4",
+                Priority::Normal => "",
+                Priority::Low => " MT-PRIORITY=-4",
+            });
         }
         line
     }

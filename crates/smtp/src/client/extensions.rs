@@ -13,6 +13,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// Delivery status notifications (RFC 3461).
     pub dsn: bool,
+    /// MAIL may say which messages go first (RFC 6710).
+    pub mt_priority: bool,
     /// MAIL may name the size of the message (RFC 1870).
     pub size: bool,
     /// The largest message in bytes, if the server names one.
@@ -31,6 +33,7 @@ impl Extensions {
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "DSN" => extensions.dsn = true,
+                "MT-PRIORITY" => extensions.mt_priority = true,
                 "SIZE" => {
                     extensions.size = true;
                     // Zero says that there is no fixed limit.
@@ -50,12 +53,13 @@ mod tests {
 
     #[test]
     fn keywords_are_read_in_any_case_and_with_any_parameters() {
-        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\n\nSMTPUTF8";
+        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\nMT-Priority MIXER\n\nSMTPUTF8";
         let read = Extensions::read(&Response::new(250, None, text));
         let expected = Extensions {
             pipelining: true,
             smtputf8: true,
             dsn: true,
+            mt_priority: true,
             size: true,
             size_max: Some(1000),
             ..Extensions::default()

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use proptest::prelude::*;
 use slimta_core::message::{
-    Content, Envelope, Notify, OriginalRecipient, Recipient, Response, Ret, ReversePath,
+    Content, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response, Ret, ReversePath,
 };
 
 use super::*;
@@ -56,6 +56,7 @@ fn play_pieces(
         envelope,
         recipients,
         content: &content,
+        priority: Priority::High,
     };
     let mut session = Session::new("client.example", Timing::default());
     // A next hop answers what it was asked, reply by reply, and no more.
@@ -286,6 +287,7 @@ fn an_answer_before_the_question_is_no_answer() {
         envelope: &envelope,
         recipients: &to(&["a"]),
         content: &content,
+        priority: Priority::Normal,
     };
     let mut session = opened();
     session.begin(&parcel);
@@ -323,6 +325,7 @@ fn a_second_transaction_begins_clean() {
         envelope: &envelope,
         recipients: &to(&["a"]),
         content: &content,
+        priority: Priority::Normal,
     };
     let mut session = opened();
     session.begin(&parcel);
@@ -423,6 +426,9 @@ fn parameters_go_where_they_are_understood() {
     ] {
         assert!(heard.contains(part), "{part} is not in {heard}");
     }
+    let asking = HELLO.replace("250 DSN", "250 MT-PRIORITY");
+    let heard = play_mail(&format!("{asking}{rest}"), &recipients, &envelope, "x\r\n").heard;
+    assert!(heard.contains(" SIZE=3 MT-PRIORITY=4\r\n"), "{heard}");
     let plain = play_mail(
         &format!("{PLAIN_HELLO}{rest}"),
         &recipients,
@@ -508,7 +514,7 @@ proptest! {
     #[test]
     fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let (envelope, content) = (envelope(), Content::new("x"));
-        let parcel = Parcel { envelope: &envelope, recipients: &to(&["a"]), content: &content };
+        let parcel = Parcel { envelope: &envelope, recipients: &to(&["a"]), content: &content, priority: Priority::Normal };
         let mut session = opened();
         session.begin(&parcel);
         let step = session.step(&mut BytesMut::from(bytes.as_slice()));

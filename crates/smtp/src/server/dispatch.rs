@@ -7,6 +7,7 @@ use super::command::{self, Verb};
 use super::data::Data;
 use super::intake::Intake;
 use super::path;
+use super::priority::{self, Requested};
 use super::replies::{self, Reply};
 use super::session::{Hello, Session, State, Step};
 use super::transaction::Transaction;
@@ -63,10 +64,15 @@ impl Session {
         let hostname = settings.hostname();
         // Writing to a buffer in memory does not fail.
         let _ = if is_extended {
+            let priorities = match self.has_priorities {
+                true => format_args!("250-{}\r\n", priority::OFFER),
+                false => format_args!(""),
+            };
             write!(
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-                 250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n",
+                 250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
+                 250 CHUNKING\r\n",
                 settings.message_bytes_max
             )
         } else {
@@ -82,8 +88,13 @@ impl Session {
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);
         }
-        self.transaction = Some(Transaction::begin(argument, &self.settings)?);
-        Ok(self.done(replies::SENDER_OK))
+        let transaction = Transaction::begin(argument, &self.settings)?;
+        let requested = transaction.priority;
+        if requested.is_some() && !self.has_priorities {
+            return Err(replies::UNKNOWN_PARAMETER);
+        }
+        self.transaction = Some(transaction);
+        Ok(self.done(requested.map_or(replies::SENDER_OK, Requested::reply)))
     }
 
     fn rcpt(&mut self, argument: &[u8]) -> Outcome {

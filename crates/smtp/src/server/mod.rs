@@ -17,6 +17,7 @@ mod intake;
 mod line;
 mod parameters;
 mod path;
+mod priority;
 mod replies;
 mod room;
 mod session;

@@ -1,8 +1,10 @@
 //! The parameters of MAIL and RCPT that the extensions bring: SIZE (RFC 1870),
-//! BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461).
+//! BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461),
+//! MT-PRIORITY (RFC 6710).
 
 use slimta_core::message::{BodyType, Notify, OriginalRecipient, Ret};
 
+use super::priority::Requested;
 use super::replies::{self, Reply};
 use crate::xtext;
 
@@ -19,6 +21,7 @@ pub(super) struct MailParameters {
     pub(super) smtputf8: bool,
     pub(super) ret: Option<Ret>,
     pub(super) envid: Option<String>,
+    pub(super) priority: Option<Requested>,
 }
 
 /// What RCPT says beside the recipient.
@@ -38,8 +41,11 @@ impl MailParameters {
                 Parameter("BODY", Some(value)) => once(&mut read.body, body(value)?)?,
                 Parameter("RET", Some(value)) => once(&mut read.ret, ret(value)?)?,
                 Parameter("ENVID", Some(value)) => once(&mut read.envid, envid(value)?)?,
+                Parameter("MT-PRIORITY", Some(value)) => {
+                    once(&mut read.priority, Requested::parse(value)?)?;
+                }
                 Parameter("SMTPUTF8", None) if !read.smtputf8 => read.smtputf8 = true,
-                Parameter("SIZE" | "BODY" | "RET" | "ENVID" | "SMTPUTF8", _) => {
+                Parameter("SIZE" | "BODY" | "RET" | "ENVID" | "SMTPUTF8" | "MT-PRIORITY", _) => {
                     return Err(replies::BAD_PARAMETER);
                 }
                 _ => return Err(replies::UNKNOWN_PARAMETER),
@@ -69,7 +75,14 @@ impl RcptParameters {
 struct Parameter<'a>(&'static str, Option<&'a str>);
 
 const KEYWORDS: &[&str] = &[
-    "SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "NOTIFY", "ORCPT",
+    "SIZE",
+    "BODY",
+    "SMTPUTF8",
+    "RET",
+    "ENVID",
+    "MT-PRIORITY",
+    "NOTIFY",
+    "ORCPT",
 ];
 
 impl<'a> Parameter<'a> {
@@ -189,11 +202,14 @@ mod tests {
             smtputf8: true,
             ret: Some(Ret::Headers),
             envid: Some("QQ+314".into()),
+            priority: None,
         };
         assert_eq!(read, Ok(expected));
         assert_eq!(MailParameters::parse(""), Ok(MailParameters::default()));
         let huge = MailParameters::parse(" SIZE=99999999999999999999").unwrap();
         assert_eq!(huge.size, Some(u64::MAX));
+        let urgent = MailParameters::parse(" mt-priority=-3").unwrap();
+        assert_eq!(urgent.priority, Requested::parse("-3").ok());
     }
 
     #[test]
@@ -229,6 +245,9 @@ mod tests {
             (" RET=ALL", bad),
             (" ENVID=a+0A", bad),
             (" ENVID=a=b", bad),
+            (" MT-PRIORITY", bad),
+            (" MT-PRIORITY=10", bad),
+            (" MT-PRIORITY=1 MT-PRIORITY=1", bad),
             (&long, bad),
             (" =x", bad),
             (" <x>", bad),

@@ -25,6 +25,9 @@ macro_rules! replies {
 replies! {
     OK = "250 2.0.0 Ok";
     SENDER_OK = "250 2.1.0 Sender ok";
+    NOW_HIGH = "250 2.3.6 4 is the new priority assigned to the message";
+    NOW_NORMAL = "250 2.3.6 0 is the new priority assigned to the message";
+    NOW_LOW = "250 2.3.6 -4 is the new priority assigned to the message";
     RECIPIENT_OK = "250 2.1.5 Recipient ok";
     CHUNK_OK = "250 2.0.0 Chunk received";
     GO_AHEAD = "354 End data with <CR><LF>.<CR><LF>";

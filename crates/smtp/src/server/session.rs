@@ -5,13 +5,16 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use slimta_core::message::{Class, Client, Content, EnhancedCode, Envelope, Recipient, Response};
+use slimta_core::message::{
+    Class, Client, Content, EnhancedCode, Envelope, Priority, Recipient, Response,
+};
 
 use super::Settings;
 use super::chunk::Chunk;
 use super::data::Data;
 use super::intake::Intake;
 use super::line::{Line, Lines};
+use super::priority::Requested;
 use super::replies::{self, Reply};
 use super::room::Share;
 use super::transaction::Transaction;
@@ -69,6 +72,8 @@ pub struct Received {
     pub envelope: Envelope,
     /// Its header and body; all lines end with CR LF.
     pub content: Content,
+    /// Which goes first.
+    pub priority: Priority,
 }
 
 /// What comes next in the input.
@@ -104,6 +109,7 @@ pub struct Session {
     pub(super) errors: u32,
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
+    pub(super) has_priorities: bool,
 }
 
 impl Session {
@@ -120,7 +126,17 @@ impl Session {
             errors: 0,
             must_pause: false,
             is_stopping: false,
+            has_priorities: false,
         }
+    }
+
+    /// Says whether the client may say which of its messages go first
+    /// (MT-PRIORITY, RFC 6710): it is for clients that are trusted. Default: it
+    /// may not.
+    #[must_use]
+    pub fn with_priorities(mut self, has_priorities: bool) -> Self {
+        self.has_priorities = has_priorities;
+        self
     }
 
     /// Greets the client, which speaks only after that.
@@ -227,7 +243,9 @@ impl Session {
     /// wrong with it. Either way the transaction is over.
     pub(super) fn complete(&mut self, intake: Intake) -> Option<Step> {
         self.commands_done += 1;
-        let envelope = self.transaction.take()?.envelope;
+        let Transaction {
+            envelope, priority, ..
+        } = self.transaction.take()?;
         match intake.finish() {
             Ok((content, share)) => {
                 self.state = State::Answer(share);
@@ -235,6 +253,7 @@ impl Session {
                     client: self.client(&envelope),
                     envelope,
                     content,
+                    priority: priority.map(Requested::granted).unwrap_or_default(),
                 })))
             }
             Err(fault) => {

@@ -5,6 +5,7 @@ use slimta_core::message::{Address, Envelope, Recipient, ReversePath};
 
 use super::intake::Intake;
 use super::parameters::{MailParameters, RcptParameters};
+use super::priority::Requested;
 use super::replies::{self, Reply};
 use super::{Settings, path};
 
@@ -14,6 +15,8 @@ pub(super) struct Transaction {
     pub(super) envelope: Envelope,
     /// The size that MAIL announced.
     pub(super) announced: Option<u64>,
+    /// Which goes first, if the client says so.
+    pub(super) priority: Option<Requested>,
     /// What BDAT has brought so far; none before the first chunk.
     pub(super) chunks: Option<Intake>,
 }
@@ -48,6 +51,7 @@ impl Transaction {
                 next_hop: None,
             },
             announced: parameters.size,
+            priority: parameters.priority,
             chunks: None,
         })
     }

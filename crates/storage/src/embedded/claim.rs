@@ -21,12 +21,14 @@ pub(super) struct Spoiled {
 
 type Claimed = (Vec<Leased>, Vec<Spoiled>);
 
-/// Under the lock only the due order is read. The messages are read after it:
+/// By priority, then the longest due; or `by_age`, the longest due of all. Under
+/// the lock only the due order is read. The messages are read after it:
 /// once they are leased nobody changes them.
 pub(super) fn claim(
     engine: &Engine,
     destination: &Destination,
     limit: usize,
+    by_age: bool,
     owner: &Owner,
     lease: Duration,
 ) -> Result<Claimed, StorageError> {
@@ -36,7 +38,7 @@ pub(super) fn claim(
         let mut leases = engine.leases();
         let snapshot = engine.snapshot()?;
         let is_free = |id| leases.is_free(id, now);
-        let due = snapshot.due(destination, limit, now.wall, is_free);
+        let due = snapshot.due(destination, limit, by_age, now.wall, is_free);
         let grant = |(place, mark): (DuePlace, _)| {
             let what = (place.id, place.destination.clone(), mark);
             (leases.grant(what, owner, lease, now), place)

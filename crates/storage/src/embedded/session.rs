@@ -88,6 +88,25 @@ impl EmbeddedSession {
         })
         .await
     }
+
+    /// By priority or by age.
+    async fn claim_in_order(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        by_age: bool,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.granting()?;
+        let (destination, owner) = (destination.clone(), self.owner.clone());
+        let (leased, spoiled) = self
+            .read(move |engine| claim(engine, &destination, limit, by_age, &owner, lease))
+            .await?;
+        for spoiled in spoiled {
+            self.set_aside(spoiled).await?;
+        }
+        Ok(leased)
+    }
 }
 
 #[async_trait]
@@ -146,15 +165,16 @@ impl Session for EmbeddedSession {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.granting()?;
-        let (destination, owner) = (destination.clone(), self.owner.clone());
-        let (leased, spoiled) = self
-            .read(move |engine| claim(engine, &destination, limit, &owner, lease))
-            .await?;
-        for spoiled in spoiled {
-            self.set_aside(spoiled).await?;
-        }
-        Ok(leased)
+        self.claim_in_order(destination, limit, false, lease).await
+    }
+
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.claim_in_order(destination, limit, true, lease).await
     }
 
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {

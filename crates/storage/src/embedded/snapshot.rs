@@ -53,12 +53,13 @@ impl Snapshot {
         Ok(chunks::join(rows.iter().map(|(_, chunk)| chunk.value())))
     }
 
-    /// The due messages of a destination, by priority, then the longest due, but
-    /// for those that are not free.
+    /// The due messages of a destination, by priority, then the longest due, or
+    /// `by_age` the longest due of all, but for those that are not free.
     pub(super) fn due(
         &self,
         destination: &Destination,
         limit: usize,
+        by_age: bool,
         now: Timestamp,
         is_free: impl Fn(MessageId) -> bool,
     ) -> Read<Vec<(DuePlace, Mark)>> {
@@ -67,9 +68,10 @@ impl Snapshot {
         for priority in PRIORITIES {
             let from: DueKey<'_> = (destination.as_str(), priority, i64::MIN, 0);
             let to = (destination.as_str(), priority, now.as_millis(), u128::MAX);
+            let others = if by_age { due.len() } else { 0 };
             for row in table.range::<DueKey<'_>>(from..=to)? {
-                if due.len() >= limit {
-                    return Ok(due);
+                if due.len() - others >= limit {
+                    break;
                 }
                 let (at, mark) = row?;
                 let (_, _, since, at) = at.value();
@@ -83,6 +85,10 @@ impl Snapshot {
                     due.push((place, Mark::from_byte(mark.value())));
                 }
             }
+        }
+        if by_age {
+            due.sort_by_key(|(place, _)| (place.due, place.id));
+            due.truncate(limit);
         }
         Ok(due)
     }

@@ -18,7 +18,13 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        told = format!("{told}: {error}");
+        let text = error.to_string();
+        // Some libraries say of an error what its cause says of itself.
+        told = match text.strip_prefix(&told) {
+            Some(_) => text,
+            None if told.ends_with(&text) => told,
+            None => format!("{told}: {text}"),
+        };
         cause = error.source();
     }
     told
@@ -84,4 +90,27 @@ pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
     column: &str,
 ) -> Result<T, StorageError> {
     row.try_get(column).map_err(unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn nothing_is_told_twice() {
+        let chain = |texts: &[&'static str]| {
+            let said = texts
+                .iter()
+                .rev()
+                .fold(None, |cause, text| Some(Box::new(Said(text, cause))));
+            told(&*said.unwrap())
+        };
+        assert_eq!(chain(&["no answer", "timeout"]), "no answer: timeout");
+        assert_eq!(chain(&["db error", "db error: gone"]), "db error: gone");
+        assert_eq!(chain(&["db error: gone", "gone"]), "db error: gone");
+    }
 }

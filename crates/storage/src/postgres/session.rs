@@ -57,7 +57,63 @@ impl PostgresSession {
                 }
             }
         }
-        leased.sort_by_key(|l| (l.message.priority, l.message.due, l.message.id));
+        Ok(leased)
+    }
+
+    /// By priority or by age.
+    async fn claim_in_order(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        by_age: bool,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let shared = self.open()?;
+        let order = if by_age {
+            "ORDER BY first.due, first.id"
+        } else {
+            ""
+        };
+        let statement = format!(
+            "WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
+                 -- Of each priority only what is due: what waits behind it costs nothing.
+                 SELECT first.id FROM clock, (VALUES (0), (1), (2)) AS priorities (priority),
+                     LATERAL (
+                         SELECT id, due FROM slimta_messages m
+                         WHERE m.destination = $2 AND m.priority = priorities.priority
+                             AND NOT m.is_held AND m.quarantined IS NULL AND m.due <= clock.now
+                             AND (m.lease_end IS NULL OR m.lease_end <= clock.now)
+                         ORDER BY m.due, m.id LIMIT $3
+                         FOR UPDATE OF m SKIP LOCKED
+                     ) AS first
+                 {order} LIMIT $3
+             )
+             UPDATE slimta_messages m
+             SET lease_owner = $4, lease_token = nextval('slimta_tokens'),
+                 lease_end = clock.now + $5::bigint
+             FROM due, clock WHERE m.id = due.id
+             RETURNING m.id, m.record, m.lease_token, m.lease_end"
+        );
+        let client = shared.client().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = ask::rows(
+            &client,
+            &statement,
+            &[
+                &shared.clock.parameter(),
+                &destination.as_str(),
+                &limit,
+                &self.owner.as_str(),
+                &millis(lease),
+            ],
+        )
+        .await?;
+        drop(client);
+        let mut leased = self.readable(&found).await?;
+        leased.sort_by_key(|Leased { message, .. }| {
+            let priority = (!by_age).then_some(message.priority);
+            (priority, message.due, message.id)
+        });
         Ok(leased)
     }
 }
@@ -108,43 +164,16 @@ impl Session for PostgresSession {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
-        let shared = self.open()?;
-        let statement = format!(
-            "WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
-                 -- Of each priority only what is due: what waits behind it costs nothing.
-                 SELECT first.id FROM clock, (VALUES (0), (1), (2)) AS priorities (priority),
-                     LATERAL (
-                         SELECT id FROM slimta_messages m
-                         WHERE m.destination = $2 AND m.priority = priorities.priority
-                             AND NOT m.is_held AND m.quarantined IS NULL AND m.due <= clock.now
-                             AND (m.lease_end IS NULL OR m.lease_end <= clock.now)
-                         ORDER BY m.due, m.id LIMIT $3
-                         FOR UPDATE OF m SKIP LOCKED
-                     ) AS first
-                 LIMIT $3
-             )
-             UPDATE slimta_messages m
-             SET lease_owner = $4, lease_token = nextval('slimta_tokens'),
-                 lease_end = clock.now + $5::bigint
-             FROM due, clock WHERE m.id = due.id
-             RETURNING m.id, m.record, m.lease_token, m.lease_end"
-        );
-        let client = shared.client().await?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = ask::rows(
-            &client,
-            &statement,
-            &[
-                &shared.clock.parameter(),
-                &destination.as_str(),
-                &limit,
-                &self.owner.as_str(),
-                &millis(lease),
-            ],
-        )
-        .await?;
-        drop(client);
-        self.readable(&found).await
+        self.claim_in_order(destination, limit, false, lease).await
+    }
+
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.claim_in_order(destination, limit, true, lease).await
     }
 
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {

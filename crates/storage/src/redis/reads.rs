@@ -56,8 +56,12 @@ pub(super) async fn share<'s>(
     shared: &'s Shared,
     destination: &Destination,
     limit: usize,
+    by_age: bool,
 ) -> Result<Vec<(&'s Shard, usize)>, StorageError> {
-    let args = Args::new().text(destination.as_str()).shown(limit);
+    let args = Args::new()
+        .text(destination.as_str())
+        .shown(limit)
+        .shown(by_age);
     let all = shared
         .on_all::<Vec<(u8, i64, String)>>(&scripts::PEEK, &args)
         .await?;

@@ -64,6 +64,7 @@ impl RedisSession {
         &self,
         share: &[(&Shard, usize)],
         destination: &Destination,
+        by_age: bool,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
         let mut leased = Vec::new();
@@ -71,6 +72,7 @@ impl RedisSession {
             let args = Args::new()
                 .text(destination.as_str())
                 .shown(limit)
+                .shown(by_age)
                 .text(self.owner.as_str())
                 .shown(millis(lease));
             match self.shared.call(shard, &scripts::CLAIM, &args).await {
@@ -80,8 +82,28 @@ impl RedisSession {
                 Err(error) => return Err(error),
             }
         }
-        leased.sort_by_key(|l| (l.message.priority, l.message.due, l.message.id));
+        leased.sort_by_key(|Leased { message, .. }| {
+            let priority = (!by_age).then_some(message.priority);
+            (priority, message.due, message.id)
+        });
         Ok(leased)
+    }
+
+    /// By priority or by age.
+    async fn claim_in_order(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        by_age: bool,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let shared = self.open()?;
+        let limit = rows::limit(limit);
+        let share = match shared.shards()? {
+            [only] => vec![(only, limit)],
+            _ => reads::share(shared, destination, limit, by_age).await?,
+        };
+        self.claim_on(&share, destination, by_age, lease).await
     }
 }
 
@@ -154,13 +176,16 @@ impl Session for RedisSession {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
-        let shared = self.open()?;
-        let limit = rows::limit(limit);
-        let share = match shared.shards()? {
-            [only] => vec![(only, limit)],
-            _ => reads::share(shared, destination, limit).await?,
-        };
-        self.claim_on(&share, destination, lease).await
+        self.claim_in_order(destination, limit, false, lease).await
+    }
+
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.claim_in_order(destination, limit, true, lease).await
     }
 
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {

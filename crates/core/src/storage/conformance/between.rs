@@ -118,6 +118,16 @@ impl<H: Hook> Session for BetweenSession<H> {
         self.call("claim", call).await
     }
 
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        let call = self.inner.claim_longest_due(destination, limit, lease);
+        self.call("claim", call).await
+    }
+
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {
         self.call("lock", self.inner.lock(id, lease)).await
     }

@@ -78,6 +78,7 @@ macro_rules! storage_conformance {
             ordering::what_is_not_due_is_not_claimed
             ordering::a_session_knows_the_storage_s_time
             ordering::priority_comes_before_age
+            ordering::age_comes_before_priority_where_it_is_asked_for
             ordering::a_claim_takes_no_more_than_asked
             ordering::a_destination_with_nothing_to_claim_is_not_due
             ordering::the_next_due_time_is_the_earliest

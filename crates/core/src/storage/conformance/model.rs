@@ -158,14 +158,16 @@ impl Play<'_> {
     async fn claim(&mut self) {
         let destination = Destination::new(DESTINATIONS[self.pick(DESTINATIONS.len())]);
         let limit = self.pick(4);
-        let claimed = self
-            .session
-            .claim(&destination, limit, LEASE)
-            .await
-            .unwrap();
+        let by_age = self.pick(3) == 0;
+        let claimed = if by_age {
+            self.session.claim_longest_due(&destination, limit, LEASE)
+        } else {
+            self.session.claim(&destination, limit, LEASE)
+        };
+        let claimed = claimed.await.unwrap();
         let mut expected: Vec<_> = self.claimable();
         expected.retain(|m| m.destination == destination && m.due <= self.bench.now());
-        expected.sort_by_key(|m| (m.priority, m.due));
+        expected.sort_by_key(|m| ((!by_age).then_some(m.priority), m.due));
         expected.truncate(limit);
         let expected: Vec<MessageId> = expected.iter().map(|m| m.id).collect();
         let ids: Vec<MessageId> = claimed.iter().map(|l| l.lease.id()).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::bench::{Bench, LEASE, claim, due, list_all};
-use crate::message::Priority;
+use crate::message::{Destination, Priority};
 use crate::storage::{Action, Filter, Page, StorageError};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -95,6 +95,41 @@ pub async fn priority_comes_before_age(bench: &Bench) {
     session.store(later, None).await.unwrap();
     let claimed = claim(&*session, "a.example", 10).await;
     assert_eq!(claimed, [ids[3], ids[1], ids[2], ids[0]]);
+}
+
+/// The longest due first, whatever its priority; what is not due yet, is held or
+/// leased is not among them.
+pub async fn age_comes_before_priority_where_it_is_asked_for(bench: &Bench) {
+    let session = bench.session().await;
+    let mut ids = Vec::new();
+    for priority in [
+        Priority::Normal,
+        Priority::Low,
+        Priority::High,
+        Priority::Low,
+        Priority::Normal,
+        Priority::High,
+    ] {
+        let mut mail = bench.mail("a.example");
+        mail.messages[0].priority = priority;
+        ids.push(mail.messages[0].id);
+        session.store(mail, None).await.unwrap();
+        bench.pass(SECOND);
+    }
+    let mut later = bench.mail("a.example");
+    later.messages[0].due = bench.now().after(SECOND);
+    session.store(later, None).await.unwrap();
+    let (filter, hold) = (Filter::id(ids[0]), Action::Hold("wait".to_owned()));
+    session.act(&filter, Page::first(1), &hold).await.unwrap();
+    let mut claimed = Vec::new();
+    for limit in [0, 2, 1, 10] {
+        let destination = Destination::new("a.example");
+        let claim = session.claim_longest_due(&destination, limit, LEASE);
+        let claim: Vec<_> = claim.await.unwrap();
+        assert!(claim.len() <= limit);
+        claimed.extend(claim.iter().map(|leased| leased.lease.id()));
+    }
+    assert_eq!(claimed, ids[1..]);
 }
 
 /// The limit holds, and the rest stays due.

@@ -107,7 +107,20 @@ impl Session for MemorySession {
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
         self.step(|shelf, now| {
-            let due = shelf.due(destination, limit, now.wall).into_iter();
+            let due = shelf.due(destination, limit, false, now.wall).into_iter();
+            due.filter_map(|id| shelf.lease(id, &self.owner, lease, now))
+                .collect()
+        })
+    }
+
+    async fn claim_longest_due(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.step(|shelf, now| {
+            let due = shelf.due(destination, limit, true, now.wall).into_iter();
             due.filter_map(|id| shelf.lease(id, &self.owner, lease, now))
                 .collect()
         })

@@ -68,12 +68,18 @@ impl Waiting {
         self.0.values().filter_map(|due| Some(due.first()?.0)).min()
     }
 
-    /// Those due, by priority, then the longest due.
-    fn due(&self, now: Timestamp) -> impl Iterator<Item = MessageId> {
-        self.0.values().flat_map(move |waiting| {
-            let due = waiting.iter().take_while(move |(due, _)| *due <= now);
-            due.map(|(_, id)| *id)
-        })
+    /// Those due, at most so many: by priority, then the longest due; or `by_age`
+    /// the longest due of all.
+    fn due(&self, now: Timestamp, limit: usize, by_age: bool) -> Vec<MessageId> {
+        let of_each = self.0.values().flat_map(|waiting| {
+            let due = waiting.iter().take_while(|(due, _)| *due <= now);
+            due.take(limit)
+        });
+        let mut due: Vec<_> = of_each.collect();
+        if by_age {
+            due.sort_unstable();
+        }
+        due.into_iter().take(limit).map(|(_, id)| *id).collect()
     }
 }
 
@@ -234,11 +240,11 @@ impl Shelf {
         &self,
         destination: &Destination,
         limit: usize,
+        by_age: bool,
         now: Timestamp,
     ) -> Vec<MessageId> {
         let waiting = self.waiting.get(destination);
-        let due = waiting.into_iter().flat_map(|waiting| waiting.due(now));
-        due.take(limit).collect()
+        waiting.map_or_else(Vec::new, |waiting| waiting.due(now, limit, by_age))
     }
 
     pub(super) fn load(&self, id: MessageId, now: Now) -> Option<Listed> {

@@ -10,6 +10,7 @@ mod story;
 mod table;
 mod walk;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -85,7 +86,13 @@ impl Place {
 #[derive(Subcommand, Debug)]
 enum Ask {
     /// List messages, in the order in which they came
-    List(Filters),
+    List {
+        #[command(flatten)]
+        filters: Filters,
+        /// Stop after so many messages
+        #[arg(long, value_name = "N")]
+        limit: Option<NonZeroUsize>,
+    },
     /// Show a message, or all of a submission: envelope, state, last response,
     /// header
     Show {
@@ -199,7 +206,10 @@ impl QueueCommand {
 impl Ask {
     async fn run(self, door: &crate::admin::Door, json: bool) -> Result<(), Failure> {
         match self {
-            Ask::List(filters) => list(Walk::new(door, filters.which()), json).await,
+            Ask::List { filters, limit } => {
+                let limit = limit.map_or(usize::MAX, NonZeroUsize::get);
+                list(Walk::new(door, filters.which()), limit, json).await
+            }
             Ask::Show { id, content } => {
                 let part = if content { Part::Whole } else { Part::Header };
                 show::show(door, id, part, json).await
@@ -229,11 +239,13 @@ impl Ask {
     }
 }
 
-async fn list(mut walk: Walk<'_>, json: bool) -> Result<(), Failure> {
-    let mut shown = 0_u64;
-    while let Some(page) = walk.next().await? {
+async fn list(mut walk: Walk<'_>, limit: usize, json: bool) -> Result<(), Failure> {
+    let mut shown = 0;
+    while shown < limit
+        && let Some(page) = walk.next().await?
+    {
         let mut lines = Lines::new();
-        for message in &page.messages {
+        for message in page.messages.iter().take(limit - shown) {
             if json {
                 lines.put(to_json(message)?)?;
             } else {

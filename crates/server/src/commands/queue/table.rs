@@ -37,17 +37,21 @@ pub(super) fn row(message: &MessageView) -> String {
 }
 
 /// The head of the destinations.
-pub(super) const DESTINATIONS_HEAD: &str = "IN HAND  ATTEMPTS  ALLOWED  DESTINATION";
+pub(super) const DESTINATIONS_HEAD: &str = "IN HAND  ATTEMPTS  ALLOWED        RATE  DESTINATION";
 
 /// One destination: a line, and a second one if it is left alone.
 pub(super) fn destination(one: &DestinationView) -> String {
     let mut text = format!(
-        "{:>7}  {:>8}  {:>7}  {}",
+        "{:>7}  {:>8}  {:>7}  {:>10}  {}",
         one.messages,
         one.attempts,
         one.attempts_allowed,
+        harmless(one.rate.as_deref().unwrap_or("-")),
         harmless(&one.destination),
     );
+    if let Some(wait) = one.rate_wait_ms {
+        text += &format!("\n    its rate allows the next attempt in {wait} ms");
+    }
     if let Some((seconds, last)) = one.paused_seconds.zip(one.last_response.as_ref()) {
         text += &format!(
             "\n    left alone for {seconds} s more after {} failures: {}",
@@ -73,6 +77,7 @@ pub(super) fn card(message: &MessageView) -> String {
             .map(|recipient| ("to", format!("<{recipient}>"))),
     );
     lines.push(("destination", message.destination.clone()));
+    lines.push(("priority", message.priority.clone()));
     lines.push(("size", format!("{} bytes", message.size)));
     lines.push(("attempts", message.attempts.to_string()));
     lines.push(("received", message.received_at.clone()));

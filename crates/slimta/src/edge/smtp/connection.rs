@@ -56,10 +56,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         ip: IpAddr,
         phase: watch::Receiver<Phase>,
     ) -> Self {
+        let is_permitted = (edge.permit)(ip);
         Connection {
-            is_permitted: (edge.permit)(ip),
+            is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings),
+            session: Session::new(settings).with_priorities(is_permitted),
             input: BytesMut::new(),
             edge,
             stream,

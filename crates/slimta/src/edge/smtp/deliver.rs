@@ -27,7 +27,10 @@ impl SmtpEdge {
         let mut client = received.client;
         client.ip = Some(ip);
         let (envelope, content) = (received.envelope, received.content);
-        let message = Message::new(client, envelope, content, self.world.now());
+        let message = Message {
+            priority: received.priority,
+            ..Message::new(client, envelope, content, self.world.now())
+        };
         let messages = match self.policy.apply(message).await {
             Ok(messages) => messages,
             Err(response) => {

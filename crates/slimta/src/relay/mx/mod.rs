@@ -19,6 +19,7 @@ pub use resolver::{Exchanger, LookupError, Resolver};
 use super::smtp::{Carrier, Target};
 use super::{Delivery, Relay, Timing};
 use crate::message::Report;
+use crate::queue::ByDestination;
 use crate::world::World;
 use exchangers::Exchangers;
 
@@ -61,6 +62,14 @@ impl MxRelay {
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.carrier = self.carrier.with_timing(timing);
+        self
+    }
+
+    /// Sets how many messages a connection carries before it is ended. Default
+    /// 100; a message with more than 100 recipients counts for each hundred.
+    #[must_use]
+    pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
+        self.carrier = self.carrier.with_messages_per_connection(messages);
         self
     }
 }

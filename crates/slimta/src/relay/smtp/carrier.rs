@@ -11,12 +11,16 @@ use super::connection::{Connection, lease_lost};
 use super::connector::{Connector, Tcp};
 use super::pool::Pool;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
+use crate::queue::ByDestination;
 use crate::relay::Delivery;
 use crate::world::World;
 
 /// Most hosts that are tried in one attempt (RFC 5321 section 5.1 asks for two
 /// at least).
 const HOSTS_MAX: usize = 10;
+/// How many transactions a connection carries. Many servers end a session after
+/// a hundred.
+pub(in crate::relay) const MESSAGES_PER_CONNECTION: u32 = 100;
 
 /// Where a message may go: asked only when no connection is kept.
 #[async_trait]
@@ -33,6 +37,7 @@ pub(in crate::relay) struct Carrier {
     world: World,
     connector: Arc<dyn Connector>,
     pool: Arc<Pool>,
+    messages_per_connection: ByDestination<u32>,
 }
 
 /// The recipients of a delivery, as far as they have their answers.
@@ -51,7 +56,16 @@ impl Carrier {
             connector: Arc::new(Tcp),
             pool: Pool::new(world.clone()),
             world,
+            messages_per_connection: MESSAGES_PER_CONNECTION.into(),
         }
+    }
+
+    pub(in crate::relay) fn with_messages_per_connection(
+        mut self,
+        messages: ByDestination<u32>,
+    ) -> Self {
+        self.messages_per_connection = messages;
+        self
     }
 
     pub(in crate::relay) fn with_timing(mut self, timing: Timing) -> Self {
@@ -92,6 +106,7 @@ impl Carrier {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
                 content: &delivery.content,
+                priority: delivery.message.priority,
             };
             let outcome = connection.transact(&parcel, &delivery.lease).await;
             if is_used && is_stale(&outcome) {
@@ -103,7 +118,9 @@ impl Carrier {
                 on_success = OnSuccess::Relayed;
             }
             answers.take(outcome);
-            self.pool.put(key, connection);
+            let destination = &delivery.message.destination;
+            let messages_max = *self.messages_per_connection.get(destination);
+            self.pool.put(key, connection, messages_max);
         }
         Report {
             responses: answers.finish(),

@@ -1,6 +1,7 @@
 //! One connection to a next hop: the session's steps, carried out.
 
 use std::future::Future as _;
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -51,6 +52,10 @@ impl Connection {
         let connecting = connector.connect(host.address);
         let stream = match world.timeout(timing.connect, connecting).await {
             Some(Ok(stream)) => stream,
+            Some(Err(error)) if is_our_fault(&error) => {
+                let text = format!("No connection to {}: {error}", host.address);
+                return Err(Response::transient(3, 0, text));
+            }
             Some(Err(error)) => return Err(failed(error.to_string())),
             None => return Err(failed("no answer".to_owned())),
         };
@@ -190,6 +195,12 @@ impl Connection {
             None => Err(silent()),
         }
     }
+}
+
+/// Whether this machine has no descriptor left (ENFILE, EMFILE): it says nothing
+/// of the next hop, which must not be left alone for it.
+fn is_our_fault(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 fn lost(why: &str) -> Response {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub(super) use carrier::{Carrier, Hosts};
+pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Stream};
 
 use super::{Delivery, Relay, Timing};
 use crate::message::{Report, Response};
+use crate::queue::ByDestination;
 use crate::world::World;
 
 /// A host that may take a message.
@@ -49,6 +50,14 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
         self.carrier = self.carrier.with_timing(timing);
+        self
+    }
+
+    /// Sets how many messages a connection carries before it is ended. Default
+    /// 100; a message with more than 100 recipients counts for each hundred.
+    #[must_use]
+    pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
+        self.carrier = self.carrier.with_messages_per_connection(messages);
         self
     }
 

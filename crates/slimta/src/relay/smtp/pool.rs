@@ -11,9 +11,6 @@ use crate::world::World;
 const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a connection is used: hosts behind one name change.
 const AGE_MAX: Duration = Duration::from_secs(300);
-/// How many transactions a connection carries. Many servers end a session after
-/// a hundred.
-const TRANSACTIONS_MAX: u32 = 100;
 /// Most connections that are kept, over all next hops.
 const CONNECTIONS_MAX: usize = 500;
 /// Time between two looks for connections that were kept too long.
@@ -69,12 +66,13 @@ impl Pool {
         self.world.monotonic().saturating_sub(kept.since)
     }
 
-    /// Keeps a connection, or ends it if it was used for long.
-    pub(super) fn put(self: &Arc<Self>, key: &str, connection: Connection) {
+    /// Keeps a connection, or ends it if it was used for long: it carries so many
+    /// transactions at most.
+    pub(super) fn put(self: &Arc<Self>, key: &str, connection: Connection, transactions_max: u32) {
         if !connection.is_open() {
             return;
         }
-        let used_up = connection.transactions() >= TRANSACTIONS_MAX || connection.age() >= AGE_MAX;
+        let used_up = connection.transactions() >= transactions_max || connection.age() >= AGE_MAX;
         let mut idle = self.idle();
         if used_up || idle.count >= CONNECTIONS_MAX {
             drop(idle);

@@ -58,8 +58,12 @@ fn settings() -> Settings {
 /// Plays the pieces of what a client sends. Recipients that begin with `no`
 /// are refused, messages are numbered.
 fn play<'a>(settings: &Settings, pieces: impl Iterator<Item = &'a [u8]>) -> Played {
-    let (mut session, mut input) = (Session::new(Arc::new(settings.clone())), BytesMut::new());
-    let mut played = Played::default();
+    converse(Session::new(Arc::new(settings.clone())), pieces)
+}
+
+/// The same in a session that was made for it.
+fn converse<'a>(mut session: Session, pieces: impl Iterator<Item = &'a [u8]>) -> Played {
+    let (mut input, mut played) = (BytesMut::new(), Played::default());
     session.banner();
     advance(&mut session, &mut input, &mut played);
     for piece in pieces {

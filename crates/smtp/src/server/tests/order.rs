@@ -1,6 +1,6 @@
 //! Commands, their order and their replies (RFC 5321 section 4.1).
 
-use slimta_core::message::{BodyType, Ret};
+use slimta_core::message::{BodyType, Priority, Ret};
 
 use super::*;
 
@@ -38,6 +38,32 @@ fn a_message_is_handed_on_with_all_that_was_said_of_it() {
     assert_eq!(original.address, "gr\u{e5}@b");
     assert_eq!(envelope.recipients[1].address.as_str(), "e@f");
     assert_eq!(message.content.to_vec(), b"A: 1\r\n\r\n.x\r\n");
+}
+
+#[test]
+fn trusted_clients_say_which_message_goes_first() {
+    let mail =
+        |parameter: &str| format!("MAIL FROM:<a@b>{parameter}\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n");
+    let said = ["", " MT-PRIORITY=0", " mt-priority=9", " MT-PRIORITY=-4"];
+    let text = format!("EHLO c\r\n{}", said.map(mail).concat());
+    let session = Session::new(Arc::new(settings())).with_priorities(true);
+    let played = converse(session, [text.as_bytes()].into_iter());
+    assert!(played.lines().contains(&"250-MT-PRIORITY MIXER"));
+    let priorities: Vec<_> = played.messages.iter().map(|m| m.priority).collect();
+    let (normal, high, low) = (Priority::Normal, Priority::High, Priority::Low);
+    assert_eq!(priorities, [normal, normal, high, low]);
+    let lines = played.lines();
+    let replies: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("250 2."))
+        .collect();
+    let new = "250 2.3.6 4 is the new priority assigned to the message";
+    assert!(replies[0] == replies[3] && replies[0] == replies[9]);
+    assert_eq!(*replies[6], new, "{replies:?}");
+
+    let others = after_ehlo("MAIL FROM:<a@b> MT-PRIORITY=4\r\nRCPT TO:<c@d>\r\n");
+    assert!(others[0].starts_with("555 5.5.4 "), "{others:?}");
+    assert!(others[1].starts_with("503 "), "{others:?}");
 }
 
 #[test]

@@ -105,6 +105,29 @@ local function waiting(destination, priority)
     return base .. 'waiting:' .. priority .. ':' .. destination
 end
 
+-- The first due messages of a destination: priority, due time and id of each. By
+-- priority, then the longest due; or the longest due of all, with no priority.
+local function first_due(destination, limit, by_age)
+    local first = {}
+    for priority = 0, 2 do
+        local left = by_age and limit or limit - #first
+        local due = redis.call('ZRANGEBYSCORE', waiting(destination, priority), '-inf', now,
+            'WITHSCORES', 'LIMIT', 0, left)
+        for i = 1, #due, 2 do
+            first[#first + 1] = { by_age and 0 or priority, tonumber(due[i + 1]), due[i] }
+        end
+    end
+    if by_age then
+        table.sort(first, function(a, b)
+            return a[2] < b[2] or a[2] == b[2] and a[3] < b[3]
+        end)
+        for i = #first, limit + 1, -1 do
+            first[i] = nil
+        end
+    end
+    return first
+end
+
 -- Destinations whose first message may be another than before.
 local touched = {}
 

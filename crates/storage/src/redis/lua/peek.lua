@@ -1,13 +1,6 @@
--- What a claim would take: priority, due time and id of each.
-local destination, limit = take(), take_number()
+-- What a claim would take, in its order: priority, unless it goes by age, due time
+-- and id of each.
+local destination, limit, by_age = take(), take_number(), take() == 'true'
 end_leases()
 order()
-local found = {}
-for priority = 0, 2 do
-    local due = redis.call('ZRANGEBYSCORE', waiting(destination, priority), '-inf', now,
-        'WITHSCORES', 'LIMIT', 0, limit - #found)
-    for i = 1, #due, 2 do
-        found[#found + 1] = { priority, due[i + 1], due[i] }
-    end
-end
-return answer(found)
+return answer(first_due(destination, limit, by_age))

@@ -1,0 +1,175 @@
+//! The lane of one destination: its places, and its slots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::message::Priority;
+
+use super::backoff::Backoff;
+use super::room::Share;
+use super::why::InHand;
+
+/// Of so many places, and of so many slots, one is for fresh mail of high
+/// priority only.
+pub(super) const HIGH_SHARE: usize = 10;
+/// For each so many places there is one more for what waits in the store, and
+/// one at least: else fresh mail that comes faster than it goes would take each
+/// place as it becomes free.
+const DUE_SHARE: usize = 8;
+
+/// Who asks for a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum For {
+    /// What waits in the store.
+    Due,
+    /// What has just been stored.
+    Fresh(Priority),
+}
+
+/// How many places are taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Places {
+    pub(super) all: usize,
+    /// Those of them that came from the store.
+    due: usize,
+}
+
+impl Places {
+    /// How many more of so many places somebody may take.
+    pub(super) fn free(self, places: usize, whom: For) -> usize {
+        let ordinary = places - places / HIGH_SHARE;
+        let kept = (places / DUE_SHARE).max(1);
+        let free = |places: usize| places.saturating_sub(self.all);
+        match whom {
+            For::Fresh(Priority::High) => free(places.saturating_add(kept)),
+            For::Fresh(_) => free(ordinary),
+            For::Due => free(ordinary).max(kept.saturating_sub(self.due)),
+        }
+    }
+
+    pub(super) fn add(&mut self, is_due: bool) {
+        self.all += 1;
+        self.due += usize::from(is_due);
+    }
+
+    pub(super) fn remove(&mut self, is_due: bool) {
+        self.all = self.all.saturating_sub(1);
+        self.due = self.due.saturating_sub(usize::from(is_due));
+    }
+}
+
+/// What is known of one destination.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) slots: Arc<Semaphore>,
+    /// One at a time of those without high priority waits for a slot, so that
+    /// high mail has but one before it.
+    pub(super) gate: Arc<Semaphore>,
+    pub(super) room: Share,
+    /// What its rule allows, for all managers.
+    pub(super) allowed_max: usize,
+    /// How many slots there should be.
+    pub(super) allowed: usize,
+    /// Slots that are to vanish when they are given back.
+    pub(super) surplus: usize,
+    pub(super) taken: Places,
+    /// Places that still have to take a token.
+    pub(super) without_token: usize,
+    pub(super) backoff: Backoff,
+}
+
+impl Lane {
+    /// An empty one, with so many slots at first.
+    pub(super) fn new(allowed_max: usize, initial: usize, room: Share) -> Self {
+        Lane {
+            slots: Arc::new(Semaphore::new(initial)),
+            gate: Arc::new(Semaphore::new(1)),
+            room,
+            allowed_max,
+            allowed: initial,
+            surplus: 0,
+            taken: Places::default(),
+            without_token: 0,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Completes what is known without it.
+    pub(super) fn in_hand(&self, known: InHand, now: Duration) -> InHand {
+        let pause = self.backoff.pause(now);
+        InHand {
+            messages: self.taken.all,
+            attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
+            attempts_allowed: self.allowed,
+            failures: self.backoff.failures(),
+            pause: pause.map(|(left, last)| (left, last.clone())),
+            ..known
+        }
+    }
+
+    pub(super) fn widen(&mut self, allowed_max: usize) {
+        if self.allowed >= allowed_max {
+            return;
+        }
+        self.allowed += 1;
+        if self.surplus > 0 {
+            self.surplus -= 1;
+        } else {
+            self.slots.add_permits(1);
+        }
+    }
+
+    pub(super) fn narrow_to(&mut self, allowed: usize) {
+        let allowed = allowed.clamp(1, self.allowed);
+        let fewer = self.allowed - allowed;
+        self.allowed = allowed;
+        // Free slots vanish at once, taken ones when they are given back.
+        self.surplus += fewer - self.slots.forget_permits(fewer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NORMAL: For = For::Fresh(Priority::Normal);
+    const HIGH: For = For::Fresh(Priority::High);
+
+    /// How many of a hundred places somebody gets who takes all.
+    fn filled(taken: &mut Places, whom: For) -> usize {
+        let free = taken.free(100, whom);
+        (0..free).for_each(|_| taken.add(whom == For::Due));
+        free
+    }
+
+    #[test]
+    fn whoever_comes_first_leaves_room_for_the_others() {
+        let first = |whom| {
+            let mut taken = Places::default();
+            let free = filled(&mut taken, whom);
+            (free, taken)
+        };
+        let (free, mut taken) = first(NORMAL);
+        assert_eq!(free, 90);
+        assert_eq!(filled(&mut taken, For::Due), 12);
+        assert_eq!(filled(&mut taken, HIGH), 10);
+        let (free, mut taken) = first(For::Due);
+        assert_eq!(free, 90);
+        assert_eq!(filled(&mut taken, NORMAL), 0, "it can wait in the store");
+        assert!(filled(&mut taken, HIGH) >= 10);
+        let (free, mut taken) = first(HIGH);
+        assert_eq!(free, 112);
+        assert_eq!(filled(&mut taken, For::Due), 12);
+        taken.remove(true);
+        assert_eq!(taken.free(100, For::Due), 1);
+    }
+
+    #[test]
+    fn the_narrowest_lane_has_room_for_what_waits() {
+        let mut taken = Places::default();
+        taken.add(false);
+        assert_eq!(taken.free(1, For::Due), 1);
+    }
+}

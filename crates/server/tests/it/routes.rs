@@ -1,0 +1,75 @@
+//! Domains with a relay of their own.
+
+use crate::rig::{KeepingSink, Store, run, send, stderr, text};
+
+#[test]
+fn a_domain_with_a_relay_of_its_own_goes_there_and_all_else_where_it_went() {
+    let (own, others) = (KeepingSink::start(), KeepingSink::start());
+    let store = Store::new();
+    let config = store.path().with_extension("toml");
+    let rule = |pattern: &str| format!("[destination.'{pattern}']\nrelay = '{}'\n", own.url());
+    std::fs::write(&config, rule("own.example") + &rule("*.below.example")).unwrap();
+    let config = config.display().to_string();
+    let _server = {
+        let server = store.serve(&["--relay", &others.url(), "--config", &config]);
+        let all = ["a@own.example", "b@deep.below.example", "c@below.example"];
+        send(server.address, "s@from.example", &all);
+        server
+    };
+    store.until_empty();
+    let went = |sink: &KeepingSink, recipient: &str| {
+        let messages = sink.messages();
+        messages.iter().filter(|m| m.contains(recipient)).count()
+    };
+    for (recipient, expected) in [("<a@", (1, 0)), ("<b@", (1, 0)), ("<c@", (0, 1))] {
+        assert_eq!((went(&own, recipient), went(&others, recipient)), expected);
+    }
+}
+
+#[test]
+fn mail_that_waits_follows_a_new_route() {
+    let store = Store::new();
+    let config = store.path().with_extension("toml");
+    let write = |url: &str| {
+        std::fs::write(
+            &config,
+            format!("[destination.'to.example']\nrelay = '{url}'\n"),
+        )
+        .unwrap();
+    };
+    write("smtp://127.0.0.1:1");
+    let file = config.display().to_string();
+    let server = store.serve(&["--relay", "blackhole:", "--config", &file]);
+    send(server.address, "s@from.example", &["a@to.example"]);
+    store.until_list("a failure", |list| match list {
+        [one] => (one["attempts"] == 1 && text(one, "destination") == "to.example").then_some(()),
+        _ => None,
+    });
+    server.stop();
+    let sink = KeepingSink::start();
+    write(&sink.url());
+    let _server = store.serve(&["--relay", "blackhole:", "--config", &file]);
+    store.queue_ok(&["retry"]);
+    store.until_empty();
+    assert_eq!(sink.messages().len(), 1);
+}
+
+#[test]
+fn a_relay_that_cannot_be_is_named_with_its_table() {
+    let store = Store::new();
+    let config = store.path().with_extension("toml");
+    std::fs::write(&config, "[destination.'a.example']\nrelay = 'pigeon:'\n").unwrap();
+    let said = run(&[
+        "serve",
+        "--relay",
+        "mx",
+        "--config",
+        &config.display().to_string(),
+    ]);
+    assert_eq!(said.status.code(), Some(2));
+    let why = stderr(&said);
+    assert!(
+        why.contains("pigeon:") && why.contains("a.example"),
+        "{why}"
+    );
+}

@@ -1,0 +1,86 @@
+//! Which messages go first, as clients say it (RFC 6710).
+//!
+//! Of its nineteen priorities three are kept apart, those of the profile MIXER
+//! (RFC 6710 appendix B, from X.400): urgent, normal and non-urgent mail.
+
+use slimta_core::message::Priority;
+
+use super::replies::{self, Reply};
+
+/// What EHLO says.
+pub(super) const OFFER: &str = "MT-PRIORITY MIXER";
+
+/// What MAIL says: -9 to 9.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Requested(i8);
+
+impl Requested {
+    /// Reads the value of MT-PRIORITY (RFC 6710 section 6).
+    pub(super) fn parse(value: &str) -> Result<Self, Reply> {
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let is_negative = digits.len() < value.len();
+        match digits.as_bytes() {
+            [b'0'] if !is_negative => Ok(Requested(0)),
+            [digit @ b'1'..=b'9'] => {
+                let number = (digit - b'0').cast_signed();
+                Ok(Requested(if is_negative { -number } else { number }))
+            }
+            _ => Err(replies::BAD_PARAMETER),
+        }
+    }
+
+    /// What is made of it.
+    pub(super) fn granted(self) -> Priority {
+        match self.0 {
+            ..=-1 => Priority::Low,
+            0..=2 => Priority::Normal,
+            3.. => Priority::High,
+        }
+    }
+
+    /// The reply to MAIL: it names the new priority if that is another
+    /// (RFC 6710 section 4.1, X.3.6 of section 8).
+    pub(super) fn reply(self) -> Reply {
+        match (self.0, self.granted()) {
+            (-4, Priority::Low) | (0, Priority::Normal) | (4, Priority::High) => replies::SENDER_OK,
+            (_, Priority::Low) => replies::NOW_LOW,
+            (_, Priority::Normal) => replies::NOW_NORMAL,
+            (_, Priority::High) => replies::NOW_HIGH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nineteen_priorities_become_three() {
+        for (value, granted, reply) in [
+            ("-9", Priority::Low, replies::NOW_LOW),
+            ("-4", Priority::Low, replies::SENDER_OK),
+            ("-1", Priority::Low, replies::NOW_LOW),
+            ("0", Priority::Normal, replies::SENDER_OK),
+            ("2", Priority::Normal, replies::NOW_NORMAL),
+            ("3", Priority::High, replies::NOW_HIGH),
+            ("4", Priority::High, replies::SENDER_OK),
+            ("9", Priority::High, replies::NOW_HIGH),
+        ] {
+            let requested = Requested::parse(value).unwrap();
+            assert_eq!(
+                (requested.granted(), requested.reply()),
+                (granted, reply),
+                "{value}"
+            );
+        }
+        for value in [
+            "", "-", "-0", "+1", "10", "-10", "01", "1.5", "high", "\u{661}",
+        ] {
+            assert_eq!(
+                Requested::parse(value),
+                Err(replies::BAD_PARAMETER),
+                "{value}"
+            );
+        }
+    }
+}

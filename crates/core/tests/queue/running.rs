@@ -14,7 +14,7 @@ use crate::rig::{Answer, Rig, START, every, message};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Starts the queue; drop or send to shut it down.
-fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+pub(crate) fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
     let queue = rig.queue.clone();
     let running = tokio::spawn(async move {
@@ -24,7 +24,7 @@ fn start(rig: &Rig) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     (stop, running)
 }
 
-async fn send(rig: &Rig, to: &str) -> Response {
+pub(crate) async fn send(rig: &Rig, to: &str) -> Response {
     let messages = vec![message("from@example.com", &[to])];
     rig.edge.send(messages).await.unwrap().remove(0)
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use slimta_core::message::{PastKind, StoredMessage};
+use slimta_core::message::{Past, PastKind, StoredMessage};
 
 use crate::rig::{Answer, Rig, every, message};
+use crate::running::{send, start};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -45,22 +46,31 @@ async fn a_message_keeps_what_became_of_each_attempt() {
 #[tokio::test(start_paused = true)]
 async fn attempts_that_were_put_off_are_told_apart_and_joined() {
     let rig = rig().await;
-    // Enough failures to reach it for the destination to be left alone.
-    rig.relay.absent("example.org");
-    for number in 0..8 {
-        let to = format!("{number}@example.org");
-        rig.enqueue(message("from@example.com", &[&to])).await;
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..50 {
+        send(&rig, "to@absent.example").await;
     }
+    tokio::time::sleep(30 * MINUTE).await;
     let stored = rig.stored().await;
-    let kinds: Vec<_> = stored
-        .iter()
-        .map(|message| message.history.entries[0].kind)
-        .collect();
-    let tried = |kind: &&PastKind| **kind == PastKind::Tried;
-    assert_eq!(kinds.iter().filter(tried).count(), 5, "{kinds:?}");
+    assert_eq!(stored.len(), 50);
+    let (mut tried, mut longest) = (0, 0);
     for message in &stored {
-        let past = &message.history.entries[0];
-        let says_so = past.response.text.starts_with("Not tried");
-        assert_eq!(says_so, past.kind != PastKind::Tried, "{past:?}");
+        let entries = &message.history.entries;
+        let is_put_off = |past: &Past| past.kind != PastKind::Tried;
+        assert!(
+            !entries.windows(2).any(|two| two.iter().all(is_put_off)),
+            "{entries:?}"
+        );
+        for past in entries {
+            let says_so = past.response.text.starts_with("Not tried");
+            assert_eq!(says_so, is_put_off(past), "{past:?}");
+            tried += usize::from(!is_put_off(past));
+            longest = longest.max(past.times());
+        }
+        let told: u32 = entries.iter().map(Past::times).sum();
+        assert_eq!(told + message.history.earlier, message.attempts);
     }
+    assert_eq!(tried, rig.relay.attempts("absent.example"));
+    assert!(longest >= 5, "{longest} in a row");
 }

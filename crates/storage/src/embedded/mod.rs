@@ -5,6 +5,7 @@
 
 mod audit;
 mod claim;
+mod counts;
 mod engine;
 mod file;
 mod guard;

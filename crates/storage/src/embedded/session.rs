@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::Open;
 use super::claim::{Spoiled, claim, lock};
+use super::counts;
 use super::engine::{Engine, unavailable};
 use super::leases::Now;
 use super::listing::list;
@@ -317,35 +318,12 @@ impl Session for EmbeddedSession {
         most: usize,
     ) -> Result<Vec<Backlog>, StorageError> {
         let destinations = destinations.to_vec();
-        self.read(move |engine| {
-            let (now, overlay, snapshot) = engine.look()?;
-            let count = |one| snapshot.backlog(one, most, now.wall, &overlay);
-            let backlogs = destinations.iter().map(count);
-            backlogs
-                .collect::<Result<_, _>>()
-                .map_err(|error| unavailable(&error))
-        })
-        .await
+        self.read(move |engine| counts::backlogs(engine, &destinations, most))
+            .await
     }
 
     async fn stats(&self) -> Result<Stats, StorageError> {
-        self.read(|engine| {
-            let (_, overlay, snapshot) = engine.look()?;
-            let failed = |error| unavailable(&error);
-            let counts = snapshot.counts().map_err(failed)?;
-            let deferred = counts.deferred.saturating_sub(overlay.deferred);
-            let held = counts.held.saturating_sub(overlay.held);
-            Ok(Stats {
-                messages: counts.messages,
-                active: counts.messages.saturating_sub(deferred + held),
-                deferred,
-                held,
-                quarantined: counts.quarantined,
-                bytes: counts.bytes,
-                oldest: snapshot.oldest().map_err(failed)?,
-            })
-        })
-        .await
+        self.read(counts::stats).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StorageError> {

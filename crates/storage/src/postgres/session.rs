@@ -374,25 +374,11 @@ impl Session for PostgresSession {
     }
 
     async fn suspend(&self, suspension: &Suspension) -> Result<(), StorageError> {
-        let shared = self.open()?;
-        let mut client = shared.client().await?;
-        let txn = client.transaction().await?;
-        suspensions::begin(&txn, &shared.clock, suspension).await?;
-        notify(&txn).await?;
-        txn.commit().await?;
-        shared.changed();
-        Ok(())
+        suspensions::suspend(self.open()?, suspension).await
     }
 
     async fn resume(&self, destinations: &str) -> Result<bool, StorageError> {
-        let shared = self.open()?;
-        let mut client = shared.client().await?;
-        let txn = client.transaction().await?;
-        let resumed = suspensions::end(&txn, &shared.clock, destinations).await?;
-        notify(&txn).await?;
-        txn.commit().await?;
-        shared.changed();
-        Ok(resumed)
+        suspensions::resume(self.open()?, destinations).await
     }
 
     async fn suspensions(&self) -> Result<Vec<Suspension>, StorageError> {

@@ -3,17 +3,37 @@
 use slimta_core::storage::{SUSPENSIONS_MAX, StorageError, Suspension};
 use slimta_core::world::Timestamp;
 
+use super::Shared;
 use super::ask::{self, Parameters};
 use super::circuit::Asks;
 use super::clock::{NOW, ServerClock};
+use super::listen::notify;
 use super::rows::get;
 
+/// Begins one, and tells all who manage the queue.
+pub(super) async fn suspend(shared: &Shared, new: &Suspension) -> Result<(), StorageError> {
+    let mut client = shared.client().await?;
+    let txn = client.transaction().await?;
+    begin(&txn, &shared.clock, new).await?;
+    notify(&txn).await?;
+    txn.commit().await?;
+    shared.changed();
+    Ok(())
+}
+
+/// Ends one, and tells all who manage the queue; says whether it was in force.
+pub(super) async fn resume(shared: &Shared, destinations: &str) -> Result<bool, StorageError> {
+    let mut client = shared.client().await?;
+    let txn = client.transaction().await?;
+    let resumed = end(&txn, &shared.clock, destinations).await?;
+    notify(&txn).await?;
+    txn.commit().await?;
+    shared.changed();
+    Ok(resumed)
+}
+
 /// Begins one, and forgets those that have ended.
-pub(super) async fn begin(
-    txn: &impl Asks,
-    clock: &ServerClock,
-    new: &Suspension,
-) -> Result<(), StorageError> {
+async fn begin(txn: &impl Asks, clock: &ServerClock, new: &Suspension) -> Result<(), StorageError> {
     let forget = format!("DELETE FROM slimta_suspensions WHERE ends <= {NOW}");
     ask::run(txn, &forget, &[&clock.parameter()]).await?;
     let insert = "INSERT INTO slimta_suspensions (destinations, reason, ends)
@@ -31,7 +51,7 @@ pub(super) async fn begin(
 }
 
 /// Ends one; says whether it was in force.
-pub(super) async fn end(
+async fn end(
     txn: &impl Asks,
     clock: &ServerClock,
     destinations: &str,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::bus;
@@ -59,14 +60,24 @@ async fn intake(shared: &Arc<Shared>) -> JoinSet<()> {
     let Some(edge_bus) = &shared.edge_bus else {
         return tasks;
     };
-    let intakes_max = shared.settings.limits.intakes_max.max(1);
+    let intakes_max = shared.settings.limits.intakes_max;
+    let storing = Arc::new(Semaphore::new(intakes_max.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
         tokio::select! {
             biased;
             () = shared.reached(Phase::Draining) => break,
             Some(ended) = tasks.join_next() => report_panic(ended),
-            accepted = accept(shared, &**edge_bus), if tasks.len() < intakes_max => match accepted {
-                Some(work) => drop(tasks.spawn(work.run())),
+            (storing, accepted) = async {
+                let storing = storing.clone().acquire_owned().await;
+                (storing, accept(shared, &**edge_bus).await)
+            } => match accepted {
+                Some(work) => drop(tasks.spawn(async move {
+                    let stored = work.store().await;
+                    // Attempts are bounded by their places, and may take long:
+                    // however many wait for a turn, what comes in is stored.
+                    drop(storing);
+                    stored.attempt().await;
+                })),
                 None => break,
             },
         }

@@ -107,6 +107,25 @@ async fn large_contents_are_bounded_in_memory_and_small_mail_passes_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn attempts_that_take_long_keep_nobody_from_handing_mail_in() {
+    let mut rig = Rig::new().await;
+    rig.queue = rig.queue.clone().with_limits(Limits {
+        intakes_max: 5,
+        ..Limits::default()
+    });
+    for _ in 0..20 {
+        rig.relay.then(Answer::Hang);
+    }
+    let (_stop, _running) = start(&rig);
+    for n in 0..20 {
+        let to = format!("to@d{n}.example");
+        let answered = tokio::time::timeout(HOUR / 60, send(&rig, &to)).await;
+        assert!(answered.is_ok(), "message {n} was not taken");
+    }
+    assert_eq!(rig.relay.deliveries().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hung_destination_keeps_no_other_waiting() {
     let rig = Rig::new().await;
     for _ in 0..5 {

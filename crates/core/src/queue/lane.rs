@@ -11,8 +11,8 @@ use super::backoff::Backoff;
 use super::room::Share;
 use super::why::InHand;
 
-/// Of so many places, and of so many slots, one is for fresh mail of high
-/// priority only.
+/// For each so many places there is one more for fresh mail of high priority;
+/// and of so many slots, one is for mail of high priority only.
 pub(super) const HIGH_SHARE: usize = 10;
 /// For each so many places there is one more for what waits in the store, and
 /// one at least: else fresh mail that comes faster than it goes would take each
@@ -39,13 +39,16 @@ pub(super) struct Places {
 impl Places {
     /// How many more of so many places somebody may take.
     pub(super) fn free(self, places: usize, whom: For) -> usize {
-        let ordinary = places - places / HIGH_SHARE;
         let kept = (places / DUE_SHARE).max(1);
         let free = |places: usize| places.saturating_sub(self.all);
         match whom {
-            For::Fresh(Priority::High) => free(places.saturating_add(kept)),
-            For::Fresh(_) => free(ordinary),
-            For::Due => free(ordinary).max(kept.saturating_sub(self.due)),
+            For::Fresh(Priority::High) => free(
+                places
+                    .saturating_add(kept)
+                    .saturating_add(places / HIGH_SHARE),
+            ),
+            For::Fresh(_) => free(places),
+            For::Due => free(places).max(kept.saturating_sub(self.due)),
         }
     }
 
@@ -152,15 +155,15 @@ mod tests {
             (free, taken)
         };
         let (free, mut taken) = first(NORMAL);
-        assert_eq!(free, 90);
+        assert_eq!(free, 100);
         assert_eq!(filled(&mut taken, For::Due), 12);
         assert_eq!(filled(&mut taken, HIGH), 10);
         let (free, mut taken) = first(For::Due);
-        assert_eq!(free, 90);
+        assert_eq!(free, 100);
         assert_eq!(filled(&mut taken, NORMAL), 0, "it can wait in the store");
         assert!(filled(&mut taken, HIGH) >= 10);
         let (free, mut taken) = first(HIGH);
-        assert_eq!(free, 112);
+        assert_eq!(free, 122);
         assert_eq!(filled(&mut taken, For::Due), 12);
         taken.remove(true);
         assert_eq!(taken.free(100, For::Due), 1);

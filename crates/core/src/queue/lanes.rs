@@ -7,8 +7,8 @@
 //! each failure. One slow destination fills its own lane and no other; one that
 //! is left alone needs no slots, for its messages are put off without a try.
 //!
-//! A tenth of the places and of the slots is kept for mail of high priority
-//! that has just come in, and an eighth of the places for what waits in the
+//! A tenth of the slots, and a tenth more places, are kept for mail of high
+//! priority that has just come in, and an eighth more for what waits in the
 //! store: whatever comes in, neither has to stand behind it.
 
 use std::collections::{BTreeMap, BTreeSet};

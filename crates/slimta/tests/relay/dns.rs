@@ -1,7 +1,8 @@
 //! Next hops by MX, as a real DNS server tells them.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use slimta::relay::{Dns, Exchanger, LookupError, MxRelay, Relay, Resolver};
 use slimta::world::World;
@@ -23,7 +24,28 @@ impl Drop for DnsServer {
 }
 
 impl DnsServer {
+    /// It needs its port for UDP and TCP, and somebody else may take that before
+    /// it does: then it ends, and another port is tried.
     fn start(records: &[&str]) -> Self {
+        for _ in 0..20 {
+            let mut server = Self::start_once(records);
+            while server.process.try_wait().unwrap().is_none() {
+                if server.listens() {
+                    return server;
+                }
+            }
+        }
+        panic!("dnsmasq ends at once");
+    }
+
+    /// Whether it, and nobody else, has the port.
+    fn listens(&mut self) -> bool {
+        let soon = Duration::from_millis(20);
+        TcpStream::connect_timeout(&self.address, soon).is_ok()
+            && self.process.try_wait().unwrap().is_none()
+    }
+
+    fn start_once(records: &[&str]) -> Self {
         let free = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);

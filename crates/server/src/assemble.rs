@@ -106,7 +106,12 @@ impl Server {
 /// What hands mail on, unless mail is only stored.
 fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
     let Some(url) = &settings.relay else {
-        return Ok(None);
+        return match settings.routes.first() {
+            None => Ok(None),
+            Some((pattern, _)) => Err(Failure::Usage(format!(
+                "relay in [destination.\"{pattern}\"] cannot be used with --relay none, which only stores: leave one of them out"
+            ))),
+        };
     };
     let messages = settings.messages_per_connection.clone();
     let others = relay::open_with(url, &settings.hostname, messages, world.clone())

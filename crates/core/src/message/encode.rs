@@ -112,7 +112,8 @@ impl StoredMessage {
             postcard::take_from_bytes(fields).map_err(not_fields)?;
         let history = match behind {
             [] => History::default(),
-            behind => postcard::from_bytes(behind).map_err(not_fields)?,
+            // A story that a later version wrote is no reason to set mail aside.
+            behind => postcard::from_bytes(behind).unwrap_or_default(),
         };
         Ok(StoredMessage {
             id: fields.id,

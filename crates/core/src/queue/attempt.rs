@@ -17,7 +17,7 @@ use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
 use super::place::Place;
-use super::room::is_small;
+use super::room::{Taken, is_small};
 use super::settle::{Conclusion, Telling, conclude};
 use super::shared::{Phase, Shared};
 use super::split::split;
@@ -45,7 +45,7 @@ enum Tried {
     Reported(Content, Report),
     /// Not attempted, because its destination is left alone: it is put off with
     /// this answer.
-    PutOff(Content, Report),
+    PutOff(Content, Report, Option<Taken>),
     /// Not attempted; the message is given back.
     HandBack,
     /// Not attempted, and nothing is known about why: the lease runs out, which
@@ -107,7 +107,7 @@ impl Attempt {
                 // However it ended, the observer was told.
                 let _ = settle(shared, &*session, lease, &message, &content, &verdict).await;
             }
-            Tried::PutOff(content, report) => {
+            Tried::PutOff(content, report, _room) => {
                 let verdict = Verdict {
                     put_off: true,
                     ..judged(shared, &*session, &message, &report)
@@ -150,6 +150,10 @@ async fn deliver(
     if suspend::keeps_back(shared, session, &message.destination).await {
         return Tried::HandBack;
     }
+    let room = match &turn {
+        Ok(_) => None,
+        Err(_) => place.room.take(message.size).await,
+    };
     let content = match content {
         Some(content) => content,
         None => match session.contents(message.id).await {
@@ -165,7 +169,7 @@ async fn deliver(
         Ok(slot) => slot,
         Err(last) => {
             let report = not_tried(&last, message.envelope.recipients.len());
-            return Tried::PutOff(content, report);
+            return Tried::PutOff(content, report, room);
         }
     };
     shared.observe(&Event::Attempted {

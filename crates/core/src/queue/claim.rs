@@ -149,8 +149,10 @@ impl Claimed {
             return Ok(());
         }
         let (leased, asked) = lease(shared, to, count).await?;
-        let put_off = PutOff::new(to.clone(), last, leased, asked);
-        self.put_off.push(put_off);
+        if !leased.is_empty() {
+            let put_off = PutOff::new(to.clone(), last, leased, asked);
+            self.put_off.push(put_off);
+        }
         Ok(())
     }
 

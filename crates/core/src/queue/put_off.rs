@@ -85,7 +85,11 @@ impl PutOff {
                 None => attempts.push(Attempt::new(shared, leased, None, place, self.asked)),
             }
         }
-        match session.settle(&settlements).await {
+        let settled = match settlements.is_empty() {
+            true => Ok(Vec::new()),
+            false => session.settle(&settlements).await,
+        };
+        match settled {
             Ok(answers) => {
                 for ((message, verdict), answer) in verdicts.iter().zip(answers) {
                     match answer {

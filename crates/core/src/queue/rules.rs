@@ -96,7 +96,11 @@ impl<T> ByDestination<T> {
         if let Some(value) = self.rules.get(&name) {
             return value;
         }
-        let mut rest = name.0.as_str();
+        // The URL of a smarthost is no domain below that of its host.
+        let mut rest = match name.0.contains("://") {
+            true => "",
+            false => name.0.as_str(),
+        };
         while let Some((_, above)) = rest.split_once('.') {
             let pattern = DestinationPattern(format!("{BELOW}{above}"));
             if let Some(value) = self.rules.get(&pattern) {
@@ -161,6 +165,7 @@ mod tests {
             ("example.com", "all"),
             ("example.org.evil.example", "all"),
             ("smtp://relay.example:25", "smarthost"),
+            ("smtp://mail.example.org", "all"),
             ("", "all"),
         ] {
             let found = *rules.get(&Destination::new(destination));

@@ -64,7 +64,8 @@ pub(super) fn conclude(
         .flatten();
     let change = match &verdict.deferral {
         Some(deferral) => Change::Defer(Deferral {
-            delay_told: deferral.delay_told || delay_notice.is_some(),
+            // Whoever wants no notice is not asked again.
+            delay_told: deferral.delay_told || is_late,
             history: history(message, verdict, deferral, telling.now),
             ..deferral.clone()
         }),

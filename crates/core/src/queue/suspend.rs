@@ -95,9 +95,14 @@ pub(super) async fn refresh(shared: &Shared, session: &dyn Session) -> Result<()
     if suspended.is_fresh(world.monotonic()) {
         return Ok(());
     }
-    let _asking = suspended.asking.lock().await;
-    let now = world.monotonic();
-    if suspended.is_fresh(now) {
+    let is_known = suspended.known().is_known;
+    let _asking = match suspended.asking.try_lock() {
+        Ok(asking) => asking,
+        // Somebody asks: nobody else has to wait for a slow answer.
+        Err(_) if is_known => return Ok(()),
+        Err(_) => suspended.asking.lock().await,
+    };
+    if suspended.is_fresh(world.monotonic()) {
         return Ok(());
     }
     let answer = session.suspensions().await;
@@ -110,7 +115,8 @@ pub(super) async fn refresh(shared: &Shared, session: &dyn Session) -> Result<()
         Err(error) if !known.is_known => return Err(error),
         Err(error) => tracing::debug!(%error, "what is suspended could not be asked for"),
     }
-    known.asked = Some(now);
+    // However long the answer took: it is not asked for again at once.
+    known.asked = Some(world.monotonic());
     Ok(())
 }
 

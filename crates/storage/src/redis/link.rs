@@ -142,7 +142,13 @@ impl Link {
             .set_connection_timeout(None)
             .set_response_timeout(None);
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connecting.await.map_err(|error| self.failed(&error))?;
+        let mut connection = connecting.await.map_err(|error| {
+            if error.is_connection_refusal() {
+                // Nobody listens there: who did is gone, and its connections are.
+                self.give_up(self.era.load(Ordering::Acquire));
+            }
+            self.failed(&error)
+        })?;
         match settings::check(&mut connection, self.access.allow_lossy).await {
             Ok(kind) => Ok((connection, kind)),
             Err(Unfit::Away(error)) => Err(self.failed(&error)),

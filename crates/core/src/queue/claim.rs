@@ -166,9 +166,7 @@ impl Claimed {
         if count == 0 {
             let now = shared.world().monotonic();
             match shared.lanes.rate_wait(to, now) {
-                Some(wait) => {
-                    self.leave_for(wait);
-                }
+                Some(wait) => self.leave_for(wait),
                 None => self.blocked = true,
             }
             return Ok(());
@@ -183,26 +181,27 @@ impl Claimed {
     /// Whether a destination is left to other managers for now.
     fn leave(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
         let wait = shared.peers.wait(session.owner(), due, session.now());
-        !wait.is_zero() && self.leave_for(wait)
+        if wait.is_zero() {
+            return false;
+        }
+        self.leave_for(wait);
+        true
     }
 
     /// Whether the mail of a destination is kept back by an operator.
     fn keep_back(&mut self, shared: &Shared, session: &dyn Session, due: &Due) -> bool {
         let now = session.now();
-        match shared.suspended.look(&due.destination, now) {
-            Some(suspension) => {
-                let end = suspension.until.unwrap_or(Timestamp::MAX);
-                self.leave_for(end.since(now))
-            }
-            None => false,
-        }
+        let Some(suspension) = shared.suspended.look(&due.destination, now) else {
+            return false;
+        };
+        let end = suspension.until.unwrap_or(Timestamp::MAX);
+        self.leave_for(end.since(now));
+        true
     }
 
-    /// Leaves mail for a while, which is always so.
-    fn leave_for(&mut self, wait: Duration) -> bool {
+    fn leave_for(&mut self, wait: Duration) {
         let least = self.left_for.map_or(wait, |other| other.min(wait));
         self.left_for = Some(least);
-        true
     }
 }
 

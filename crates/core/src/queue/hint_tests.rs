@@ -1,9 +1,7 @@
 //! What replies of real receivers say of the next attempt.
 
 use super::*;
-use crate::message::{Client, Destination, Envelope, History, MessageId, Priority};
-use crate::queue::Schedule;
-use crate::world::World;
+use crate::queue::{Schedule, sample};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -112,23 +110,7 @@ fn replies_that_name_no_time_leave_it_to_the_schedule() {
 /// Seconds to the next attempt, by the schedule and what the next hop said.
 fn wait(schedule: &str, attempts: u32, text: &str) -> Option<u64> {
     let algorithm = HeedReplies(schedule.parse::<Schedule>().unwrap());
-    let id = MessageId::new(&World::simulated(START, 1));
-    let message = StoredMessage {
-        id,
-        submission: id,
-        destination: Destination::new("example.org"),
-        client: Client::default(),
-        envelope: Envelope::default(),
-        received: START,
-        size: 0,
-        priority: Priority::Normal,
-        attempts,
-        due: START,
-        held: None,
-        last_response: None,
-        delay_told: false,
-        history: History::default(),
-    };
+    let message = sample::message(START, attempts, 1);
     let next = algorithm.next_attempt(&message, &reply(text), START);
     next.map(|next| next.since(START).as_secs())
 }

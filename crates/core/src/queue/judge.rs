@@ -144,32 +144,16 @@ fn defer_or_give_up(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{
-        Address, Client, Destination, Envelope, History, MessageId, Priority, ReversePath,
-    };
-    use crate::queue::Schedule;
-    use crate::world::World;
+    use crate::message::{Address, Envelope, ReversePath};
+    use crate::queue::{Schedule, sample};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn message(recipients: &[&str]) -> StoredMessage {
-        let id = MessageId::new(&World::simulated(NOW, 1));
         let recipients = recipients.iter().map(|r| r.parse::<Address>().unwrap());
         StoredMessage {
-            id,
-            submission: id,
-            destination: Destination::new("example.org"),
-            client: Client::default(),
             envelope: Envelope::new(ReversePath::Null, recipients),
-            received: NOW,
-            size: 0,
-            priority: Priority::Normal,
-            attempts: 2,
-            due: NOW,
-            held: None,
-            last_response: None,
-            delay_told: false,
-            history: History::default(),
+            ..sample::message(NOW, 2, 1)
         }
     }
 

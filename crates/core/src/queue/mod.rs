@@ -37,6 +37,8 @@ mod retry;
 mod room;
 mod rules;
 mod run;
+#[cfg(test)]
+mod sample;
 mod schedule;
 mod settle;
 mod shared;

@@ -4,29 +4,12 @@ use super::*;
 use proptest::option::of;
 use proptest::prelude::*;
 
-use crate::message::{Client, Destination, Envelope, History, Priority};
-use crate::world::World;
+use crate::queue::sample;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn message(attempts: u32, seed: u64) -> StoredMessage {
-    let id = MessageId::new(&World::simulated(START, seed));
-    StoredMessage {
-        id,
-        submission: id,
-        destination: Destination::new("example.org"),
-        client: Client::default(),
-        envelope: Envelope::default(),
-        received: START,
-        size: 0,
-        priority: Priority::Normal,
-        attempts,
-        due: START,
-        held: None,
-        last_response: None,
-        delay_told: false,
-        history: History::default(),
-    }
+    sample::message(START, attempts, seed)
 }
 
 /// Seconds from `now` to the next attempt, by attempts.

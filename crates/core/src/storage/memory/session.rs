@@ -44,6 +44,21 @@ impl MemorySession {
     fn step<T>(&self, step: impl FnOnce(&mut Shelf, Now) -> T) -> Result<T, StorageError> {
         Ok(self.open()?.step(step))
     }
+
+    /// By priority or by age.
+    fn claim_in_order(
+        &self,
+        destination: &Destination,
+        limit: usize,
+        by_age: bool,
+        lease: Duration,
+    ) -> Result<Vec<Leased>, StorageError> {
+        self.step(|shelf, now| {
+            let due = shelf.due(destination, limit, by_age, now.wall).into_iter();
+            due.filter_map(|id| shelf.lease(id, &self.owner, lease, now))
+                .collect()
+        })
+    }
 }
 
 #[async_trait]
@@ -107,11 +122,7 @@ impl Session for MemorySession {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.step(|shelf, now| {
-            let due = shelf.due(destination, limit, false, now.wall).into_iter();
-            due.filter_map(|id| shelf.lease(id, &self.owner, lease, now))
-                .collect()
-        })
+        self.claim_in_order(destination, limit, false, lease)
     }
 
     async fn claim_longest_due(
@@ -120,11 +131,7 @@ impl Session for MemorySession {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<Leased>, StorageError> {
-        self.step(|shelf, now| {
-            let due = shelf.due(destination, limit, true, now.wall).into_iter();
-            due.filter_map(|id| shelf.lease(id, &self.owner, lease, now))
-                .collect()
-        })
+        self.claim_in_order(destination, limit, true, lease)
     }
 
     async fn lock(&self, id: MessageId, lease: Duration) -> Result<Option<Leased>, StorageError> {

@@ -235,6 +235,20 @@ mod tests {
     }
 
     #[test]
+    fn a_story_of_a_later_version_is_forgotten_and_the_mail_kept() {
+        let mut record = message().to_record().unwrap();
+        record.truncate(record.len() - CHECKSUM_BYTES);
+        record.extend_from_slice(&[0xff; 3]);
+        let checksum = crc32fast::hash(&record);
+        record.extend_from_slice(&checksum.to_le_bytes());
+        let expected = StoredMessage {
+            history: History::default(),
+            ..message()
+        };
+        assert_eq!(StoredMessage::from_record(&record), Ok(expected));
+    }
+
+    #[test]
     fn a_later_version_is_named() {
         let mut record = message().to_record().unwrap();
         record.truncate(record.len() - CHECKSUM_BYTES);

@@ -58,18 +58,20 @@ fn mail_that_waits_follows_a_new_route() {
 fn a_relay_that_cannot_be_is_named_with_its_table() {
     let store = Store::new();
     let config = store.path().with_extension("toml");
-    std::fs::write(&config, "[destination.'a.example']\nrelay = 'pigeon:'\n").unwrap();
-    let said = run(&[
-        "serve",
-        "--relay",
-        "mx",
-        "--config",
-        &config.display().to_string(),
-    ]);
-    assert_eq!(said.status.code(), Some(2));
-    let why = stderr(&said);
-    assert!(
-        why.contains("pigeon:") && why.contains("a.example"),
-        "{why}"
-    );
+    let file = config.display().to_string();
+    let refused = |url: &str, relay: &str| {
+        let table = format!("[destination.'a.example']\nrelay = '{url}'\n");
+        std::fs::write(&config, table).unwrap();
+        let said = run(&["serve", "--relay", relay, "--config", &file]);
+        assert_eq!(said.status.code(), Some(2));
+        stderr(&said)
+    };
+    for (url, relay, named) in [
+        ("pigeon:", "mx", "pigeon:"),
+        ("none", "mx", "hold its mail"),
+        ("blackhole:", "none", "only stores"),
+    ] {
+        let why = refused(url, relay);
+        assert!(why.contains(named) && why.contains("a.example"), "{why}");
+    }
 }

@@ -209,25 +209,29 @@ fn told(news: News, destination: &Destination) -> Event {
 /// uncounted.
 pub(super) async fn ask_relay(shared: &Shared, delivery: Delivery) -> Report {
     let recipients = delivery.message.envelope.recipients.len();
-    let unknown = |text: &str| Report::all(Response::transient(4, 2, text), recipients);
+    // A fault of this host's own, which says nothing of the destination.
+    let failed = |text: &str| Report::all(Response::transient(3, 0, text), recipients);
     let Some(relay_bus) = &shared.relay_bus else {
-        return unknown("There is no relay");
+        return failed("There is no relay");
     };
     // What the relay left half done is its own: nothing of it is used here.
     let asking = AssertUnwindSafe(relay_bus.send(vec![delivery])).catch_unwind();
     let limit = shared.settings.limits.attempt_time_max;
     match shared.world().timeout(limit, asking).await {
         Some(Ok(Ok(mut reports))) if reports.len() == 1 => reports.swap_remove(0),
-        Some(Ok(Ok(_))) => unknown("The relay gave a wrong number of answers"),
+        Some(Ok(Ok(_))) => failed("The relay gave a wrong number of answers"),
         Some(Ok(Err(error))) => {
             tracing::warn!(%error, "relay bus failed");
-            unknown("The relay gave no answer")
+            failed("The relay gave no answer")
         }
         Some(Err(_panic)) => {
             tracing::error!("the relay panicked: this is a bug in it");
-            unknown("The relay failed")
+            failed("The relay failed")
         }
-        None => unknown("The attempt took too long"),
+        None => Report::all(
+            Response::transient(4, 2, "The attempt took too long"),
+            recipients,
+        ),
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) enum Reached {
     Answers,
     /// It was not there.
     Absent(Response),
+    /// Nothing: what failed is our own.
+    Nothing,
 }
 
 /// What is known of a destination.
@@ -70,13 +72,26 @@ impl Reached {
         if responses.iter().any(is_final) {
             return Reached::Works;
         }
-        match responses.first() {
-            Some(first) if report.remote.is_none() && responses.iter().all(is_absence) => {
-                Reached::Absent(first.clone())
-            }
-            _ => Reached::Answers,
+        let Some(first) = responses.first() else {
+            return Reached::Nothing;
+        };
+        if report.remote.is_some() {
+            Reached::Answers
+        } else if responses.iter().all(is_absence) {
+            Reached::Absent(first.clone())
+        } else if responses.iter().all(is_ours) {
+            Reached::Nothing
+        } else {
+            Reached::Answers
         }
     }
+}
+
+/// What a relay says of the host it runs on, before it spoke to another: no
+/// descriptors, no lock, a bug (RFC 3463: X.3).
+fn is_ours(response: &Response) -> bool {
+    let enhanced = response.enhanced.as_ref();
+    enhanced.is_some_and(|code| code.subject == 3)
 }
 
 fn is_final(response: &Response) -> bool {
@@ -136,9 +151,13 @@ impl Backoff {
         now: Duration,
         limits: &Limits,
     ) -> Option<News> {
-        let Reached::Absent(last) = reached else {
-            self.failures = 0;
-            return self.pause.take().map(|_| News::Resumes);
+        let last = match reached {
+            Reached::Absent(last) => last,
+            Reached::Nothing => return None,
+            Reached::Works | Reached::Answers => {
+                self.failures = 0;
+                return self.pause.take().map(|_| News::Resumes);
+            }
         };
         if self.pause(now).is_some() {
             // It began before the pause.
@@ -229,6 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_here_says_nothing_of_the_destination() {
+        let mut backoff = Backoff::default();
+        for _ in 0..5 {
+            fails(&mut backoff, SECOND);
+        }
+        let ours = Reached::of(&Report::all(Response::transient(3, 0, "no descriptors"), 1));
+        assert_eq!(backoff.learn(&ours, 2 * SECOND, &limits()), None);
+        assert!(backoff.pause(2 * SECOND).is_some(), "it is still away");
+        assert_eq!(fails(&mut backoff, 11 * SECOND), Some(20));
+    }
+
+    #[test]
     fn who_wants_no_pauses_hears_nothing_of_them() {
         let none = Limits {
             backoff_max: Duration::ZERO,
@@ -258,7 +289,10 @@ mod tests {
         assert_eq!(of(&[&absent, &busy]), Reached::Absent(absent.clone()));
         assert_eq!(of(&[&absent, &taken]), Reached::Works);
         assert_eq!(of(&[&absent, &full]), Reached::Answers);
-        assert_eq!(of(&[]), Reached::Answers);
+        assert_eq!(of(&[]), Reached::Nothing);
+        let ours = Response::transient(3, 0, "no file descriptors");
+        assert_eq!(of(&[&ours, &ours]), Reached::Nothing);
+        assert_eq!(of(&[&ours, &absent]), Reached::Answers);
         let lost = Response::transient(4, 2, "connection lost");
         assert_eq!(of(&[&lost]), Reached::Answers);
         let said = Report {
@@ -266,5 +300,14 @@ mod tests {
             ..Report::all(absent, 1)
         };
         assert_eq!(Reached::of(&said), Reached::Answers, "it was there");
+        let theirs = Report {
+            responses: vec![ours],
+            ..said
+        };
+        assert_eq!(
+            Reached::of(&theirs),
+            Reached::Answers,
+            "it said so of itself"
+        );
     }
 }

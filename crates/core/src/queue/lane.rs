@@ -14,10 +14,11 @@ use super::why::InHand;
 /// For each so many places there is one more for fresh mail of high priority;
 /// and of so many slots, one is for mail of high priority only.
 pub(super) const HIGH_SHARE: usize = 10;
-/// For each so many places there is one more for what waits in the store, and
-/// one at least: else fresh mail that comes faster than it goes would take each
-/// place as it becomes free.
-const DUE_SHARE: usize = 8;
+/// For each so many places there is one more for what waits in the store, and one
+/// more for what comes in, and one at least. Else fresh mail that comes faster
+/// than it goes would take each place as it becomes free; and a long drain would
+/// leave none for a message that has just come.
+const SHARE: usize = 8;
 
 /// Who asks for a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +40,7 @@ pub(super) struct Places {
 impl Places {
     /// How many more of so many places somebody may take.
     pub(super) fn free(self, places: usize, whom: For) -> usize {
-        let kept = (places / DUE_SHARE).max(1);
+        let kept = (places / SHARE).max(1);
         let free = |places: usize| places.saturating_sub(self.all);
         match whom {
             For::Fresh(Priority::High) => free(
@@ -47,7 +48,10 @@ impl Places {
                     .saturating_add(kept)
                     .saturating_add(places / HIGH_SHARE),
             ),
-            For::Fresh(_) => free(places),
+            For::Fresh(_) => {
+                let fresh = self.all.saturating_sub(self.due);
+                free(places).max(kept.saturating_sub(fresh))
+            }
             For::Due => free(places).max(kept.saturating_sub(self.due)),
         }
     }
@@ -160,8 +164,8 @@ mod tests {
         assert_eq!(filled(&mut taken, HIGH), 10);
         let (free, mut taken) = first(For::Due);
         assert_eq!(free, 100);
-        assert_eq!(filled(&mut taken, NORMAL), 0, "it can wait in the store");
-        assert!(filled(&mut taken, HIGH) >= 10);
+        assert_eq!(filled(&mut taken, NORMAL), 12);
+        assert_eq!(filled(&mut taken, HIGH), 10);
         let (free, mut taken) = first(HIGH);
         assert_eq!(free, 122);
         assert_eq!(filled(&mut taken, For::Due), 12);

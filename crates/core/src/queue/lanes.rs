@@ -8,8 +8,9 @@
 //! is left alone needs no slots, for its messages are put off without a try.
 //!
 //! A tenth of the slots, and a tenth more places, are kept for mail of high
-//! priority that has just come in, and an eighth more for what waits in the
-//! store: whatever comes in, neither has to stand behind it.
+//! priority that has just come in. An eighth more is for what waits in the store
+//! while fresh mail has all, or for fresh mail while a backlog has: neither has to
+//! stand behind the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

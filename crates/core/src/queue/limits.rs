@@ -21,7 +21,8 @@ pub struct Limits {
     pub rate_per_destination: ByDestination<Option<Rate>>,
     /// Messages of one destination that are in memory, attempted or waiting for
     /// it, as a multiple of the attempts allowed. Default 4. A tenth more is for
-    /// fresh mail of high priority, an eighth more for what waits in the storage.
+    /// fresh mail of high priority, an eighth more for whatever comes last: fresh
+    /// mail while a backlog has all, or what waits in the storage.
     pub ahead_factor: usize,
     /// Messages that [`retry`](super::Queue::retry) takes at once. Default 1000.
     pub retry_batch_max: usize,

@@ -118,6 +118,7 @@ impl Place {
         match reached {
             Reached::Works => lane.widen(max),
             Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
+            Reached::Nothing => {}
         }
         let news = lane.backoff.learn(reached, now, &self.lanes.limits);
         lane.narrow_to(max);

@@ -231,6 +231,26 @@ async fn high_mail_that_found_no_place_comes_before_all_that_wait_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_in_does_not_stand_behind_a_long_drain() {
+    let (rig, _stop) = running(Limits {
+        attempts_max: 20,
+        ahead_factor: 2,
+        ..Limits::default()
+    })
+    .await;
+    slow(&rig, 10_000, 10 * SECOND);
+    for n in 0..500 {
+        send_many(&rig, &format!("{n}.bulk.example"), 3).await;
+    }
+    tokio::time::sleep(60 * SECOND).await;
+    send(&rig, "fresh.example", Priority::Normal).await;
+    tokio::time::sleep(40 * SECOND).await;
+    assert_eq!(rig.relay.attempts("fresh.example"), 1);
+    let drained = rig.relay.deliveries().len();
+    assert!((150..=200).contains(&drained), "{drained}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn high_mail_is_next_where_bulk_stands_before_it() {
     let (rig, _stop) = running(Limits::default()).await;
     slow(&rig, 1000, 10 * SECOND);

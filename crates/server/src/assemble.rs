@@ -190,9 +190,13 @@ fn edge(settings: &Settings, bus: bus::LocalClient<Message, Response>, world: &W
         connections_max: granted.connections_max,
         ..smtp::Limits::default()
     };
+    let mut policies = policy::standard(&settings.hostname, world.clone());
+    if let Some(tenant) = &settings.tenant {
+        policies = policies.then(tenant.clone());
+    }
     SmtpEdge::new(Arc::new(bus), world.clone())
         .with_hostname(settings.hostname.clone())
-        .with_policy(policy::standard(&settings.hostname, world.clone()))
+        .with_policy(policies)
         .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
         .with_limits(limits)
 }

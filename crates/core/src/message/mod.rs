@@ -20,6 +20,7 @@ mod response;
 mod returned;
 mod stored;
 mod template;
+mod tenant;
 
 pub use address::{Address, AddressError, ReversePath};
 pub use bounce::{Bounce, BounceBuilder, Failure};
@@ -34,6 +35,7 @@ pub use id::{IdError, MessageId};
 pub use report::{OnSuccess, Report};
 pub use response::{Class, Code, EnhancedCode, Response};
 pub use stored::{Destination, Priority, StoredMessage, Submission};
+pub use tenant::{Tenant, TenantError};
 
 use crate::world::Timestamp;
 
@@ -51,6 +53,8 @@ pub struct Message {
     pub timestamp: Timestamp,
     /// Which goes first.
     pub priority: Priority,
+    /// On whose behalf it is sent; none if there are no tenants.
+    pub tenant: Option<Tenant>,
 }
 
 impl Message {
@@ -62,6 +66,7 @@ impl Message {
             content,
             timestamp,
             priority: Priority::default(),
+            tenant: None,
         }
     }
 }

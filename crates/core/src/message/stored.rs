@@ -1,15 +1,20 @@
 //! A message as the queue keeps it.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Envelope, History, MessageId, Response};
+use super::{Client, Envelope, History, MessageId, Response, Tenant};
 use crate::world::Timestamp;
 
+/// Stands between the next hop and the tenant.
+const OF_TENANT: char = '#';
+
 /// What the scheduler groups by: the next hop as the router names it, such as
-/// a domain in lower case or the URL of a smarthost.
+/// a domain in lower case or the URL of a smarthost; and the tenant, if the message
+/// has one: `example.org#acme`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Destination(Arc<str>);
@@ -20,8 +25,47 @@ impl Destination {
         Destination(name.as_ref().into())
     }
 
+    /// The same for the mail of one tenant.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &Tenant) -> Destination {
+        Destination(format!("{}{OF_TENANT}{tenant}", self.next_hop()).into())
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The next hop alone, as the router named it.
+    pub fn next_hop(&self) -> &str {
+        self.parts().0
+    }
+
+    /// Whose mail it is for, if it is for one tenant's only.
+    pub fn tenant(&self) -> Option<Tenant> {
+        self.parts().1.and_then(|name| name.parse().ok())
+    }
+
+    /// The same for everybody's mail.
+    #[must_use]
+    pub fn of_all(&self) -> Destination {
+        match self.parts() {
+            (next_hop, Some(_)) => Destination::new(next_hop),
+            (_, None) => self.clone(),
+        }
+    }
+
+    fn parts(&self) -> (&str, Option<&str>) {
+        match self.0.rsplit_once(OF_TENANT) {
+            Some((next_hop, name)) if Tenant::is_name(name) => (next_hop, Some(name)),
+            _ => (&self.0, None),
+        }
+    }
+}
+
+/// Its name orders and finds it.
+impl Borrow<str> for Destination {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -112,4 +156,31 @@ pub struct Submission {
     pub messages: Vec<StoredMessage>,
     /// Their contents.
     pub content: super::Content,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_names_its_next_hop_and_its_tenant() {
+        let acme: Tenant = "acme".parse().unwrap();
+        for next_hop in [
+            "example.org",
+            "smtp://relay.example:25",
+            "a#b@example.org",
+            "",
+        ] {
+            let all = Destination::new(next_hop);
+            let one = all.of_tenant(&acme);
+            assert_eq!((all.next_hop(), all.tenant()), (next_hop, None));
+            assert_eq!(
+                (one.next_hop(), one.tenant()),
+                (next_hop, Some(acme.clone()))
+            );
+            assert_eq!(one.of_tenant(&acme), one);
+            assert_eq!(one.of_all(), all);
+            assert_eq!(one.as_str(), format!("{next_hop}#acme"));
+        }
+    }
 }

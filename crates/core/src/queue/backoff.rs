@@ -7,9 +7,10 @@
 //! by its own schedule with the last answer, as if it had been tried, so that
 //! it is given up when its time is over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::message::{Class, Report, Response};
+use crate::message::{Class, Destination, Report, Response};
 
 use super::limits::Limits;
 
@@ -20,6 +21,8 @@ const DOUBLINGS_MAX: u32 = 20;
 /// So many messages of a pause are put off by their own schedule; only if there
 /// are more, all are made due when the destination is back.
 pub(super) const BY_SCHEDULE_MAX: usize = 100;
+/// Mail of so many tenants is made due then; that of others waits for its time.
+const TENANTS_MAX: usize = 10_000;
 
 /// What an attempt says of the destination, whatever it says of the message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +42,9 @@ pub(super) enum Reached {
 pub(super) struct Backoff {
     failures: u32,
     pause: Option<Pause>,
-    /// Whether messages wait longer than their schedule says.
+    /// Whose messages were put off, of all tenants that send there.
+    put_off: BTreeSet<Destination>,
+    /// Whether they wait longer than their schedule says.
     long: bool,
 }
 
@@ -121,20 +126,23 @@ impl Backoff {
 
     /// Counts messages that are put off because of the pause; gives how many
     /// were before.
-    pub(super) fn count_put_off(&mut self, messages: usize) -> usize {
+    pub(super) fn count_put_off(&mut self, of: &Destination, messages: usize) -> usize {
         let Some(pause) = &mut self.pause else {
             return 0;
         };
         let before = pause.put_off;
         pause.put_off = before.saturating_add(messages);
         self.long |= pause.put_off > BY_SCHEDULE_MAX;
+        if self.put_off.len() < TENANTS_MAX && !self.put_off.contains(of) {
+            self.put_off.insert(of.clone());
+        }
         before
     }
 
-    /// Whether messages waited longer than their schedule says, for the last
-    /// time.
-    pub(super) fn take_long(&mut self) -> bool {
-        std::mem::take(&mut self.long)
+    /// Whose messages waited longer than their schedule says, for the last time.
+    pub(super) fn take_long(&mut self) -> Option<BTreeSet<Destination>> {
+        let put_off = std::mem::take(&mut self.put_off);
+        std::mem::take(&mut self.long).then_some(put_off)
     }
 
     /// Ends the pause: the next attempt probes.

@@ -94,8 +94,8 @@ pub(super) async fn claim_due(
 }
 
 impl Claimed {
-    /// Looks first where mail of high priority found no place when it came in;
-    /// it may have half of all. If that fails, the mail waits in its order.
+    /// Looks first where mail that goes first found no place when it came in; it
+    /// may have half of all. If that fails, the mail waits in its order.
     async fn take_urgent(
         &mut self,
         shared: &Arc<Shared>,
@@ -165,6 +165,7 @@ impl Claimed {
     ) -> Result<(), StorageError> {
         if count == 0 {
             let now = shared.world().monotonic();
+            shared.lanes.note_wanted(to, For::Due, now);
             match shared.lanes.rate_wait(to, now) {
                 Some(wait) => self.leave_for(wait),
                 None => self.blocked = true,

@@ -9,6 +9,7 @@ use crate::message::Priority;
 
 use super::backoff::Backoff;
 use super::room::Share;
+use super::shares::Shares;
 use super::why::InHand;
 
 /// For each so many places there is one more for fresh mail of high priority;
@@ -82,6 +83,7 @@ pub(super) struct Lane {
     /// Slots that are to vanish when they are given back.
     pub(super) surplus: usize,
     pub(super) taken: Places,
+    pub(super) shares: Shares,
     /// Places that still have to take a token.
     pub(super) without_token: usize,
     pub(super) backoff: Backoff,
@@ -98,6 +100,7 @@ impl Lane {
             allowed: initial,
             surplus: 0,
             taken: Places::default(),
+            shares: Shares::default(),
             without_token: 0,
             backoff: Backoff::default(),
         }

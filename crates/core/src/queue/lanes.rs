@@ -26,6 +26,7 @@ use super::limits::Limits;
 use super::place::Place;
 use super::rate::Meter;
 use super::room::Room;
+use super::shares::Shares;
 use super::why::InHand;
 
 /// Messages of a destination that is left alone which are put off at the same
@@ -50,16 +51,15 @@ pub(super) struct Lanes {
     pub(super) returned: Notify,
 }
 
-/// Destinations that are noted as urgent; mail of others waits in its order.
-const URGENT_MAX: usize = 10_000;
-
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct Map {
+    /// By next hop, whosever mail it is.
     pub(super) lanes: BTreeMap<Destination, Lane>,
     pub(super) taken: Places,
+    pub(super) shares: Shares,
     pub(super) meter: Meter,
-    /// Destinations with fresh mail of high priority that found no place.
+    /// Destinations with fresh mail that found no place and goes first.
     pub(super) urgent: BTreeSet<Destination>,
     /// Destinations that are back, and whose mail was put off for long.
     pub(super) returned: Vec<Destination>,
@@ -97,7 +97,7 @@ impl Lanes {
     /// Ends the pause of one destination, or of all.
     pub(super) fn end_pauses(&self, destination: Option<&Destination>, now: Duration) {
         for (to, lane) in &mut self.map().lanes {
-            if destination.is_none_or(|one| one == to) {
+            if destination.is_none_or(|one| one.next_hop() == to.as_str()) {
                 lane.backoff.end_pause(now);
             }
         }
@@ -118,8 +118,9 @@ impl Lanes {
     }
 
     fn look_in(&self, map: &Map, destination: &Destination, now: Duration) -> InHand {
+        let next_hop = destination.next_hop();
         let rate = *self.limits.rate_per_destination.get(destination);
-        let level = rate.map(|rate| map.meter.level(destination, rate, self.managers(), now));
+        let level = rate.map(|rate| map.meter.level(next_hop, rate, self.managers(), now));
         let known = InHand {
             destination: destination.clone(),
             messages: 0,
@@ -130,7 +131,7 @@ impl Lanes {
             failures: 0,
             pause: None,
         };
-        match map.lanes.get(destination) {
+        match map.lanes.get(next_hop) {
             Some(lane) => lane.in_hand(known, now),
             None => known,
         }
@@ -147,19 +148,25 @@ impl Lanes {
         self.map().taken.free(self.places_max(), For::Due) == 0
     }
 
-    fn places_max(&self) -> usize {
+    pub(super) fn places_max(&self) -> usize {
         let ahead = self.limits.ahead_factor.max(1);
         self.limits.attempts_max.max(1).saturating_mul(ahead)
     }
 
     fn free(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
         let ahead = self.limits.ahead_factor.max(1);
+        let whose = destination.tenant();
         let overall = map.taken.free(self.places_max(), whom);
-        let lane = match map.lanes.get(destination) {
+        let overall = overall.min(self.share_left(&map.shares, self.places_max(), &whose));
+        let lane = match map.lanes.get(destination.next_hop()) {
             Some(lane) if lane.backoff.pause(now).is_some() => {
                 PAUSED_PLACES.saturating_sub(lane.taken.all)
             }
-            Some(lane) => lane.taken.free(lane.allowed.saturating_mul(ahead), whom),
+            Some(lane) => {
+                let places = lane.allowed.saturating_mul(ahead);
+                let share = self.share_left(&lane.shares, places, &whose);
+                lane.taken.free(places, whom).min(share)
+            }
             None => {
                 let initial = self.initial(self.allowed_max(destination));
                 Places::default().free(initial.saturating_mul(ahead), whom)
@@ -178,12 +185,13 @@ impl Lanes {
         let Some(rate) = *self.limits.rate_per_destination.get(destination) else {
             return usize::MAX;
         };
-        let lane = map.lanes.get(destination);
+        let next_hop = destination.next_hop();
+        let lane = map.lanes.get(next_hop);
         if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
             // What is put off without a try needs none.
             return usize::MAX;
         }
-        let level = map.meter.level(destination, rate, self.managers(), now);
+        let level = map.meter.level(next_hop, rate, self.managers(), now);
         let tokens = match whom {
             For::Due => level.tokens,
             For::Fresh(_) => level.fresh,
@@ -195,12 +203,12 @@ impl Lanes {
     /// if it does not stand in the way.
     pub(super) fn rate_wait(&self, destination: &Destination, now: Duration) -> Option<Duration> {
         let rate = (*self.limits.rate_per_destination.get(destination))?;
-        let map = self.map();
-        let lane = map.lanes.get(destination);
+        let (map, next_hop) = (self.map(), destination.next_hop());
+        let lane = map.lanes.get(next_hop);
         if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
             return None;
         }
-        let level = map.meter.level(destination, rate, self.managers(), now);
+        let level = map.meter.level(next_hop, rate, self.managers(), now);
         (!level.wait.is_zero()).then_some(level.wait)
     }
 
@@ -232,7 +240,7 @@ impl Lanes {
     /// Why a destination is left alone at `now`; none if it is not.
     pub(super) fn pause(&self, destination: &Destination, now: Duration) -> Option<Response> {
         let map = self.map();
-        let pause = map.lanes.get(destination)?.backoff.pause(now);
+        let pause = map.lanes.get(destination.next_hop())?.backoff.pause(now);
         pause.map(|(_, last)| last.clone())
     }
 
@@ -240,8 +248,8 @@ impl Lanes {
     /// gives how many were before.
     pub(super) fn count_put_off(&self, destination: &Destination, messages: usize) -> usize {
         let mut map = self.map();
-        let lane = map.lanes.get_mut(destination);
-        lane.map_or(0, |lane| lane.backoff.count_put_off(messages))
+        let lane = map.lanes.get_mut(destination.next_hop());
+        lane.map_or(0, |lane| lane.backoff.count_put_off(destination, messages))
     }
 
     /// The destinations that came back since the last time, and whose mail was
@@ -264,7 +272,7 @@ impl Lanes {
         now: Duration,
     ) -> Option<Place> {
         let mut map = self.map();
-        let lane = map.lanes.get(destination);
+        let lane = map.lanes.get(destination.next_hop());
         let is_paused = lane.is_some_and(|lane| lane.backoff.pause(now).is_some());
         let is_free = !is_paused && self.free(&map, destination, whom, now) > 0;
         is_free.then(|| self.place(&mut map, destination, whom))
@@ -281,16 +289,20 @@ impl Lanes {
             whom == For::Due,
             self.limits.rate_per_destination.get(destination),
         );
-        let lane = map.lanes.entry(destination.clone()).or_insert_with(|| {
+        let (next_hop, whose) = (destination.of_all(), destination.tenant());
+        let lane = map.lanes.entry(next_hop.clone()).or_insert_with(|| {
             let allowed_max = self.allowed_max(destination);
             Lane::new(allowed_max, self.initial(allowed_max), self.room.share())
         });
         lane.taken.add(is_due);
+        lane.shares.add(&whose);
+        map.shares.add(&whose);
         lane.without_token += usize::from(rate.is_some());
         map.taken.add(is_due);
         Place {
             lanes: self.clone(),
-            destination: destination.clone(),
+            next_hop,
+            whose,
             slots: lane.slots.clone(),
             gate: lane.gate.clone(),
             is_due,
@@ -298,20 +310,6 @@ impl Lanes {
             has_token: AtomicBool::new(false),
             room: lane.room.clone(),
         }
-    }
-
-    /// Notes that a destination has mail of high priority that found no place: it
-    /// is looked at before all others, however long they have waited.
-    pub(super) fn note_urgent(&self, destination: &Destination) {
-        let urgent = &mut self.map().urgent;
-        if urgent.len() < URGENT_MAX && !urgent.contains(destination) {
-            urgent.insert(destination.clone());
-        }
-    }
-
-    /// Such destinations, which are forgotten.
-    pub(super) fn take_urgent(&self) -> BTreeSet<Destination> {
-        std::mem::take(&mut self.map().urgent)
     }
 
     /// Completes when a place was given back since the last time.

@@ -1,6 +1,9 @@
 //! The bounds within which a queue works.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::message::Tenant;
 
 use super::rate::Rate;
 use super::rules::ByDestination;
@@ -24,6 +27,9 @@ pub struct Limits {
     /// fresh mail of high priority, an eighth more for whatever comes last: fresh
     /// mail while a backlog has all, or what waits in the storage.
     pub ahead_factor: usize,
+    /// How many parts of the places each tenant gets while several want more than
+    /// there is. Default one part for each.
+    pub tenant_weights: BTreeMap<Tenant, u32>,
     /// Messages that [`retry`](super::Queue::retry) takes at once. Default 1000.
     pub retry_batch_max: usize,
     /// Bytes of contents above 32 KiB that are in memory for attempts; one
@@ -52,6 +58,7 @@ impl Default for Limits {
             attempts_per_destination_max: 20.into(),
             rate_per_destination: None.into(),
             ahead_factor: 4,
+            tenant_weights: BTreeMap::new(),
             retry_batch_max: 1000,
             contents_memory_max: 256 << 20,
             intakes_max: 2000,

@@ -42,9 +42,11 @@ mod sample;
 mod schedule;
 mod settle;
 mod shared;
+mod shares;
 mod split;
 mod suspend;
 mod unlock;
+mod wanted;
 mod why;
 mod work;
 

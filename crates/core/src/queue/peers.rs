@@ -78,7 +78,7 @@ impl Peers {
 /// share.
 fn weight(owner: &Owner, destination: &Destination) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (owner, destination).hash(&mut hasher);
+    (owner, destination.next_hop()).hash(&mut hasher);
     hasher.finish()
 }
 

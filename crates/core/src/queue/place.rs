@@ -13,6 +13,7 @@ use super::backoff::{News, Reached};
 use super::lanes::Lanes;
 use super::rate::Rate;
 use super::room::{Share, Taken, is_small};
+use super::shares::Whose;
 
 /// Destinations that are remembered as failing while nothing of them is in
 /// memory; beyond that they begin anew.
@@ -22,7 +23,9 @@ const FAILING_LANES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) lanes: Arc<Lanes>,
-    pub(super) destination: Destination,
+    /// What names its lane.
+    pub(super) next_hop: Destination,
+    pub(super) whose: Whose,
     pub(super) slots: Arc<Semaphore>,
     pub(super) gate: Arc<Semaphore>,
     pub(super) room: Share,
@@ -50,7 +53,7 @@ impl Place {
         bytes: u64,
         world: &World,
     ) -> Result<Slot, Response> {
-        let pause = || self.lanes.pause(&self.destination, world.monotonic());
+        let pause = || self.lanes.pause(&self.next_hop, world.monotonic());
         loop {
             if let Some(why) = pause() {
                 return Err(why);
@@ -101,8 +104,8 @@ impl Place {
             return Ok(());
         };
         let (mut map, managers) = (self.lanes.map(), self.lanes.managers());
-        map.meter.take(&self.destination, rate, managers, now)?;
-        if let Some(lane) = map.lanes.get_mut(&self.destination)
+        map.meter.take(&self.next_hop, rate, managers, now)?;
+        if let Some(lane) = map.lanes.get_mut(&self.next_hop)
             && !self.has_token.swap(true, Ordering::Relaxed)
         {
             lane.without_token = lane.without_token.saturating_sub(1);
@@ -113,7 +116,7 @@ impl Place {
     /// Ends an attempt at `now`, and lets the lane learn from it.
     pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<News> {
         let mut map = self.lanes.map();
-        let lane = map.lanes.get_mut(&self.destination)?;
+        let lane = map.lanes.get_mut(&self.next_hop)?;
         let max = self.lanes.share(lane.allowed_max);
         match reached {
             Reached::Works => lane.widen(max),
@@ -128,8 +131,10 @@ impl Place {
             lane.surplus -= 1;
             permit.forget();
         }
-        if news == Some(News::Resumes) && lane.backoff.take_long() {
-            map.returned.push(self.destination.clone());
+        if news == Some(News::Resumes)
+            && let Some(long) = lane.backoff.take_long()
+        {
+            map.returned.extend(long);
             self.lanes.returned.notify_one();
         }
         news
@@ -140,16 +145,18 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut map = self.lanes.map();
         map.taken.remove(self.is_due);
+        map.shares.remove(&self.whose);
         let crowded = map.lanes.len() > FAILING_LANES_MAX;
-        if let Some(lane) = map.lanes.get_mut(&self.destination) {
+        if let Some(lane) = map.lanes.get_mut(&self.next_hop) {
             lane.taken.remove(self.is_due);
+            lane.shares.remove(&self.whose);
             if self.rate.is_some() && !self.has_token.load(Ordering::Relaxed) {
                 lane.without_token = lane.without_token.saturating_sub(1);
             }
             let initial = self.lanes.initial(lane.allowed_max);
             let is_new = lane.allowed >= initial && lane.backoff.failures() == 0;
             if lane.taken.all == 0 && (is_new || crowded) {
-                map.lanes.remove(&self.destination);
+                map.lanes.remove(&self.next_hop);
             }
         }
         drop(map);

@@ -114,13 +114,13 @@ impl Meter {
     /// What is in a bucket at `now`, by this manager's share of `rate`.
     pub(super) fn level(
         &self,
-        destination: &Destination,
+        next_hop: &str,
         rate: Rate,
         managers: usize,
         now: Duration,
     ) -> Level {
         let Share { interval, size } = rate.share(managers);
-        let full_at = self.full_at.get(destination).copied().unwrap_or_default();
+        let full_at = self.full_at.get(next_hop).copied().unwrap_or_default();
         let missing = full_at.saturating_sub(now);
         let taken = missing.as_nanos().div_ceil(interval.as_nanos().max(1));
         let taken = u64::try_from(taken).unwrap_or(u64::MAX);
@@ -141,7 +141,7 @@ impl Meter {
         managers: usize,
         now: Duration,
     ) -> Result<(), Duration> {
-        let level = self.level(destination, rate, managers, now);
+        let level = self.level(destination.as_str(), rate, managers, now);
         if level.tokens == 0 {
             return Err(level.wait);
         }
@@ -266,7 +266,7 @@ mod tests {
         let mut meter = Meter::default();
         let fresh = |meter: &Meter, now| {
             let now = Duration::from_secs(now);
-            let level = meter.level(&to("a"), rate("60/min"), 1, now);
+            let level = meter.level("a", rate("60/min"), 1, now);
             (level.tokens, level.fresh)
         };
         assert_eq!(fresh(&meter, 0), (2, 1));

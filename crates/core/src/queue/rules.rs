@@ -24,7 +24,7 @@ pub struct DestinationPattern(String);
 /// A text is not a pattern of destinations.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "\"{0}\" is no destination: name one as `slimta queue list` does, such as example.org, or all below a domain, such as *.example.org"
+    "\"{0}\" is no destination: name one as `slimta queue list` does, such as example.org, but without a tenant, or all below a domain, such as *.example.org"
 )]
 pub struct PatternError(String);
 
@@ -35,7 +35,8 @@ impl FromStr for DestinationPattern {
         let name = text.strip_prefix(BELOW).unwrap_or(text);
         let odd = |c: char| c == '*' || c.is_whitespace() || c.is_control();
         // A dot in front is how other programs write what is below a domain.
-        if name.is_empty() || name.starts_with('.') || name.contains(odd) {
+        let is_of_tenant = Destination::new(name.to_lowercase()).tenant().is_some();
+        if name.is_empty() || name.starts_with('.') || name.contains(odd) || is_of_tenant {
             return Err(PatternError(text.chars().take(64).collect()));
         }
         Ok(DestinationPattern(text.to_lowercase()))
@@ -92,7 +93,7 @@ impl<T> ByDestination<T> {
         if self.rules.is_empty() {
             return &self.all;
         }
-        let name = DestinationPattern(destination.as_str().to_lowercase());
+        let name = DestinationPattern(destination.next_hop().to_lowercase());
         if let Some(value) = self.rules.get(&name) {
             return value;
         }
@@ -182,6 +183,7 @@ mod tests {
             ".example.org",
             "*..org",
             "a b",
+            "example.org#acme",
             "a.*.org",
             "a\n",
         ] {

@@ -26,7 +26,10 @@ pub fn split(
                 _ => MessageId::new(world),
             },
             submission,
-            destination,
+            destination: match &message.tenant {
+                Some(tenant) => destination.of_tenant(tenant),
+                None => destination,
+            },
             client: message.client.clone(),
             envelope: Envelope {
                 recipients,

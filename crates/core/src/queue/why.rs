@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::message::{Destination, Response, StoredMessage};
+use crate::message::{Destination, Response, StoredMessage, Tenant};
 use crate::storage::{Due, Listed, Owner, Session, Suspension};
 use crate::world::Timestamp;
 
@@ -43,6 +43,8 @@ pub enum Why {
     /// So many attempts to its destination are under way, as many as there may
     /// be.
     DestinationBusy(usize),
+    /// Its tenant has its share of what may be attempted, and others want some, too.
+    OthersToo(Tenant),
     /// So many messages are in hand, as many as there may be.
     Busy(usize),
     /// Nothing: it is taken next.
@@ -97,6 +99,10 @@ impl fmt::Display for Why {
             Why::DestinationBusy(attempts) => {
                 write!(f, "{attempts} attempts to its destination are under way")
             }
+            Why::OthersToo(tenant) => write!(
+                f,
+                "its tenant {tenant} has its share of the places while others want some, too"
+            ),
             Why::Busy(messages) => write!(f, "{messages} messages are in hand"),
             Why::Next => f.write_str("is taken next"),
         }
@@ -189,6 +195,8 @@ impl Queue {
         }
         if lanes.room(&due.destination, For::Due, monotonic) > 0 {
             Why::Next
+        } else if let Some(tenant) = lanes.held_to_share(&due.destination) {
+            Why::OthersToo(tenant)
         } else if lane.attempts >= lane.attempts_allowed {
             Why::DestinationBusy(lane.attempts)
         } else {

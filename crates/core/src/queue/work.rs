@@ -136,7 +136,7 @@ async fn store(
         lease: shared.settings.lock_duration,
     });
     let asked = shared.world().monotonic();
-    let urgent = urgent(&submission, places.len());
+    let urgent = urgent(shared, &submission, places.len());
     let leased = session.store(submission, lease).await?;
     for destination in &urgent {
         shared.lanes.note_urgent(destination);
@@ -170,11 +170,20 @@ fn places(shared: &Shared, session: &dyn Session, submission: &Submission) -> Ve
         .collect()
 }
 
-/// Where mail of high priority goes that has no place.
-fn urgent(submission: &Submission, places: usize) -> Vec<Destination> {
+/// Where mail goes that has no place and should be the next that gets one: of high
+/// priority, or of a tenant that has less than its share.
+fn urgent(shared: &Shared, submission: &Submission, places: usize) -> Vec<Destination> {
+    if shared.relay_bus.is_none() {
+        return Vec::new();
+    }
+    let now = shared.world().monotonic();
     let without = submission.messages.iter().skip(places);
-    let high = without.filter(|message| message.priority == Priority::High);
-    high.map(|message| message.destination.clone()).collect()
+    let urgent = without.filter(|message| {
+        let (to, whom) = (&message.destination, For::Fresh(message.priority));
+        let is_short = shared.lanes.note_wanted(to, whom, now);
+        is_short || message.priority == Priority::High
+    });
+    urgent.map(|message| message.destination.clone()).collect()
 }
 
 /// What the client hears when its message is safe.

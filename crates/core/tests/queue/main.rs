@@ -13,4 +13,5 @@ mod seed;
 mod story;
 mod successes;
 mod suspending;
+mod tenants;
 mod trouble;

@@ -13,6 +13,7 @@ mod network;
 mod notices;
 mod options;
 mod span;
+mod tenants;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use slimta::policy::AssignTenant;
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -78,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) edge: EdgeSettings,
     /// How many messages one connection to a next hop carries.
     pub(crate) messages_per_connection: ByDestination<u32>,
+    /// What names the tenant of a message, if something does.
+    pub(crate) tenant: Option<AssignTenant>,
     /// The bounds of the queue.
     pub(crate) limits: Limits,
     /// How the log is written.

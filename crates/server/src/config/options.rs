@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::de::{Deserialize, Deserializer, Error};
+use slimta::policy::AssignTenant;
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
@@ -14,6 +15,7 @@ use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
 use super::span::{Span, SpanOrNone};
+use super::tenants::Tenants;
 use super::{
     ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
     EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT,
@@ -118,6 +120,14 @@ pub(crate) struct Options {
     /// Most messages that one connection to a next hop carries [default: 100]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) messages_per_connection: Option<NonZeroU32>,
+    /// What names the tenant of a message: sender-domain, or field:NAME, a field
+    /// of its header; tenants share what may be attempted [default: none has one]
+    #[arg(long, value_name = "WHAT", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) tenant: Option<AssignTenant>,
+    /// Their weights: tables of the file.
+    #[arg(skip)]
+    pub(crate) tenants: Tenants,
     /// How long a destination is left alone that could not be reached five times
     /// in a row; twice as long after each probe that fails [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
@@ -210,6 +220,8 @@ impl Options {
             messages_per_connection: self
                 .messages_per_connection
                 .or(other.messages_per_connection),
+            tenant: self.tenant.or(other.tenant),
+            tenants: other.tenants,
             backoff_min: self.backoff_min.or(other.backoff_min),
             backoff_max: self.backoff_max.or(other.backoff_max),
             attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
@@ -242,6 +254,7 @@ impl Options {
             edge: self.edge(),
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
+            tenant: self.tenant.clone(),
             listen: if self.listen.is_empty() {
                 vec![LISTEN_DEFAULT]
             } else {
@@ -318,6 +331,7 @@ impl Options {
             rate_per_destination: by_destination(rate_all, &self.destination, |options| {
                 options.rate.map(RateOrNone::get)
             }),
+            tenant_weights: self.tenants.weights(),
             backoff_min: self.backoff_min.map_or(defaults.backoff_min, Span::get),
             backoff_max: self.backoff_max.map_or(defaults.backoff_max, Span::get),
             attempt_time_max: self

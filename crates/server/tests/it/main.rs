@@ -29,5 +29,6 @@ mod scenarios;
 mod schedules;
 mod story;
 mod suspended;
+mod tenants;
 mod trap;
 mod unwritable;

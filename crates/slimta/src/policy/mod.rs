@@ -6,11 +6,13 @@
 mod add_date;
 mod add_message_id;
 mod add_received;
+mod assign_tenant;
 mod loop_check;
 
 pub use add_date::AddDate;
 pub use add_message_id::AddMessageId;
 pub use add_received::AddReceived;
+pub use assign_tenant::{AssignTenant, AssignTenantError};
 pub use loop_check::LoopCheck;
 pub use slimta_core::policy::{Chain, Policy};
 

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use slimta::relay::{Dns, Exchanger, LookupError, MxRelay, Relay, Resolver};
@@ -151,6 +152,12 @@ async fn the_next_exchanger_is_tried_when_one_is_down() {
     assert_eq!(codes(&report), [250]);
     assert_eq!(report.remote.as_deref(), Some("mx2.example"));
     let report = relay.attempt(delivery(&["a@plain.example"])).await;
+    assert_eq!(report.remote.as_deref(), Some("plain.example"));
+    let mut of_tenant = delivery(&["a@plain.example"]);
+    let acme = "acme".parse().unwrap();
+    let message = Arc::make_mut(&mut of_tenant.message);
+    message.destination = message.destination.of_tenant(&acme);
+    let report = relay.attempt(of_tenant).await;
     assert_eq!(report.remote.as_deref(), Some("plain.example"));
     let report = relay.attempt(delivery(&["a@no.such.example"])).await;
     assert_eq!(codes(&report), [550]);

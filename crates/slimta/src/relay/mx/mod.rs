@@ -84,7 +84,7 @@ impl Relay for MxRelay {
             let target = Target { host, port };
             return self.carrier.carry(&key, &delivery, &target).await;
         }
-        let domain = delivery.message.destination.as_str();
+        let domain = delivery.message.destination.next_hop();
         if let Some(ip) = address_literal(domain) {
             let host = ip.to_string();
             let port = self.port;

@@ -42,7 +42,7 @@ pub(super) struct Attempt {
 /// How the part of an attempt that can be cut short ended.
 enum Tried {
     /// The relay said what became of it.
-    Reported(Content, Report),
+    Reported(Content, Report, Option<Taken>),
     /// Not attempted, because its destination is left alone: it is put off with
     /// this answer.
     PutOff(Content, Report, Option<Taken>),
@@ -102,7 +102,7 @@ impl Attempt {
             never = keeping => match never {},
         };
         match tried {
-            Tried::Reported(content, report) => {
+            Tried::Reported(content, report, _room) => {
                 let verdict = judged(shared, &*session, &message, &report);
                 // However it ended, the observer was told.
                 let _ = settle(shared, &*session, lease, &message, &content, &verdict).await;
@@ -165,7 +165,7 @@ async fn deliver(
             }
         },
     };
-    let slot = match turn {
+    let mut slot = match turn {
         Ok(slot) => slot,
         Err(last) => {
             let report = not_tried(&last, message.envelope.recipients.len());
@@ -183,11 +183,11 @@ async fn deliver(
         lease: signal.clone(),
     };
     let report = ask_relay(shared, delivery).await;
-    let now = shared.world().monotonic();
+    let (room, now) = (slot.take_room(), shared.world().monotonic());
     if let Some(news) = place.finish(slot, &Reached::of(&report), now) {
         shared.observe(&told(news, &message.destination));
     }
-    Tried::Reported(content, report)
+    Tried::Reported(content, report, room)
 }
 
 fn told(news: News, destination: &Destination) -> Event {

@@ -39,9 +39,16 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Slot {
     lane: Option<OwnedSemaphorePermit>,
-    _room: Option<Taken>,
+    room: Option<Taken>,
     _ordinary: Option<OwnedSemaphorePermit>,
     _overall: Option<OwnedSemaphorePermit>,
+}
+
+impl Slot {
+    /// The room of its contents, which are in memory for longer than the attempt.
+    pub(super) fn take_room(&mut self) -> Option<Taken> {
+        self.room.take()
+    }
 }
 
 impl Place {
@@ -92,7 +99,7 @@ impl Place {
         let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
         Slot {
             lane,
-            _room: room,
+            room,
             _ordinary: ordinary,
             _overall: overall,
         }

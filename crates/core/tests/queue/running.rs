@@ -1,5 +1,6 @@
 //! [`Queue::run`]: what a server relies on.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slimta_core::bus::Client as _;
@@ -104,6 +105,30 @@ async fn large_contents_are_bounded_in_memory_and_small_mail_passes_them() {
     send(&rig, "to@small.example").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(rig.relay.attempts("small.example"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_contents_count_until_their_result_is_recorded() {
+    let mut rig = Rig::new().await;
+    rig.queue = rig.queue.clone().with_limits(Limits {
+        contents_memory_max: 8 << 20,
+        ..Limits::default()
+    });
+    rig.trouble.settles.store(u32::MAX, Ordering::Relaxed);
+    let (_stop, _running) = start(&rig);
+    let mut large = message("from@example.com", &[]);
+    large.content = Content::new(vec![b'x'; 1 << 20]);
+    for n in 0..40 {
+        let to: Address = format!("to@d{}.example", n % 8).parse().unwrap();
+        large.envelope.recipients = vec![Recipient::new(to)];
+        rig.edge.send(vec![large.clone()]).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let taken = rig.relay.deliveries().len();
+    assert!((1..=8).contains(&taken), "{taken} MiB are in memory");
+    rig.trouble.settles.store(0, Ordering::Relaxed);
+    drained(&rig).await;
+    assert_eq!(rig.relay.deliveries().len(), 40);
 }
 
 #[tokio::test(start_paused = true)]

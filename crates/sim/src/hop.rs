@@ -109,7 +109,7 @@ impl Relay for Hop {
             .attempt(self.manager, delivery.message.id, &delivery.lease);
         self.look(&delivery);
         let recipients = &delivery.message.envelope.recipients;
-        let destination = delivery.message.destination.as_str();
+        let destination = delivery.message.destination.next_hop();
         let Some(relay) = self.relays.get(destination) else {
             self.books.fault(format!("nobody is at {destination}"));
             let nowhere = Response::transient(4, 1, "nobody is there");

@@ -20,6 +20,7 @@ use crate::clock::Skewed;
 use crate::door::{Door, Doors};
 use crate::flaky::{Flaky, Weather};
 use crate::hop::Hop;
+use crate::mail::Tenants;
 use crate::nature::Hops;
 use crate::operator;
 use crate::rules::{Patience, limits};
@@ -223,7 +224,7 @@ impl Run {
         let name = "edge.example";
         let edge = SmtpEdge::new(Arc::new(edge), world.clone())
             .with_hostname(name)
-            .with_policy(policy::standard(name, world));
+            .with_policy(policy::standard(name, world).then(Tenants));
         let (door, clients) = Door::new(weather, self.books.clone());
         self.doors.open(index, door);
         let (close, closed) = oneshot::channel::<()>();

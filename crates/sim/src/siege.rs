@@ -85,7 +85,7 @@ impl Run {
         match session.list(&Filter::default(), Page::first(10_000)).await {
             Ok(listing) => {
                 let messages = listing.messages.iter().map(|listed| &listed.message);
-                let good = messages.filter(|m| !self.hops.is_bad(m.destination.as_str()));
+                let good = messages.filter(|m| !self.hops.is_bad(m.destination.next_hop()));
                 good.map(|m| m.received).collect()
             }
             Err(error) => {

@@ -5,6 +5,8 @@
 //! [`StoredMessage`] cannot change the format unseen; the golden record in the
 //! tests guards the values inside. Reading never panics, and says what is wrong.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Client, Destination, Envelope, History, MessageId, Priority, Response, StoredMessage};
@@ -17,6 +19,8 @@ const VERSION: u8 = 1;
 /// message aside, instead of telling its sender again.
 const VERSION_DELAY_TOLD: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
+/// Most records have one recipient and fit.
+const RECORD_BYTES_USUAL: usize = 256;
 
 /// Why bytes are not a record. They should be kept aside, not deleted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -43,20 +47,21 @@ pub enum RecordError {
     Fields(String),
 }
 
+/// Borrowed where it is written, owned where it is read.
 #[derive(Serialize, Deserialize)]
-struct Version1 {
+struct Version1<'a> {
     id: MessageId,
     submission: MessageId,
     destination: Destination,
-    client: Client,
-    envelope: Envelope,
+    client: Cow<'a, Client>,
+    envelope: Cow<'a, Envelope>,
     received: Timestamp,
     size: u64,
     priority: Priority,
     attempts: u32,
     due: Timestamp,
-    held: Option<String>,
-    last_response: Option<Response>,
+    held: Option<Cow<'a, str>>,
+    last_response: Option<Cow<'a, Response>>,
 }
 
 impl StoredMessage {
@@ -66,26 +71,27 @@ impl StoredMessage {
             false => VERSION,
             true => VERSION_DELAY_TOLD,
         };
-        let message = self.clone();
         let fields = Version1 {
-            id: message.id,
-            submission: message.submission,
-            destination: message.destination,
-            client: message.client,
-            envelope: message.envelope,
-            received: message.received,
-            size: message.size,
-            priority: message.priority,
-            attempts: message.attempts,
-            due: message.due,
-            held: message.held,
-            last_response: message.last_response,
+            id: self.id,
+            submission: self.submission,
+            destination: self.destination.clone(),
+            client: Cow::Borrowed(&self.client),
+            envelope: Cow::Borrowed(&self.envelope),
+            received: self.received,
+            size: self.size,
+            priority: self.priority,
+            attempts: self.attempts,
+            due: self.due,
+            held: self.held.as_deref().map(Cow::Borrowed),
+            last_response: self.last_response.as_ref().map(Cow::Borrowed),
         };
-        let mut record = postcard::to_extend(&fields, vec![version]).map_err(not_fields)?;
+        let mut record = Vec::with_capacity(RECORD_BYTES_USUAL);
+        record.push(version);
+        record = postcard::to_extend(&fields, record).map_err(not_fields)?;
         // Behind the fields, where a version that knows no history does not
         // look: the story of a message is no reason to keep it aside.
-        if message.history != History::default() {
-            record = postcard::to_extend(&message.history, record).map_err(not_fields)?;
+        if self.history != History::default() {
+            record = postcard::to_extend(&self.history, record).map_err(not_fields)?;
         }
         let checksum = crc32fast::hash(&record);
         record.extend_from_slice(&checksum.to_le_bytes());
@@ -119,15 +125,15 @@ impl StoredMessage {
             id: fields.id,
             submission: fields.submission,
             destination: fields.destination,
-            client: fields.client,
-            envelope: fields.envelope,
+            client: fields.client.into_owned(),
+            envelope: fields.envelope.into_owned(),
             received: fields.received,
             size: fields.size,
             priority: fields.priority,
             attempts: fields.attempts,
             due: fields.due,
-            held: fields.held,
-            last_response: fields.last_response,
+            held: fields.held.map(Cow::into_owned),
+            last_response: fields.last_response.map(Cow::into_owned),
             delay_told,
             history,
         })
@@ -318,6 +324,9 @@ mod tests {
         let record = message.to_record().unwrap();
         let fields = &record[1..record.len() - CHECKSUM_BYTES];
         let before: Version1 = postcard::from_bytes(fields).unwrap();
-        assert_eq!(before.last_response, message.last_response);
+        assert_eq!(
+            before.last_response.as_deref(),
+            message.last_response.as_ref()
+        );
     }
 }

@@ -34,6 +34,16 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Reads a field if it has this name. Most do not, and are told apart by
+    /// how they begin.
+    fn read_named(lines: &'a [u8], name: &str) -> Option<Self> {
+        let front = lines.get(..name.len())?;
+        if !front.eq_ignore_ascii_case(name.as_bytes()) {
+            return None;
+        }
+        Field::read(lines).filter(|field| field.name.eq_ignore_ascii_case(name))
+    }
+
     /// The name as it is written.
     pub fn name(&self) -> &'a str {
         self.name
@@ -51,10 +61,6 @@ impl<'a> Field<'a> {
             Cow::Borrowed(text) if !text.contains(['\r', '\n']) => Cow::Borrowed(text),
             folded => Cow::Owned(folded.replace(['\r', '\n'], "")),
         }
-    }
-
-    fn is_named(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
     }
 }
 
@@ -131,12 +137,12 @@ impl Content {
 
     /// The first field of this name.
     pub fn field(&self, name: &str) -> Option<Field<'_>> {
-        self.fields().find(|field| field.is_named(name))
+        pieces(self.header_bytes()).find_map(|piece| Field::read_named(piece, name))
     }
 
     /// All fields of this name, from the top.
     pub fn fields_named(&self, name: &str) -> impl Iterator<Item = Field<'_>> {
-        self.fields().filter(move |field| field.is_named(name))
+        pieces(self.header_bytes()).filter_map(move |piece| Field::read_named(piece, name))
     }
 
     /// Puts a field above all others, where trace fields belong.
@@ -190,7 +196,7 @@ impl Content {
         let mut header = Vec::with_capacity(self.header_bytes().len() + text.len());
         let mut found = 0;
         for piece in pieces(self.header_bytes()) {
-            if !Field::read(piece).is_some_and(|field| field.is_named(name)) {
+            if Field::read_named(piece, name).is_none() {
                 header.extend_from_slice(piece);
                 continue;
             }

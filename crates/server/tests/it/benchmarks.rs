@@ -31,6 +31,15 @@ fn a_backlog_is_measured() {
 }
 
 #[test]
+fn idle_clients_are_measured() {
+    let args = ["--connections", "200", "--messages", "200"];
+    let few = ["--probes", "20", "--rounds", "1", "--json"];
+    let said = bench("idle", &[&args[..], &few].concat());
+    assert!(number(&said, "with_rate") > 0.0);
+    assert!(number(&said, "idle_mib") > 0.0);
+}
+
+#[test]
 fn isolation_is_measured() {
     let said = bench(
         "isolation",

@@ -1,6 +1,8 @@
 //! Reads replies (RFC 5321 section 4.2): lines of one code, of which the last
 //! has a blank behind it.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 use slimta_core::message::{Code, EnhancedCode, Response};
 
@@ -121,10 +123,11 @@ fn code(line: &str) -> Option<(Code, &str)> {
 }
 
 /// Without characters that end or hide a line where the reply is shown.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+fn clean(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => Cow::Owned(text.replace(char::is_control, " ")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ impl<R: Relay + ?Sized> Relay for Box<R> {
 }
 
 /// Names the destination of a recipient. Messages are split by it when they
-/// are stored.
+/// are stored. A name that ends in `#` and a word is that of a tenant's mail for the
+/// next hop before it ([`Destination::tenant`]).
 pub trait Router: Send + Sync + 'static {
     /// The next hop for `recipient`.
     fn destination(&self, envelope: &Envelope, recipient: &Recipient) -> Destination;

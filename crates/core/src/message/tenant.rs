@@ -28,9 +28,15 @@ impl Tenant {
         &self.0
     }
 
+    /// The tenant of this name, which is in lower case.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Tenant::is_name(name).then(|| Tenant(name.into()))
+    }
+
     /// Whether a text is the name of a tenant, in lower case.
     pub(super) fn is_name(text: &str) -> bool {
-        let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let fits = |c: char| is_part(c) && !c.is_uppercase();
         !text.is_empty() && text.len() <= BYTES_MAX && text.chars().all(fits)
     }
 }
@@ -40,10 +46,8 @@ impl FromStr for Tenant {
 
     fn from_str(text: &str) -> Result<Self, TenantError> {
         let name = text.to_lowercase();
-        match Tenant::is_name(&name) {
-            true => Ok(Tenant(name.into())),
-            false => Err(TenantError(text.chars().take(64).collect())),
-        }
+        let short = || text.chars().take(64).collect();
+        Tenant::named(&name).ok_or_else(|| TenantError(short()))
     }
 }
 

@@ -185,13 +185,12 @@ async fn deliver(
     let report = ask_relay(shared, delivery).await;
     let (room, now) = (slot.take_room(), shared.world().monotonic());
     if let Some(news) = place.finish(slot, &Reached::of(&report), now) {
-        shared.observe(&told(news, &message.destination));
+        shared.observe(&told(news, message.destination.of_all()));
     }
     Tried::Reported(content, report, room)
 }
 
-fn told(news: News, destination: &Destination) -> Event {
-    let destination = destination.clone();
+fn told(news: News, destination: Destination) -> Event {
     match news {
         News::Pauses(length, response) => Event::Paused {
             destination,

@@ -22,7 +22,7 @@ const DOUBLINGS_MAX: u32 = 20;
 /// are more, all are made due when the destination is back.
 pub(super) const BY_SCHEDULE_MAX: usize = 100;
 /// Mail of so many tenants is made due then; that of others waits for its time.
-const TENANTS_MAX: usize = 10_000;
+const TENANTS_MAX: usize = 32;
 
 /// What an attempt says of the destination, whatever it says of the message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -133,7 +133,7 @@ impl Backoff {
         let before = pause.put_off;
         pause.put_off = before.saturating_add(messages);
         self.long |= pause.put_off > BY_SCHEDULE_MAX;
-        if self.put_off.len() < TENANTS_MAX && !self.put_off.contains(of) {
+        if self.long && self.put_off.len() < TENANTS_MAX && !self.put_off.contains(of) {
             self.put_off.insert(of.clone());
         }
         before
@@ -152,6 +152,15 @@ impl Backoff {
         }
     }
 
+    /// A probe that was none is made again, by one message as before.
+    fn probe_again(&mut self, now: Duration, limits: &Limits) {
+        if let Some(pause) = &mut self.pause
+            && pause.until <= now
+        {
+            pause.until = now.saturating_add(limits.backoff_min);
+        }
+    }
+
     /// Learns from an attempt that ended at `now`.
     pub(super) fn learn(
         &mut self,
@@ -161,7 +170,10 @@ impl Backoff {
     ) -> Option<News> {
         let last = match reached {
             Reached::Absent(last) => last,
-            Reached::Nothing => return None,
+            Reached::Nothing => {
+                self.probe_again(now, limits);
+                return None;
+            }
             Reached::Works | Reached::Answers => {
                 self.failures = 0;
                 return self.pause.take().map(|_| News::Resumes);
@@ -264,7 +276,9 @@ mod tests {
         let ours = Reached::of(&Report::all(Response::transient(3, 0, "no descriptors"), 1));
         assert_eq!(backoff.learn(&ours, 2 * SECOND, &limits()), None);
         assert!(backoff.pause(2 * SECOND).is_some(), "it is still away");
-        assert_eq!(fails(&mut backoff, 11 * SECOND), Some(20));
+        assert_eq!(backoff.learn(&ours, 11 * SECOND, &limits()), None);
+        assert!(backoff.pause(20 * SECOND).is_some(), "to be probed again");
+        assert_eq!(fails(&mut backoff, 21 * SECOND), Some(20));
     }
 
     #[test]

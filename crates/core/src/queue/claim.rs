@@ -17,6 +17,9 @@ use super::suspend;
 
 /// Destinations looked at in one step.
 const DESTINATIONS_PAGE: usize = 100;
+/// So many pages without anything to take end a look: whatever is suspended or has
+/// used up its rate, the others do not wait for all of it to be looked through.
+const FRUITLESS_PAGES: usize = 10;
 /// Most messages of one destination claimed in one step, so that a long
 /// backlog of one does not keep the others waiting.
 const CLAIM_MAX: usize = 50;
@@ -50,15 +53,18 @@ pub(super) enum Share {
     Own,
 }
 
-/// Claims due messages, some of each destination in turn, at most `limit`.
+/// Claims due messages, some of each destination in turn, at most `limit`. A look
+/// that finds many destinations of which nothing may be taken ends early, says so in
+/// `go_on`, and is gone on with by the next one, after those that wait longest.
 pub(super) async fn claim_due(
     shared: &Arc<Shared>,
     limit: usize,
     share: Share,
+    go_on: &mut Option<Due>,
 ) -> Result<Claimed, StorageError> {
     let session = shared.session().await?;
     let mut claimed = Claimed::default();
-    let mut after: Option<Due> = None;
+    let (mut after, mut fruitless) = (None::<Due>, 0);
     if share == Share::Own {
         claimed.take_urgent(shared, &*session, limit).await?;
     }
@@ -67,33 +73,67 @@ pub(super) async fn claim_due(
             .due_destinations(after.as_ref(), DESTINATIONS_PAGE)
             .await?;
         let last_page = page.len() < DESTINATIONS_PAGE;
-        let is_work = !page.is_empty() || shared.lanes.are_used();
-        if share == Share::Own && is_work {
-            peers::refresh(shared, &*session).await;
-        }
-        if !page.is_empty() {
-            suspend::refresh(shared, &*session).await?;
-        }
-        for due in &page {
-            if claimed.keep_back(shared, &*session, due) {
-                continue;
-            }
-            let left = limit.saturating_sub(claimed.attempts.len());
-            match share {
-                Share::All => claimed.take_all(shared, &due.destination, left).await?,
-                Share::Own if claimed.leave(shared, &*session, due) => {}
-                Share::Own => claimed.take_own(shared, &due.destination, left).await?,
-            }
-        }
+        let before = claimed.count();
+        claimed
+            .take_page(shared, &*session, &page, limit, share)
+            .await?;
+        fruitless = if claimed.count() > before {
+            0
+        } else {
+            fruitless + 1
+        };
+        let is_first = after.is_none();
         after = page.into_iter().next_back();
         let is_full = share == Share::Own && shared.lanes.are_full();
         if last_page || is_full || claimed.attempts.len() >= limit {
+            *go_on = None;
             return Ok(claimed);
+        }
+        if share == Share::Own && fruitless >= FRUITLESS_PAGES {
+            *go_on = after;
+            return Ok(claimed);
+        }
+        if is_first && let Some(behind) = go_on.take() {
+            after = after.max(Some(behind));
         }
     }
 }
 
 impl Claimed {
+    fn count(&self) -> usize {
+        self.attempts.len() + self.put_off.len()
+    }
+
+    /// Takes what may be taken of some due destinations.
+    async fn take_page(
+        &mut self,
+        shared: &Arc<Shared>,
+        session: &dyn Session,
+        page: &[Due],
+        limit: usize,
+        share: Share,
+    ) -> Result<(), StorageError> {
+        let is_work = !page.is_empty() || shared.lanes.are_used();
+        if share == Share::Own && is_work {
+            peers::refresh(shared, session).await;
+        }
+        if !page.is_empty() {
+            suspend::refresh(shared, session).await?;
+        }
+        for due in page {
+            if self.keep_back(shared, session, due) {
+                continue;
+            }
+            let left = limit.saturating_sub(self.attempts.len());
+            match share {
+                Share::All => self.take_all(shared, &due.destination, left).await?,
+                Share::Own if self.leave(shared, session, due) => {}
+                Share::Own => self.take_own(shared, &due.destination, left).await?,
+            }
+        }
+        Ok(())
+    }
+
     /// Looks first where mail that goes first found no place when it came in; it
     /// may have half of all. If that fails, the mail waits in its order.
     async fn take_urgent(

@@ -181,7 +181,13 @@ impl Lanes {
         self.tokens(&self.map(), destination, For::Due, now)
     }
 
-    fn tokens(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
+    pub(super) fn tokens(
+        &self,
+        map: &Map,
+        destination: &Destination,
+        whom: For,
+        now: Duration,
+    ) -> usize {
         let Some(rate) = *self.limits.rate_per_destination.get(destination) else {
             return usize::MAX;
         };

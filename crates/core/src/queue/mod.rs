@@ -247,7 +247,7 @@ impl Queue {
         // Each look takes some of every destination: look until nothing is left.
         loop {
             let left = batch_max.saturating_sub(attempts.len());
-            let claimed = claim_due(&self.shared, left, Share::All).await?;
+            let claimed = claim_due(&self.shared, left, Share::All, &mut None).await?;
             if claimed.attempts.is_empty() {
                 break;
             }

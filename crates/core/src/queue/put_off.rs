@@ -13,7 +13,8 @@ use futures_util::future::join_all;
 
 use crate::message::{Destination, Response};
 use crate::storage::{
-    Action, Change, Deferral, Filter, Leased, Page, Settled, Settlement, State, StorageError,
+    Action, Change, Deferral, Filter, Leased, Page, Session, Settled, Settlement, State,
+    StorageError,
 };
 use crate::world::Timestamp;
 
@@ -140,11 +141,18 @@ fn decide(
     Some((deferral, verdict))
 }
 
-/// Makes all mail of a destination due that is back, as long as it is.
-pub(super) async fn make_due(shared: Arc<Shared>, destination: Destination) {
+/// Makes all mail of destinations due that are back, one after the other.
+pub(super) async fn make_due(shared: Arc<Shared>, destinations: Vec<Destination>) {
     let Ok(session) = shared.session().await else {
         return;
     };
+    for destination in destinations {
+        make_one_due(&shared, &*session, destination).await;
+    }
+}
+
+/// The same of one, as long as it is back.
+async fn make_one_due(shared: &Shared, session: &dyn Session, destination: Destination) {
     let filter = Filter {
         destination: Some(destination.clone()),
         state: Some(State::Deferred),

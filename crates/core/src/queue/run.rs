@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::bus;
 use crate::message::{Message, Response};
-use crate::storage::{Session, StorageError};
+use crate::storage::{Due, Session, StorageError};
 
 use super::claim::{Claimed, Share, claim_due};
 use super::error::QueueError;
@@ -22,6 +22,8 @@ use super::work::Work;
 /// Least time between two looks at what is due: many small commits do not
 /// become as many looks.
 const ROUND_TIME_MIN: Duration = Duration::from_millis(5);
+/// Time between two looks that find much of which nothing may be taken.
+const FRUITLESS_TIME: Duration = Duration::from_millis(20);
 /// Longest time without a look, because the wall clock may jump.
 const ROUND_TIME_MAX: Duration = Duration::from_secs(30);
 /// Time between looks while due mail waits for room.
@@ -100,7 +102,7 @@ async fn accept(
 /// storage. Without a relay it waits for the same ends.
 async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError>) {
     let mut tasks = JoinSet::new();
-    let mut seen = 0;
+    let (mut seen, mut go_on) = (0, None);
     peers::enter(shared).await;
     while shared.phase() == Phase::Running {
         while let Some(ended) = tasks.try_join_next() {
@@ -108,7 +110,7 @@ async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError
         }
         // Never cut a round: what it has just leased must reach its attempt.
         let looked = match shared.relay_bus {
-            Some(_) => round(shared, &mut tasks, &mut seen).await,
+            Some(_) => round(shared, &mut tasks, &mut seen, &mut go_on).await,
             None => watch(shared, &mut seen).await,
         };
         match looked {
@@ -144,10 +146,11 @@ async fn round(
     shared: &Arc<Shared>,
     tasks: &mut JoinSet<()>,
     seen: &mut u64,
+    go_on: &mut Option<Due>,
 ) -> Result<(), StorageError> {
     let session = shared.session().await?;
     let attempts_max = shared.settings.limits.attempts_max.max(1);
-    let mut claimed = claim_due(shared, attempts_max, Share::Own).await?;
+    let mut claimed = claim_due(shared, attempts_max, Share::Own, go_on).await?;
     let found = !claimed.attempts.is_empty() || !claimed.put_off.is_empty();
     for attempt in std::mem::take(&mut claimed.attempts) {
         let shared = shared.clone();
@@ -157,11 +160,16 @@ async fn round(
         let shared = shared.clone();
         tasks.spawn(async move { put_off.run(&shared).await });
     }
-    for destination in shared.lanes.take_returned() {
-        tasks.spawn(make_due(shared.clone(), destination));
+    let returned = shared.lanes.take_returned();
+    if !returned.is_empty() {
+        tasks.spawn(make_due(shared.clone(), returned));
     }
     shared.world().sleep(ROUND_TIME_MIN).await;
     if found {
+        return Ok(());
+    }
+    if go_on.is_some() {
+        shared.world().sleep(FRUITLESS_TIME).await;
         return Ok(());
     }
     let pause = pause(&*session, &claimed).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::message::{Destination, Tenant};
 
-use super::lane::{For, Places};
+use super::lane::For;
 use super::lanes::Lanes;
 use super::shares::{Shares, Whose};
 
@@ -14,28 +14,36 @@ use super::shares::{Shares, Whose};
 const URGENT_MAX: usize = 10_000;
 
 impl Lanes {
-    /// Notes that mail for a destination found no place at `now`, if it is places
-    /// that are short; gives whether its tenant has less than its share of them.
+    /// Notes that mail for a destination found no place at `now`, if it is a place
+    /// that it is short of and could use; gives whether its tenant has less than its
+    /// share, so that it should be looked at first.
     pub(super) fn note_wanted(&self, destination: &Destination, whom: For, now: Duration) -> bool {
+        if self.tokens(&self.map(), destination, whom, now) == 0 {
+            return false;
+        }
         let (map, whose) = (&mut *self.map(), destination.tenant());
-        let is_short = |taken: &Places, shares: &mut Shares, places: usize| {
-            let share = self.share_left(shares, places, &whose);
-            if taken.free(places, whom).min(share) > 0 {
-                return None;
-            }
-            shares.want(&whose, &self.limits.tenant_weights, now);
-            Some(self.share_left(shares, places, &whose) > 0)
+        let weights = &self.limits.tenant_weights;
+        // As much as it may have of a place for which it waits.
+        let wanted = |shares: &mut Shares, places: usize| {
+            shares.want(&whose, weights, now);
+            let share = shares.free(places, &whose, weights);
+            share > 0 && (whose.is_some() || share < usize::MAX)
         };
-        let overall = is_short(&map.taken, &mut map.shares, self.places_max());
-        let ahead = self.limits.ahead_factor.max(1);
+        let share = self.share_left(&map.shares, self.places_max(), &whose);
         let lane = map.lanes.get_mut(destination.next_hop());
-        let lane = lane.and_then(|lane| {
-            let places = lane.allowed.saturating_mul(ahead);
-            is_short(&lane.taken, &mut lane.shares, places)
-        });
-        // Short of places somewhere, and nowhere because of its own share.
-        let short = overall.into_iter().chain(lane);
-        whose.is_some() && short.reduce(|one, other| one && other) == Some(true)
+        if let Some(lane) = lane {
+            if lane.backoff.pause(now).is_some() {
+                return false;
+            }
+            let places = lane.allowed.saturating_mul(self.limits.ahead_factor.max(1));
+            let lane_share = self.share_left(&lane.shares, places, &whose);
+            if lane.taken.free(places, whom).min(lane_share) == 0 {
+                // Else the others would wait for what it cannot use.
+                return share > 0 && wanted(&mut lane.shares, places);
+            }
+        }
+        let overall = map.taken.free(self.places_max(), whom).min(share);
+        overall == 0 && wanted(&mut map.shares, self.places_max())
     }
 
     /// The tenant of a destination if it has its share of the places while others

@@ -144,3 +144,23 @@ async fn another_manager_hears_of_it_within_seconds() {
     pass(Duration::from_secs(5)).await;
     assert_eq!(rig.relay.deliveries().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn much_suspended_mail_is_not_looked_through_at_each_look() {
+    let rig = Rig::new().await;
+    let _stop = start(&rig);
+    suspend(&rig, &suspension("*.suspended.example")).await;
+    for n in 0..3000 {
+        send(&rig, &format!("a@{n}.suspended.example")).await;
+    }
+    let looks = || rig.trouble.looks.load(Ordering::Relaxed);
+    let before = looks();
+    for _ in 0..500 {
+        send(&rig, "a@busy.example").await;
+        pass(Duration::from_millis(10)).await;
+    }
+    assert_eq!(rig.relay.attempts("busy.example"), 500);
+    // At most eleven pages each 25 ms.
+    let pages = looks() - before;
+    assert!(pages <= 11 * 40 * 5, "{pages} pages in five seconds");
+}

@@ -148,6 +148,10 @@ async fn another_manager_hears_of_it_within_seconds() {
 #[tokio::test(start_paused = true)]
 async fn much_suspended_mail_is_not_looked_through_at_each_look() {
     let rig = Rig::new().await;
+    for _ in 0..200 {
+        let slow = Answer::Slow(Duration::from_millis(100), vec![250]);
+        rig.relay.then(slow);
+    }
     let _stop = start(&rig);
     suspend(&rig, &suspension("*.suspended.example")).await;
     for n in 0..3000 {
@@ -155,11 +159,15 @@ async fn much_suspended_mail_is_not_looked_through_at_each_look() {
     }
     let looks = || rig.trouble.looks.load(Ordering::Relaxed);
     let before = looks();
+    // More than there is room for: it waits behind what is suspended.
+    for _ in 0..200 {
+        send(&rig, "a@busy.example").await;
+    }
     for _ in 0..500 {
         send(&rig, "a@busy.example").await;
         pass(Duration::from_millis(10)).await;
     }
-    assert_eq!(rig.relay.attempts("busy.example"), 500);
+    assert_eq!(rig.relay.attempts("busy.example"), 700);
     // At most eleven pages each 25 ms.
     let pages = looks() - before;
     assert!(pages <= 11 * 40 * 5, "{pages} pages in five seconds");

@@ -131,6 +131,11 @@ fn is_quoted_string(text: &str) -> bool {
     true
 }
 
+/// What may stand behind the `@` of a mailbox.
+pub(super) fn is_mail_domain(text: &str) -> bool {
+    is_domain(text) || is_address_literal(text)
+}
+
 /// Labels of letters, digits, hyphens and (met in practice) underscores. A
 /// trailing dot is not part of a mailbox.
 fn is_domain(text: &str) -> bool {

@@ -22,7 +22,8 @@ pub struct History {
     pub entries: Vec<Past>,
 }
 
-/// An attempt, or several in a row that were put off.
+/// An attempt, or several in a row that were put off; or that an operator sent
+/// the message another way.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Past {
     /// When it ended; of several, the last.
@@ -52,6 +53,8 @@ pub enum PastKind {
         /// How often since then.
         times: u32,
     },
+    /// None was made: an operator sent the message another way.
+    Rerouted,
 }
 
 impl Past {
@@ -86,6 +89,7 @@ impl Past {
         match self.kind {
             PastKind::Tried => 1,
             PastKind::PutOff { times, .. } => times,
+            PastKind::Rerouted => 0,
         }
     }
 }

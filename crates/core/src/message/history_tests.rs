@@ -33,6 +33,7 @@ fn message(recipients: usize) -> StoredMessage {
 fn any_past() -> impl Strategy<Value = Past> {
     let kind = prop_oneof![
         Just(PastKind::Tried),
+        Just(PastKind::Rerouted),
         (any::<i64>(), any::<u32>()).prop_map(|(since, times)| PastKind::PutOff {
             since: Timestamp::from_millis(since),
             times,

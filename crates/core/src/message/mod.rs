@@ -21,6 +21,7 @@ mod returned;
 mod stored;
 mod template;
 mod tenant;
+mod way;
 
 pub use address::{Address, AddressError, ReversePath};
 pub use bounce::{Bounce, BounceBuilder, Failure};
@@ -36,6 +37,7 @@ pub use report::{OnSuccess, Report};
 pub use response::{Class, Code, EnhancedCode, Response};
 pub use stored::{Destination, Priority, StoredMessage, Submission};
 pub use tenant::{Tenant, TenantError};
+pub use way::{Way, WayError, host_and_port};
 
 use crate::world::Timestamp;
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::message::Priority;
 
 use super::backoff::Backoff;
+use super::pace::Pace;
 use super::room::Share;
 use super::shares::Shares;
 use super::why::InHand;
@@ -87,6 +88,7 @@ pub(super) struct Lane {
     /// Places that still have to take a token.
     pub(super) without_token: usize,
     pub(super) backoff: Backoff,
+    pub(super) pace: Pace,
 }
 
 impl Lane {
@@ -103,6 +105,7 @@ impl Lane {
             shares: Shares::default(),
             without_token: 0,
             backoff: Backoff::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Lane {
             attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
             attempts_allowed: self.allowed,
             failures: self.backoff.failures(),
+            per_hour: self.pace.per_hour(now),
             pause: pause.map(|(left, last)| (left, last.clone())),
             ..known
         }

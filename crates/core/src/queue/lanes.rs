@@ -24,7 +24,7 @@ use crate::message::{Destination, Response};
 use super::lane::{For, HIGH_SHARE, Lane, Places};
 use super::limits::Limits;
 use super::place::Place;
-use super::rate::Meter;
+use super::rate::{Meter, Rate};
 use super::room::Room;
 use super::shares::Shares;
 use super::why::InHand;
@@ -129,11 +129,31 @@ impl Lanes {
             rate,
             rate_wait: level.map(|level| level.wait).filter(|wait| !wait.is_zero()),
             failures: 0,
+            per_hour: 0,
             pause: None,
         };
-        match map.lanes.get(next_hop) {
+        let known = match map.lanes.get(next_hop) {
             Some(lane) => lane.in_hand(known, now),
             None => known,
+        };
+        InHand {
+            per_hour: self.per_hour(&known),
+            ..known
+        }
+    }
+
+    /// The pace of all managers together, which the rate bounds. A lane may be empty
+    /// and forgotten between two tokens; one that waits for a token, and neither
+    /// fails nor has become narrow, goes at its rate.
+    fn per_hour(&self, known: &InHand) -> u64 {
+        let managers = u64::try_from(self.managers()).unwrap_or(u64::MAX);
+        let pace = known.per_hour.saturating_mul(managers);
+        let initial = self.initial(self.allowed_max(&known.destination));
+        let works = known.failures == 0 && known.attempts_allowed >= initial;
+        match known.rate.map(Rate::per_hour) {
+            Some(rate) if works && known.rate_wait.is_some() => rate,
+            Some(rate) => pace.min(rate),
+            None => pace,
         }
     }
 

@@ -29,6 +29,7 @@ mod keeper;
 mod lane;
 mod lanes;
 mod limits;
+mod pace;
 mod peers;
 mod place;
 mod put_off;

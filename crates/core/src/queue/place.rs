@@ -126,7 +126,10 @@ impl Place {
         let lane = map.lanes.get_mut(&self.next_hop)?;
         let max = self.lanes.share(lane.allowed_max);
         match reached {
-            Reached::Works => lane.widen(max),
+            Reached::Works => {
+                lane.widen(max);
+                lane.pace.count(now);
+            }
             Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
             Reached::Nothing => {}
         }

@@ -75,6 +75,12 @@ struct Share {
 }
 
 impl Rate {
+    /// The same in messages an hour.
+    pub(super) fn per_hour(self) -> u64 {
+        let times = 3600 / self.per.as_secs().max(1);
+        u64::from(self.messages.get()).saturating_mul(times)
+    }
+
     fn share(self, managers: usize) -> Share {
         let managers = u32::try_from(managers.max(1)).unwrap_or(u32::MAX);
         let (per, messages) = (self.per.saturating_mul(managers), self.messages.get());

@@ -126,6 +126,9 @@ pub struct InHand {
     pub rate_wait: Option<Duration>,
     /// Failures to reach it in a row.
     pub failures: u32,
+    /// How many messages it takes in an hour, of all managers together, if it
+    /// goes on as it did of late; 0 if it took none.
+    pub per_hour: u64,
     /// For how long it is left alone, and why.
     pub pause: Option<(Duration, Response)>,
 }

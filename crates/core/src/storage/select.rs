@@ -1,6 +1,6 @@
 //! What operators and listings ask for, and what they get.
 
-use crate::message::{Destination, MessageId, StoredMessage};
+use crate::message::{Destination, MessageId, StoredMessage, Way};
 use crate::world::Timestamp;
 
 use super::Owner;
@@ -181,6 +181,10 @@ pub enum Action {
     Release,
     /// Makes them due at this time. Held messages stay held.
     SetDue(Timestamp),
+    /// Sends them another way, and makes those that change due at this time: the
+    /// reasons for which they waited were those of the old way. Held messages
+    /// stay held.
+    Reroute(Way, Timestamp),
     /// Removes them without a notice.
     Delete,
 }
@@ -193,6 +197,7 @@ impl Action {
             Action::Hold(why) => message.held.replace(why.clone()).as_ref() != Some(why),
             Action::Release => message.held.take().is_some(),
             Action::SetDue(due) => std::mem::replace(&mut message.due, *due) != *due,
+            Action::Reroute(way, now) => way.give(message, *now),
             Action::Delete => false,
         }
     }

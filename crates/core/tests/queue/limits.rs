@@ -14,10 +14,10 @@ use tokio::task::JoinHandle;
 use crate::rig::{Answer, Rig, Script, message};
 
 const SECOND: Duration = Duration::from_secs(1);
-const LIMITED: &str = "limited.example";
+pub(super) const LIMITED: &str = "limited.example";
 
 /// Sixty a minute for one destination.
-fn sixty_a_minute() -> Limits {
+pub(super) fn sixty_a_minute() -> Limits {
     let rate: Rate = "60/min".parse().unwrap();
     let rule = LIMITED.parse().unwrap();
     Limits {
@@ -36,7 +36,7 @@ fn start(queue: &Queue) -> (oneshot::Sender<()>, JoinHandle<()>) {
     (stop, running)
 }
 
-async fn running(limits: Limits) -> (Rig, oneshot::Sender<()>) {
+pub(super) async fn running(limits: Limits) -> (Rig, oneshot::Sender<()>) {
     let mut rig = Rig::new().await;
     rig.queue = rig.queue.with_limits(limits);
     let (stop, _running) = start(&rig.queue);
@@ -53,7 +53,7 @@ async fn send(rig: &Rig, destination: &str, priority: Priority) {
     assert!(answers[0].is_success());
 }
 
-async fn send_many(rig: &Rig, destination: &str, count: usize) {
+pub(super) async fn send_many(rig: &Rig, destination: &str, count: usize) {
     for _ in 0..count {
         send(rig, destination, Priority::Normal).await;
     }

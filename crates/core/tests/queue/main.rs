@@ -6,6 +6,7 @@ mod delays;
 mod failing;
 mod leases;
 mod limits;
+mod pacing;
 mod peers;
 mod rig;
 mod running;

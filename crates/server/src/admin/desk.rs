@@ -180,6 +180,12 @@ impl Desk {
                 }
                 Action::SetDue(self.session.now())
             }
+            Verb::Reroute { to } => {
+                if after.is_none() {
+                    self.queue.end_pauses(Some(to.destination()));
+                }
+                Action::Reroute(to.clone(), self.session.now())
+            }
             Verb::Hold { reason } => Action::Hold(reason.clone()),
             Verb::Release => Action::Release,
             Verb::Delete => Action::Delete,
@@ -217,6 +223,7 @@ impl Desk {
                 Verb::Retry | Verb::Delete => true,
                 Verb::Hold { reason } => message.held.as_ref() != Some(reason),
                 Verb::Release => message.held.is_some(),
+                Verb::Reroute { to } => !to.is_of(message),
                 Verb::Bounce { .. } => is_meant(which, listed),
             };
             if would_change && listed.lease.is_some() {
@@ -293,6 +300,7 @@ fn audit(id: MessageId, verb: &Verb) {
         Verb::Retry => tracing::info!(%id, "made due by operator"),
         Verb::Hold { reason } => tracing::info!(%id, reason, "held by operator"),
         Verb::Release => tracing::info!(%id, "released by operator"),
+        Verb::Reroute { to } => tracing::info!(%id, %to, "rerouted by operator"),
         Verb::Delete => tracing::info!(%id, "deleted by operator"),
         Verb::Bounce { reason } => tracing::info!(%id, reason, "bounced by operator"),
     }

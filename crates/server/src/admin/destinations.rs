@@ -76,6 +76,7 @@ async fn count(
             view.waiting = Some(backlog.waiting);
             view.due = Some(backlog.due);
             view.more = backlog.waiting >= COUNT_MAX;
+            view.estimate();
             counted += backlog.waiting;
         }
     }

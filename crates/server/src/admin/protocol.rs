@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use slimta_core::message::{Destination, MessageId};
+use slimta_core::message::{Destination, MessageId, Way};
 use slimta_core::queue::DestinationPattern;
 use slimta_core::storage::{Filter, State};
 use slimta_core::world::Timestamp;
@@ -110,6 +110,11 @@ pub(crate) enum Verb {
     },
     /// Lets held ones go.
     Release,
+    /// Sends them another way.
+    Reroute {
+        /// Which.
+        to: Way,
+    },
     /// Removes them without a notice.
     Delete,
     /// Gives them up and tells their senders.

@@ -21,9 +21,11 @@ pub(crate) struct StoryView {
 pub(crate) struct PastView {
     /// When it ended; of several, the last.
     pub(crate) at: String,
-    /// `tried`, or `put off`: not made, because its destination was left alone.
+    /// `tried`; `put off`: not made, because its destination was left alone; or
+    /// `rerouted`: none, an operator sent the message another way.
     pub(crate) what: String,
-    /// How many attempts these are: one, unless they were put off.
+    /// How many attempts these are: one, unless they were put off; none, if it
+    /// was rerouted.
     pub(crate) times: u32,
     /// When the first of several ended.
     pub(crate) since: String,
@@ -31,7 +33,8 @@ pub(crate) struct PastView {
     pub(crate) recipients: u32,
     /// For how many of them it failed for now.
     pub(crate) waiting: u32,
-    /// Why, for the first of these: the first line of the reply.
+    /// Why, for the first of these: the first line of the reply; or where it went
+    /// before it was rerouted, and where it goes.
     pub(crate) response: String,
     /// The next hop that answered, if one did.
     pub(crate) remote: Option<String>,
@@ -52,6 +55,11 @@ impl From<&Past> for PastView {
         let (what, since) = match past.kind {
             PastKind::Tried => ("tried", past.at),
             PastKind::PutOff { since, .. } => ("put off", since),
+            PastKind::Rerouted => ("rerouted", past.at),
+        };
+        let response = match past.kind {
+            PastKind::Rerouted => past.response.text.clone(),
+            _ => past.response.to_string(),
         };
         PastView {
             at: past.at.rfc3339(),
@@ -60,7 +68,7 @@ impl From<&Past> for PastView {
             since: since.rfc3339(),
             recipients: past.recipients,
             waiting: past.waiting,
-            response: past.response.to_string(),
+            response,
             remote: past.remote.clone(),
         }
     }

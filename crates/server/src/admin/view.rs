@@ -139,6 +139,15 @@ pub(crate) struct DestinationView {
     /// Whether there are more than was counted.
     #[serde(default)]
     pub(crate) more: bool,
+    /// How many messages it takes in an hour, if it goes on as it did of late; null
+    /// if it took none.
+    #[serde(default)]
+    pub(crate) per_hour: Option<u64>,
+    /// In how many seconds what waits and is in hand is gone at that pace, or more,
+    /// if there are more; null if it took none of late, or is left alone or
+    /// suspended.
+    #[serde(default)]
+    pub(crate) drain_seconds: Option<u64>,
 }
 
 /// Mail that an operator keeps back by where it goes.
@@ -179,7 +188,20 @@ impl DestinationView {
             waiting: None,
             due: None,
             more: false,
+            per_hour: None,
+            drain_seconds: None,
         }
+    }
+
+    /// Estimates when all is gone that was counted.
+    pub(super) fn estimate(&mut self) {
+        let stands = self.paused_seconds.is_some() || self.suspended.is_some();
+        let per_hour = self.per_hour.filter(|_| !stands);
+        self.drain_seconds = per_hour.zip(self.waiting).and_then(|(per_hour, waiting)| {
+            let messages = u64::try_from(waiting.saturating_add(self.messages)).ok()?;
+            let left = Some(messages).filter(|messages| *messages > 0)?;
+            Some(left.saturating_mul(3600).div_ceil(per_hour.max(1)))
+        });
     }
 
     pub(super) fn new(in_hand: InHand) -> Self {
@@ -191,6 +213,7 @@ impl DestinationView {
             rate: in_hand.rate.map(|rate| rate.to_string()),
             rate_wait_ms: in_hand.rate_wait.map(millis),
             failures: in_hand.failures,
+            per_hour: Some(in_hand.per_hour).filter(|messages| *messages > 0),
             paused_seconds: length.map(|length| length.as_secs()),
             last_response: last.map(|last| last.to_string()),
             ..DestinationView::named(in_hand.destination.to_string())

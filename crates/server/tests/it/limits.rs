@@ -1,10 +1,15 @@
 //! Limits of some destinations, by the file.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::rig::{Client, NextHop, Store, run, send, stderr, text, until};
 
 const SENDER: &str = "sender@from.example";
+
+fn first_destination(store: &Store) -> Value {
+    let shown = store.queue_ok(&["destinations", "--json"]);
+    serde_json::from_str(shown.lines().next().unwrap()).unwrap()
+}
 
 #[test]
 fn mail_for_a_destination_waits_for_its_rate_and_says_so() {
@@ -28,17 +33,25 @@ fn mail_for_a_destination_waits_for_its_rate_and_says_so() {
         });
     };
     explained("its destination gets 2/h, and the next one in 17");
-    let shown = store.queue_ok(&["destinations", "--json"]);
-    let one: Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+    let one = first_destination(&store);
     assert_eq!(text(&one, "destination"), relay);
     assert_eq!(text(&one, "rate"), "2/h");
     assert!(one["rate_wait_ms"].as_u64().unwrap() > 1_700_000, "{one}");
     assert_eq!(one["attempts_allowed"], 3);
+    // Three at two an hour.
+    assert_eq!(
+        (&one["per_hour"], &one["drain_seconds"]),
+        (&json!(2), &json!(5400))
+    );
     let table = store.queue_ok(&["destinations"]);
     assert!(
         table.contains("its rate allows the next attempt in"),
         "{table}"
     );
+    assert!(table.contains("  2/h       1 h  smtp:"), "{table}");
+    store.queue_ok(&["suspend", &relay]);
+    assert_eq!(first_destination(&store)["drain_seconds"], Value::Null);
+    store.queue_ok(&["resume", &relay]);
     server.stop();
 
     let _server = store.serve(&["--relay", &relay, "--rate-per-destination", "1000/s"]);

@@ -23,6 +23,7 @@ mod proxy;
 mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;
+mod rerouted;
 mod rig;
 mod routes;
 mod scenarios;

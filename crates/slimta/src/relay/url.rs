@@ -2,12 +2,10 @@
 
 use super::smtp::MESSAGES_PER_CONNECTION;
 use super::{Blackhole, Maildir, Relay, SmtpRelay};
+use crate::message::host_and_port;
 use crate::queue::ByDestination;
 use crate::routing::{ByDomain, Router, Smarthost};
 use crate::world::World;
-
-/// The port of SMTP between servers (RFC 5321 section 4.5.4.2).
-const SMTP_PORT: u16 = 25;
 
 /// A relay, and the router that names its destinations.
 pub struct NextHop {
@@ -96,30 +94,6 @@ pub fn open_with(
         relay,
         router: by_domain(),
     })
-}
-
-/// `host`, `host:port`, `[2001:db8::1]`, `[2001:db8::1]:port`.
-fn host_and_port(authority: &str) -> Option<(String, u16)> {
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, port)
-        }
-        None => {
-            let at = authority.find(':').unwrap_or(authority.len());
-            authority.split_at(at)
-        }
-    };
-    let port = match port.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
-        None if port.is_empty() => SMTP_PORT,
-        None => return None,
-    };
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    let valid = !host.is_empty() && host.chars().all(is_name);
-    valid.then(|| (host.to_owned(), port))
 }
 
 #[cfg(test)]

@@ -143,6 +143,15 @@ impl Leases {
         self.held.remove(&id);
     }
 
+    /// The message goes there now. A lease that ran out may be renewed yet.
+    pub(super) fn moved(&mut self, id: MessageId, destination: &Destination) {
+        if let Some(held) = self.held.get_mut(&id)
+            && held.destination != *destination
+        {
+            held.destination = destination.clone();
+        }
+    }
+
     pub(super) fn view(&self, id: MessageId, now: Now) -> Option<LeaseView> {
         let held = self.held.get(&id)?;
         (held.end > now.monotonic).then(|| LeaseView {

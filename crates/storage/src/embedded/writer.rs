@@ -268,7 +268,9 @@ impl Writer<'_> {
                 Action::Delete => ledger.remove(id)?,
                 action => {
                     let mut changed = listed.message;
-                    action.apply(&mut changed) && ledger.edit(id, |message| *message = changed)?
+                    let is_changed = action.apply(&mut changed);
+                    self.engine.leases().moved(id, &changed.destination);
+                    is_changed && ledger.edit(id, |message| *message = changed)?
                 }
             };
             if changed {

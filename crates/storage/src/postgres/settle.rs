@@ -149,7 +149,7 @@ pub(super) async fn write(
     };
     let statement = format!(
         "UPDATE slimta_messages
-         SET due = $2, attempts = $3, is_held = $4, record = $5{comma}{ending}
+         SET due = $2, attempts = $3, is_held = $4, record = $5, destination = $6{comma}{ending}
          WHERE id = $1"
     );
     ask::run(
@@ -161,6 +161,7 @@ pub(super) async fn write(
             &count(message.attempts),
             &message.held.is_some(),
             &record,
+            &message.destination.as_str(),
         ],
     )
     .await

@@ -105,6 +105,7 @@ async fn edit(
                     .text("write")
                     .shown(score(message.due))
                     .shown(u8::from(message.held.is_some()))
+                    .shown(&message.destination)
                     .owned(record(&message)?);
             } else {
                 continue;

@@ -13,6 +13,7 @@ pub mod leasing;
 pub mod model;
 pub mod operating;
 pub mod ordering;
+pub mod rerouting;
 pub mod settling;
 pub mod storing;
 pub mod suspending;
@@ -95,6 +96,9 @@ macro_rules! storage_conformance {
             operating::actions_come_in_pages
             operating::counts_are_kept
             operating::what_waits_is_counted_by_destination
+            rerouting::rerouted_mail_is_of_its_new_destination_only
+            rerouting::rerouted_mail_can_go_back
+            rerouting::an_attempt_that_ran_out_still_settles_rerouted_mail
             suspending::suspensions_are_kept_until_resumed
             suspending::a_suspension_ends_at_its_time
             suspending::a_suspension_changes_no_message

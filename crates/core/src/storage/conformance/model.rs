@@ -270,10 +270,14 @@ impl Play<'_> {
 
     async fn act(&mut self) {
         let due = self.due();
-        let action = match self.pick(6) {
+        let action = match self.pick(7) {
             0 | 1 => Action::Hold("an operator".to_owned()),
             2 | 3 => Action::Release,
             4 => Action::SetDue(due),
+            5 => {
+                let to = DESTINATIONS[self.pick(DESTINATIONS.len())];
+                Action::Reroute(to.parse().unwrap(), due)
+            }
             _ => Action::Delete,
         };
         // A single message: giving all of them one due time would make ties.

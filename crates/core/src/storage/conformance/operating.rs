@@ -172,6 +172,7 @@ pub async fn leased_mail_is_left_alone(bench: &Bench) {
         Action::Hold("wait".to_owned()),
         Action::Release,
         Action::SetDue(bench.now().after(HOUR)),
+        Action::Reroute("b.example".parse().unwrap(), bench.now()),
         Action::Delete,
     ];
     for action in actions {

@@ -1,4 +1,4 @@
-//! `slimta queue retry|hold|release|delete|bounce`.
+//! `slimta queue retry|hold|release|reroute|delete|bounce`.
 
 use clap::Args;
 use serde::Serialize;
@@ -194,6 +194,7 @@ fn past(verb: &Verb) -> &'static str {
         Verb::Retry => "made due",
         Verb::Hold { .. } => "held",
         Verb::Release => "released",
+        Verb::Reroute { .. } => "rerouted",
         Verb::Delete => "deleted",
         Verb::Bounce { .. } => "bounced",
     }

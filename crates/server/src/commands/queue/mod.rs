@@ -17,7 +17,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use slimta_core::message::MessageId;
+use slimta_core::message::{MessageId, Way};
 use slimta_core::queue::DestinationPattern;
 
 use crate::admin::{Part, Reply, Request, StateName, Verb, Which};
@@ -152,6 +152,17 @@ enum Ask {
         #[arg(long, value_name = "RATE")]
         rate: Option<Rate>,
     },
+    /// Send messages another way, at once; their recipients stay the same
+    Reroute {
+        #[command(flatten)]
+        target: Target,
+        /// Where to: a domain, or a smarthost, smtp://HOST:PORT
+        #[arg(long, value_name = "NEXT-HOP")]
+        to: String,
+        /// Lets no more go in a second, minute or hour, such as 50/s, 600/m, 1000/h
+        #[arg(long, value_name = "RATE")]
+        rate: Option<Rate>,
+    },
     /// Remove messages; nobody is told
     Delete {
         #[command(flatten)]
@@ -253,6 +264,12 @@ impl Ask {
             }
             Ask::Hold { target, reason } => {
                 act::run(door, target, Verb::Hold { reason }, None, json).await
+            }
+            Ask::Reroute { target, to, rate } => {
+                // Not by clap, which would repeat a password.
+                let to = to.parse::<Way>();
+                let to = to.map_err(|error| Failure::Usage(format!("{error} (--to)")))?;
+                act::run(door, target, Verb::Reroute { to }, rate, json).await
             }
             Ask::Delete { target } => act::run(door, target, Verb::Delete, None, json).await,
             Ask::Bounce { target, reason } => {

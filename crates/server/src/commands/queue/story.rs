@@ -42,7 +42,7 @@ fn attempts(story: &StoryView) -> Vec<String> {
 /// One entry: when, what, for how many, and the reply.
 fn line(past: &PastView) -> String {
     let what = match past.times {
-        1 => past.what.clone(),
+        0 | 1 => past.what.clone(),
         times => format!("{} {times} times since {}", past.what, past.since),
     };
     let whom = match (past.waiting, past.recipients) {

@@ -38,18 +38,19 @@ pub(super) fn row(message: &MessageView) -> String {
 
 /// The head of the destinations.
 pub(super) const DESTINATIONS_HEAD: &str =
-    "WAITING      DUE  IN HAND  ATTEMPTS  ALLOWED        RATE  DESTINATION";
+    "WAITING      DUE  IN HAND  ATTEMPTS  ALLOWED        RATE   GONE IN  DESTINATION";
 
 /// One destination: a line, and another one if it is left alone or suspended.
 pub(super) fn destination(one: &DestinationView) -> String {
     let mut text = format!(
-        "{:>7}  {:>7}  {:>7}  {:>8}  {:>7}  {:>10}  {}",
+        "{:>7}  {:>7}  {:>7}  {:>8}  {:>7}  {:>10}  {:>8}  {}",
         counted(one.waiting, one.more),
         counted(one.due, one.more && one.due == one.waiting),
         one.messages,
         one.attempts,
         one.attempts_allowed,
         harmless(one.rate.as_deref().unwrap_or("-")),
+        gone_in(one),
         harmless(&one.destination),
     );
     if let Some(wait) = one.rate_wait_ms {
@@ -73,6 +74,15 @@ fn counted(count: Option<usize>, more: bool) -> String {
         Some(count) if more => format!(">{count}"),
         Some(count) => count.to_string(),
         None => "?".to_owned(),
+    }
+}
+
+/// When all that waits is gone, as far as that can be told.
+fn gone_in(one: &DestinationView) -> String {
+    match one.drain_seconds.map(age) {
+        Some(time) if one.more => format!(">{time}"),
+        Some(time) => time,
+        None => "-".to_owned(),
     }
 }
 

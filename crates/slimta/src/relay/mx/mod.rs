@@ -77,12 +77,8 @@ impl MxRelay {
 #[async_trait]
 impl Relay for MxRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
-        let named = delivery.message.envelope.next_hop.as_ref();
-        if let Some(host) = named.and_then(|hop| hop.host.clone()) {
-            let port = named.and_then(|hop| hop.port).unwrap_or(self.port);
-            let key = format!("{host}:{port}");
-            let target = Target { host, port };
-            return self.carrier.carry(&key, &delivery, &target).await;
+        if let Some(named) = Target::named(&delivery, self.port) {
+            return named.carry(&self.carrier, &delivery).await;
         }
         let domain = delivery.message.destination.next_hop();
         if let Some(ip) = address_literal(domain) {

@@ -27,7 +27,8 @@ pub(super) struct Host {
     pub(super) address: SocketAddr,
 }
 
-/// Hands every message to one server, a smarthost.
+/// Hands every message to one server, a smarthost; or to the host that its
+/// envelope names.
 pub struct SmtpRelay {
     carrier: Carrier,
     target: Target,
@@ -72,9 +73,14 @@ impl SmtpRelay {
 #[async_trait]
 impl Relay for SmtpRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
-        self.carrier
-            .carry(&self.target.host, &delivery, &self.target)
-            .await
+        match Target::named(&delivery, self.target.port) {
+            Some(named) => named.carry(&self.carrier, &delivery).await,
+            None => {
+                self.carrier
+                    .carry(&self.target.host, &delivery, &self.target)
+                    .await
+            }
+        }
     }
 }
 
@@ -83,6 +89,23 @@ impl Relay for SmtpRelay {
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
+}
+
+impl Target {
+    /// The host that the envelope names, if it names one.
+    pub(super) fn named(delivery: &Delivery, default_port: u16) -> Option<Self> {
+        let named = delivery.message.envelope.next_hop.as_ref()?;
+        Some(Target {
+            host: named.host.clone()?,
+            port: named.port.unwrap_or(default_port),
+        })
+    }
+
+    /// Connections to it are kept apart by their port.
+    pub(super) async fn carry(&self, carrier: &Carrier, delivery: &Delivery) -> Report {
+        let key = format!("{}:{}", self.host, self.port);
+        carrier.carry(&key, delivery, self).await
+    }
 }
 
 #[async_trait]

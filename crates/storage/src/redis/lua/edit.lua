@@ -1,3 +1,13 @@
+-- A message that has left its place goes another way from now on.
+local function move(message, destination)
+    if destination ~= message.destination then
+        redis.call('ZREM', ids_of(message.destination), message.id)
+        redis.call('ZADD', ids_of(destination), 0, message.id)
+        redis.call('HSET', message_key(message.id), 'destination', destination)
+        message.destination = destination
+    end
+end
+
 -- Changes messages as an operator wants it, unless they are leased. For each:
 -- 0 gone, 1 done, 2 changed since it was read, 3 leased.
 local function edit(message, revision, change)
@@ -15,6 +25,7 @@ local function edit(message, revision, change)
     else
         leave(message)
         message.due, message.is_held = change.due, change.is_held
+        move(message, change.destination)
         rewrite(message, change.record)
         enter(message, 'waiting')
     end
@@ -28,7 +39,8 @@ for i = 1, take_number() do
     local message, revision = read(take()), take()
     local change = { is_removal = take() == 'remove' }
     if not change.is_removal then
-        change.due, change.is_held, change.record = take(), take(), take()
+        change.due, change.is_held = take(), take()
+        change.destination, change.record = take(), take()
     end
     edited[i] = edit(message, revision, change)
     is_changed = is_changed or edited[i] == 1

@@ -39,3 +39,19 @@ async fn a_listing_by_destination_looks_at_no_other_mail() {
     let key = format!("{{{prefix}:0}}:ids:a.example");
     assert_eq!(server.cli(&["EXISTS", &key]), "0");
 }
+
+#[tokio::test]
+async fn rerouted_mail_leaves_nothing_where_it_went_before() {
+    let server = Server::running();
+    let (url, prefix) = server.queue_with_prefix();
+    let session = connect(&url).await.unwrap();
+    let id = stored(&*session).await.unwrap();
+    let keys = |of: &str| server.cli(&["KEYS", &format!("{{{prefix}:0}}:*{of}")]);
+    assert!(!keys("a.example").is_empty());
+    let reroute = Action::Reroute("b.example".parse().unwrap(), session.now());
+    let all = Filter::default();
+    let acted = session.act(&all, Page::first(10), &reroute).await;
+    assert_eq!(acted.unwrap().changed, [id]);
+    assert_eq!(keys("a.example"), "");
+    assert!(keys("b.example").contains(":ids:b.example"));
+}

@@ -45,6 +45,14 @@ pub(crate) fn recipient(text: &str) -> Result<Address, String> {
     Address::parse(without_brackets(text)).map_err(|error| error.to_string())
 }
 
+/// The name of one destination, for a filter.
+pub(crate) fn destination(text: &str) -> Result<String, String> {
+    match text.contains('*') {
+        true => Err("a filter names one destination, as `slimta queue list` shows it".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 fn without_brackets(text: &str) -> &str {
     text.strip_prefix('<')
         .and_then(|t| t.strip_suffix('>'))

@@ -41,6 +41,8 @@ pub(super) enum Reached {
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// What the last of them said.
+    last: Option<Response>,
     pause: Option<Pause>,
     /// Whose messages were put off, of all tenants that send there.
     put_off: BTreeSet<Destination>,
@@ -124,6 +126,11 @@ impl Backoff {
         self.failures
     }
 
+    /// What the last of them said.
+    pub(super) fn last(&self) -> Option<&Response> {
+        self.last.as_ref()
+    }
+
     /// Counts messages that are put off because of the pause; gives how many
     /// were before.
     pub(super) fn count_put_off(&mut self, of: &Destination, messages: usize) -> usize {
@@ -175,10 +182,11 @@ impl Backoff {
                 return None;
             }
             Reached::Works | Reached::Answers => {
-                self.failures = 0;
+                (self.failures, self.last) = (0, None);
                 return self.pause.take().map(|_| News::Resumes);
             }
         };
+        self.last = Some(last.clone());
         if self.pause(now).is_some() {
             // It began before the pause.
             return None;

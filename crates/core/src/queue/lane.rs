@@ -117,6 +117,7 @@ impl Lane {
             attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
             attempts_allowed: self.allowed,
             failures: self.backoff.failures(),
+            last_failure: self.backoff.last().cloned(),
             per_hour: self.pace.per_hour(now),
             pause: pause.map(|(left, last)| (left, last.clone())),
             ..known

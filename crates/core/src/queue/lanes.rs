@@ -129,6 +129,7 @@ impl Lanes {
             rate,
             rate_wait: level.map(|level| level.wait).filter(|wait| !wait.is_zero()),
             failures: 0,
+            last_failure: None,
             per_hour: 0,
             pause: None,
         };

@@ -126,6 +126,8 @@ pub struct InHand {
     pub rate_wait: Option<Duration>,
     /// Failures to reach it in a row.
     pub failures: u32,
+    /// What the last of them said.
+    pub last_failure: Option<Response>,
     /// How many messages it takes in an hour, of all managers together, if it
     /// goes on as it did of late; 0 if it took none.
     pub per_hour: u64,
@@ -139,6 +141,14 @@ impl Queue {
     pub fn destinations(&self) -> Vec<InHand> {
         let now = self.shared.world().monotonic();
         self.shared.lanes.in_hand(now)
+    }
+
+    /// What it has in hand for the next hop of one destination, and knows of it; none
+    /// if this queue attempts nothing.
+    pub fn destination(&self, destination: &Destination) -> Option<InHand> {
+        self.shared.relay_bus.as_ref()?;
+        let now = self.shared.world().monotonic();
+        Some(self.shared.lanes.look(destination, now))
     }
 
     /// Leaves a destination, or all, alone no longer: the next message due is
@@ -163,7 +173,7 @@ impl Queue {
             return Why::Suspended(suspension);
         }
         if message.due > now {
-            return Why::Due(message.due);
+            return self.until_due(message, now);
         }
         if self.shared.relay_bus.is_none() || self.shared.phase() != Phase::Running {
             return Why::NoRelay;
@@ -179,6 +189,16 @@ impl Queue {
         self.shared.relay_bus.as_ref()?;
         // A retry algorithm is a stranger's code.
         catch_unwind(AssertUnwindSafe(|| retry.expiry(message))).unwrap_or(None)
+    }
+
+    /// A pause that lasts longer than the message waits puts its attempt off.
+    fn until_due(&self, message: &StoredMessage, now: Timestamp) -> Why {
+        let monotonic = self.shared.world().monotonic();
+        let lane = self.shared.lanes.look(&message.destination, monotonic);
+        match lane.pause {
+            Some((length, last)) if length > message.due.since(now) => Why::Paused(length, last),
+            _ => Why::Due(message.due),
+        }
     }
 
     fn crowded(&self, due: &Due, now: Timestamp) -> Why {

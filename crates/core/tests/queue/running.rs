@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use slimta_core::bus::Client as _;
 use slimta_core::message::{Address, Content, Recipient, Response};
-use slimta_core::queue::{Limits, Schedule};
+use slimta_core::queue::{Limits, Schedule, Why};
 use slimta_core::storage::{Action, Filter, Page};
 use slimta_core::world::World;
 use tokio::sync::oneshot;
@@ -192,6 +192,34 @@ async fn an_absent_destination_is_probed_and_not_asked_by_every_message() {
     // Five, and then every ten minutes after the first some.
     let attempts = rig.relay.attempts("absent.example");
     assert!((15..=40).contains(&attempts), "{attempts} attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_says_that_its_destination_is_left_alone_for_longer_than_it_waits() {
+    let mut rig = Rig::new().await;
+    rig.queue = rig.queue.with_limits(Limits {
+        backoff_min: HOUR,
+        backoff_max: HOUR,
+        ..Limits::default()
+    });
+    rig.queue
+        .set_retry_algorithm("1m..;until=5h".parse::<Schedule>().unwrap());
+    rig.relay.absent("absent.example");
+    let (_stop, _running) = start(&rig);
+    for _ in 0..5 {
+        send(&rig, "to@absent.example").await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let pages = rig.queue.get_all_messages(&rig.session);
+    let listed = pages.collect().await.unwrap().messages;
+    let why = rig.queue.why(&*rig.session, &listed[0]);
+    let Why::Paused(left, last) = why else {
+        panic!("{why:?}");
+    };
+    assert!(left > HOUR - Duration::from_secs(10), "{left:?}");
+    assert!(last.to_string().contains("No answer"), "{last}");
+    let known = rig.queue.destination(&listed[0].message.destination);
+    assert_eq!(known.unwrap().last_failure, Some(last));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,8 +31,17 @@ pub(super) async fn destinations(
     }
     for due in session.waiting_destinations(None, WAITING_MAX).await? {
         let name = due.destination.to_string();
-        let named = DestinationView::named(name.clone());
-        views.entry(name).or_insert(named);
+        let view = || match queue.destination(&due.destination) {
+            // One of several tenants: its mail in hand is told with the next hop's.
+            Some(known) => DestinationView {
+                messages: 0,
+                attempts: 0,
+                per_hour: None,
+                ..DestinationView::new(known)
+            },
+            None => DestinationView::named(name.clone()),
+        };
+        views.entry(name.clone()).or_insert_with(view);
     }
     let (of_one, of_several) = suspensions
         .into_iter()

@@ -169,11 +169,19 @@ impl Which {
         Filter {
             id: self.id,
             state: self.state.map(|state| state.0),
-            destination: self.destination.as_deref().map(Destination::new),
+            destination: self.destination.as_deref().map(named),
             sender: self.sender.clone(),
             recipient: self.recipient.clone(),
             due_by: None,
         }
+    }
+}
+
+/// A destination as operators type it: domains in any case.
+fn named(destination: &str) -> Destination {
+    match destination.contains("://") {
+        true => Destination::new(destination),
+        false => Destination::new(destination.to_lowercase()),
     }
 }
 

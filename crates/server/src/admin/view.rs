@@ -111,8 +111,8 @@ pub(crate) struct DestinationView {
     pub(crate) messages: usize,
     /// Those that are attempted just now.
     pub(crate) attempts: usize,
-    /// How many may be at the same time.
-    pub(crate) attempts_allowed: usize,
+    /// How many may be at the same time; null if no server was asked.
+    pub(crate) attempts_allowed: Option<usize>,
     /// How many attempts may begin in a time, such as `100/min`; null for any
     /// number, and from a server that does not say.
     #[serde(default)]
@@ -124,7 +124,7 @@ pub(crate) struct DestinationView {
     pub(crate) failures: u32,
     /// For how many seconds more it is left alone; null if it is not.
     pub(crate) paused_seconds: Option<u64>,
-    /// The answer for which it is left alone.
+    /// What the last failure to reach it said; null if it was reached since.
     pub(crate) last_response: Option<String>,
     /// What keeps its mail back; null if nothing does.
     #[serde(default)]
@@ -178,7 +178,7 @@ impl DestinationView {
             destination,
             messages: 0,
             attempts: 0,
-            attempts_allowed: 0,
+            attempts_allowed: None,
             rate: None,
             rate_wait_ms: None,
             failures: 0,
@@ -206,10 +206,11 @@ impl DestinationView {
 
     pub(super) fn new(in_hand: InHand) -> Self {
         let (length, last) = in_hand.pause.unzip();
+        let last = last.or(in_hand.last_failure);
         DestinationView {
             messages: in_hand.messages,
             attempts: in_hand.attempts,
-            attempts_allowed: in_hand.attempts_allowed,
+            attempts_allowed: Some(in_hand.attempts_allowed),
             rate: in_hand.rate.map(|rate| rate.to_string()),
             rate_wait_ms: in_hand.rate_wait.map(millis),
             failures: in_hand.failures,

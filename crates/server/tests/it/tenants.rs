@@ -16,6 +16,13 @@ fn a_field_names_the_tenant_and_goes_no_further() {
     send_of(server.address, "Acme", "b@to.example");
     let list = store.list();
     assert_eq!(text(&list[0], "destination"), "to.example#acme");
+    let listed = store.queue_ok(&["list", "--destination", "To.Example#Acme", "--json"]);
+    assert_eq!(listed.lines().count(), 1);
+    let refused = store.queue(&["list", "--destination", "*.example"]);
+    assert!(stderr(&refused).contains("names one destination"));
+    let shown = store.queue_ok(&["destinations"]);
+    let line = shown.lines().find(|line| line.ends_with("to.example#acme"));
+    assert!(line.is_some_and(|line| line.contains("  -  ")), "{shown}");
     server.stop();
 
     // A rule for a destination is for whosever mail.

@@ -27,6 +27,7 @@ use crate::config::{self, LogFormat, LogLevel, Options};
 use crate::failure::Failure;
 use crate::log;
 use crate::output::{self, Lines};
+use crate::values;
 
 use act::Target;
 use pace::Rate;
@@ -185,7 +186,7 @@ struct Filters {
     #[arg(long, value_name = "STATE")]
     state: Option<StateName>,
     /// Those for this destination: a domain, or the URL of a smarthost
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::destination)]
     destination: Option<String>,
     /// Those with this reverse-path; empty for the null reverse-path
     #[arg(long, value_name = "ADDRESS")]

@@ -42,13 +42,15 @@ pub(super) const DESTINATIONS_HEAD: &str =
 
 /// One destination: a line, and another one if it is left alone or suspended.
 pub(super) fn destination(one: &DestinationView) -> String {
+    let allowed = one.attempts_allowed.map(|n| n.to_string());
+    let allowed = allowed.as_deref().unwrap_or("-");
     let mut text = format!(
         "{:>7}  {:>7}  {:>7}  {:>8}  {:>7}  {:>10}  {:>8}  {}",
         counted(one.waiting, one.more),
         counted(one.due, one.more && one.due == one.waiting),
         one.messages,
         one.attempts,
-        one.attempts_allowed,
+        allowed,
         harmless(one.rate.as_deref().unwrap_or("-")),
         gone_in(one),
         harmless(&one.destination),
@@ -62,6 +64,14 @@ pub(super) fn destination(one: &DestinationView) -> String {
             one.failures,
             harmless(last)
         );
+    }
+    if let Some(last) = one
+        .last_response
+        .as_ref()
+        .filter(|_| one.paused_seconds.is_none())
+    {
+        let (failures, last) = (one.failures, harmless(last));
+        text += &format!("\n    not reached by the last {failures} attempts: {last}");
     }
     if let Some(suspension) = &one.suspended {
         text += &format!("\n    {}", suspended(suspension));

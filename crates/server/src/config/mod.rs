@@ -8,6 +8,7 @@
 
 mod destinations;
 mod file;
+mod logging;
 mod machine;
 mod network;
 mod notices;
@@ -27,10 +28,11 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
 
+pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
-pub(crate) use options::{LogFormat, LogLevel, Options};
+pub(crate) use options::Options;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.

@@ -5,12 +5,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::de::{Deserialize, Deserializer, Error};
 use slimta::policy::AssignTenant;
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
+use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
@@ -160,32 +161,6 @@ pub(crate) struct Options {
     /// What is worth a line of log [default: info]
     #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     pub(crate) log_level: Option<LogLevel>,
-}
-
-/// How the log is written.
-#[derive(ValueEnum, serde::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// For people.
-    Human,
-    /// One object a line.
-    Json,
-}
-
-/// What is worth a line of log.
-#[derive(ValueEnum, serde::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogLevel {
-    /// Only what somebody must look at.
-    Error,
-    /// Also what somebody should know.
-    Warn,
-    /// Also what becomes of each message.
-    Info,
-    /// Also each attempt and connection.
-    Debug,
-    /// Everything.
-    Trace,
 }
 
 impl Options {

@@ -86,14 +86,33 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
             ))),
         };
     };
-    let messages = settings.messages_per_connection.clone();
-    let others = relay::open_with(url, &settings.hostname, messages, world.clone())
+    check_sources(settings)?;
+    let others = open_relay(url, settings, world)
         .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))?;
     if settings.routes.is_empty() {
         return Ok(Some(others));
     }
     let routes = routes(settings, world)?;
     Ok(Some(relay::routed(others, routes, &settings.hostname)))
+}
+
+fn open_relay(url: &str, settings: &Settings, world: &World) -> Result<NextHop, relay::OpenError> {
+    let messages = settings.messages_per_connection.clone();
+    let sources = settings.sources.clone();
+    relay::open_with(url, &settings.hostname, messages, sources, world.clone())
+}
+
+/// A host that lacks an address would defer all mail that is to come from it.
+fn check_sources(settings: &Settings) -> Result<(), Failure> {
+    for sources in settings.sources.values() {
+        let unusable = |error| {
+            Failure::Usage(format!(
+                "{error} (source-address): name an address of this host"
+            ))
+        };
+        sources.check().map_err(unusable)?;
+    }
+    Ok(())
 }
 
 /// The relays that destinations have of their own; each URL is one relay,
@@ -105,8 +124,7 @@ fn routes(settings: &Settings, world: &World) -> Result<relay::Routes, Failure> 
         let relay = match opened.get(url.as_str()) {
             Some(relay) => relay.clone(),
             None => {
-                let messages = settings.messages_per_connection.clone();
-                let next_hop = relay::open_with(url, &settings.hostname, messages, world.clone());
+                let next_hop = open_relay(url, settings, world);
                 let place = format!("relay in [destination.\"{pattern}\"]");
                 let failed = |error| Failure::Usage(format!("{error} ({place})"));
                 let relay: Arc<dyn relay::Relay> = next_hop.map_err(failed)?.relay.into();

@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod sources;
 mod span;
 mod tenants;
 
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
+use slimta::relay::Sources;
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -82,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) edge: EdgeSettings,
     /// How many messages one connection to a next hop carries.
     pub(crate) messages_per_connection: ByDestination<u32>,
+    /// The local addresses that next hops are connected to from.
+    pub(crate) sources: ByDestination<Sources>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
     /// The bounds of the queue.

@@ -1,16 +1,13 @@
 //! The one place where concrete edges, storages and relays meet.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use slimta::bus;
-use slimta::edge::smtp::{self, SmtpEdge};
 use slimta::message::{Message, Response};
-use slimta::policy;
 use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
 use slimta::relay::{self, NextHop};
 use slimta::routing::ByDomain;
@@ -18,10 +15,10 @@ use slimta::storage::{
     OpenError, Session, Storage, StorageError, embedded_directory, open, open_checked,
 };
 use slimta::world::World;
-use tokio::net::{TcpListener, TcpSocket};
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
 use crate::config::{Place, Settings};
+use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
 
 /// A server that is put together: everything is open, nothing runs yet.
@@ -33,25 +30,6 @@ pub(crate) struct Server {
     pub(crate) edges: Vec<Edge>,
 }
 
-/// An edge that listens.
-pub(crate) struct Edge {
-    smtp: SmtpEdge,
-    listener: TcpListener,
-    address: SocketAddr,
-}
-
-impl Edge {
-    /// Where it listens, with the real port.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Takes mail until `stopped` completes and its clients are gone.
-    pub(crate) async fn run(self, stopped: impl Future<Output = ()> + Send) {
-        self.smtp.serve(self.listener, stopped).await;
-    }
-}
-
 /// How long to wait for another process that has the store open for a moment:
 /// a server that is just starting or ending, whose socket does not answer, or a
 /// command that looks at a closed store.
@@ -60,11 +38,6 @@ const DOOR_POLL: Duration = Duration::from_millis(50);
 /// How many messages may wait between the edges and the queue, which takes them
 /// on as fast as it may. What waits here is counted against the edge's memory.
 const EDGE_BUS_CAPACITY: usize = 100;
-
-/// How many clients may have connected before they are accepted; the system
-/// has a limit of its own. The last word of a client beyond it is dropped: it
-/// thinks that it is connected, and waits for a greeting that may never come.
-const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
 
 impl Server {
     /// Opens all that the settings name: first what may be wrong, then the
@@ -113,14 +86,33 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
             ))),
         };
     };
-    let messages = settings.messages_per_connection.clone();
-    let others = relay::open_with(url, &settings.hostname, messages, world.clone())
+    check_sources(settings)?;
+    let others = open_relay(url, settings, world)
         .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))?;
     if settings.routes.is_empty() {
         return Ok(Some(others));
     }
     let routes = routes(settings, world)?;
     Ok(Some(relay::routed(others, routes, &settings.hostname)))
+}
+
+fn open_relay(url: &str, settings: &Settings, world: &World) -> Result<NextHop, relay::OpenError> {
+    let messages = settings.messages_per_connection.clone();
+    let sources = settings.sources.clone();
+    relay::open_with(url, &settings.hostname, messages, sources, world.clone())
+}
+
+/// A host that lacks an address would defer all mail that is to come from it.
+fn check_sources(settings: &Settings) -> Result<(), Failure> {
+    for sources in settings.sources.values() {
+        let unusable = |error| {
+            Failure::Usage(format!(
+                "{error} (source-address): name an address of this host"
+            ))
+        };
+        sources.check().map_err(unusable)?;
+    }
+    Ok(())
 }
 
 /// The relays that destinations have of their own; each URL is one relay,
@@ -132,8 +124,7 @@ fn routes(settings: &Settings, world: &World) -> Result<relay::Routes, Failure> 
         let relay = match opened.get(url.as_str()) {
             Some(relay) => relay.clone(),
             None => {
-                let messages = settings.messages_per_connection.clone();
-                let next_hop = relay::open_with(url, &settings.hostname, messages, world.clone());
+                let next_hop = open_relay(url, settings, world);
                 let place = format!("relay in [destination.\"{pattern}\"]");
                 let failed = |error| Failure::Usage(format!("{error} ({place})"));
                 let relay: Arc<dyn relay::Relay> = next_hop.map_err(failed)?.relay.into();
@@ -178,54 +169,6 @@ fn queue(
             local_domain: settings.hostname.clone(),
         }),
     })
-}
-
-/// The edge that all listeners share: its limits hold for them together.
-fn edge(settings: &Settings, bus: bus::LocalClient<Message, Response>, world: &World) -> SmtpEdge {
-    let granted = &settings.edge;
-    let permit = granted.permit.clone();
-    let limits = smtp::Limits {
-        message_bytes_max: granted.message_bytes_max as u64,
-        recipients_max: granted.recipients_max,
-        connections_max: granted.connections_max,
-        ..smtp::Limits::default()
-    };
-    let mut policies = policy::standard(&settings.hostname, world.clone());
-    if let Some(tenant) = &settings.tenant {
-        policies = policies.then(tenant.clone());
-    }
-    SmtpEdge::new(Arc::new(bus), world.clone())
-        .with_hostname(settings.hostname.clone())
-        .with_policy(policies)
-        .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
-        .with_limits(limits)
-}
-
-/// Opens all ports, or none.
-fn edges(settings: &Settings, smtp: &SmtpEdge) -> Result<Vec<Edge>, Failure> {
-    let mut edges = Vec::new();
-    for address in &settings.listen {
-        let failed =
-            |error| Failure::Usage(format!("cannot listen on {address} (--listen): {error}"));
-        let listener = listener(*address).map_err(failed)?;
-        edges.push(Edge {
-            smtp: smtp.clone(),
-            address: listener.local_addr().map_err(failed)?,
-            listener,
-        });
-    }
-    Ok(edges)
-}
-
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A server that begins anew need not wait for the connections of the last.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG_CONNECTIONS_MAX)
 }
 
 /// A way to the queue at `place`: beside its server if one runs, else the store

@@ -13,6 +13,7 @@ mod bench;
 mod commands;
 mod config;
 mod descriptors;
+mod edges;
 #[doc(hidden)]
 mod exported;
 mod failure;

@@ -10,7 +10,8 @@ use slimta_core::world::World;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use crate::assemble::{Edge, Server};
+use crate::assemble::Server;
+use crate::edges::Edge;
 use crate::failure::Failure;
 use crate::output;
 

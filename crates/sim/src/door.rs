@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -117,7 +117,7 @@ pub(crate) struct Way {
 
 #[async_trait]
 impl Connector for Way {
-    async fn connect(&self, _: SocketAddr) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> io::Result<Box<dyn Stream>> {
         let (near, line) = self.door.enter()?;
         // A client connects once a try.
         let _ = self.line.set(line);

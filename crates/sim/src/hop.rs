@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ struct Network {
 
 #[async_trait]
 impl Connector for Network {
-    async fn connect(&self, _: SocketAddr) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> io::Result<Box<dyn Stream>> {
         let chance = &self.weather.chance;
         chance
             .0

@@ -88,6 +88,11 @@ impl<T> ByDestination<T> {
         self
     }
 
+    /// All values: that for all, and those of the rules.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.all).chain(self.rules.values())
+    }
+
     /// The value for a destination.
     pub fn get(&self, destination: &Destination) -> &T {
         if self.rules.is_empty() {

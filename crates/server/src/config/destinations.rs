@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 
+use slimta::relay::Sources;
 use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
 use super::RELAY_NONE;
 use super::options::written;
+use super::sources::sources;
 use crate::failure::Failure;
 
 /// The tables `[destination."PATTERN"]`.
@@ -27,6 +29,9 @@ pub(crate) struct DestinationOptions {
     pub(super) rate: Option<RateOrNone>,
     /// Most messages that a connection carries.
     pub(super) messages_per_connection: Option<NonZeroU32>,
+    /// The addresses of this host that connections to it are made from.
+    #[serde(deserialize_with = "sources")]
+    pub(super) source_address: Option<Sources>,
     /// The URL of the relay that hands its mail on.
     relay: Option<String>,
 }

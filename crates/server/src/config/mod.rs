@@ -8,10 +8,12 @@
 
 mod destinations;
 mod file;
+mod logging;
 mod machine;
 mod network;
 mod notices;
 mod options;
+mod sources;
 mod span;
 mod tenants;
 
@@ -23,14 +25,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
+use slimta::relay::Sources;
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
 
+pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
-pub(crate) use options::{LogFormat, LogLevel, Options};
+pub(crate) use options::Options;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -80,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) edge: EdgeSettings,
     /// How many messages one connection to a next hop carries.
     pub(crate) messages_per_connection: ByDestination<u32>,
+    /// The local addresses that next hops are connected to from.
+    pub(crate) sources: ByDestination<Sources>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
     /// The bounds of the queue.

@@ -1,19 +1,22 @@
 //! The list of options: each a flag of `slimta serve` and a key of its file.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::de::{Deserialize, Deserializer, Error};
 use slimta::policy::AssignTenant;
+use slimta::relay::Sources;
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
+use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
+use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::{
@@ -120,6 +123,11 @@ pub(crate) struct Options {
     /// Most messages that one connection to a next hop carries [default: 100]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) messages_per_connection: Option<NonZeroU32>,
+    /// Connect to next hops from this address of this host; may be given twice,
+    /// for IPv4 and for IPv6 [default: as the system chooses]
+    #[arg(long, value_name = "IP", help_heading = "Queue")]
+    #[serde(deserialize_with = "one_or_several")]
+    pub(crate) source_address: Vec<IpAddr>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
     /// of its header; tenants share what may be attempted [default: none has one]
     #[arg(long, value_name = "WHAT", help_heading = "Queue")]
@@ -162,40 +170,12 @@ pub(crate) struct Options {
     pub(crate) log_level: Option<LogLevel>,
 }
 
-/// How the log is written.
-#[derive(ValueEnum, serde::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// For people.
-    Human,
-    /// One object a line.
-    Json,
-}
-
-/// What is worth a line of log.
-#[derive(ValueEnum, serde::Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogLevel {
-    /// Only what somebody must look at.
-    Error,
-    /// Also what somebody should know.
-    Warn,
-    /// Also what becomes of each message.
-    Info,
-    /// Also each attempt and connection.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
 impl Options {
     /// What is absent here comes from `other`.
     pub(super) fn or(self, other: Options) -> Options {
-        let first = |own: Vec<SocketAddr>, other| if own.is_empty() { other } else { own };
-        let first_network = |own: Vec<Network>, other| if own.is_empty() { other } else { own };
         Options {
             config: self.config.or(other.config),
-            listen: first(self.listen, other.listen),
+            listen: either(self.listen, other.listen),
             relay: self.relay.or(other.relay),
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
@@ -207,7 +187,7 @@ impl Options {
             bounce_footer: self.bounce_footer.or(other.bounce_footer),
             destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
-            permit: first_network(self.permit, other.permit),
+            permit: either(self.permit, other.permit),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
             connections_max: self.connections_max.or(other.connections_max),
@@ -220,6 +200,7 @@ impl Options {
             messages_per_connection: self
                 .messages_per_connection
                 .or(other.messages_per_connection),
+            source_address: either(self.source_address, other.source_address),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
             backoff_min: self.backoff_min.or(other.backoff_min),
@@ -254,6 +235,7 @@ impl Options {
             edge: self.edge(),
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
+            sources: self.sources()?,
             tenant: self.tenant.clone(),
             listen: if self.listen.is_empty() {
                 vec![LISTEN_DEFAULT]
@@ -314,6 +296,14 @@ impl Options {
         })
     }
 
+    fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
+        let all = Sources::new(self.source_address.iter().copied());
+        let all = all.map_err(|error| Failure::Usage(format!("{error} (source-address)")))?;
+        Ok(by_destination(all, &self.destination, |options| {
+            options.source_address
+        }))
+    }
+
     /// The queue's own defaults hold where nothing was said.
     fn limits(&self) -> Limits {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
@@ -345,6 +335,11 @@ impl Options {
             ..defaults
         }
     }
+}
+
+/// What flags say several times comes as a whole from them or from the file.
+fn either<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
+    if own.is_empty() { other } else { own }
 }
 
 fn size(text: &str) -> Result<NonZeroUsize, String> {

@@ -28,6 +28,7 @@ mod rig;
 mod routes;
 mod scenarios;
 mod schedules;
+mod sources;
 mod story;
 mod suspended;
 mod tenants;

@@ -21,5 +21,5 @@ pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::Timing;
-pub use smtp::{Connector, SmtpRelay, Stream};
+pub use smtp::{Connector, SmtpRelay, Sources, SourcesError, Stream};
 pub use url::{NextHop, OpenError, open, open_with};

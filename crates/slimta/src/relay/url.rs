@@ -1,7 +1,7 @@
 //! Relays by URL, as flags and configuration name them.
 
 use super::smtp::MESSAGES_PER_CONNECTION;
-use super::{Blackhole, Maildir, Relay, SmtpRelay};
+use super::{Blackhole, Maildir, Relay, SmtpRelay, Sources};
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
 use crate::routing::{ByDomain, Router, Smarthost};
@@ -47,14 +47,17 @@ pub enum OpenError {
 /// left out), `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host
 /// calls itself.
 pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenError> {
-    open_with(url, hostname, MESSAGES_PER_CONNECTION.into(), world)
+    let (messages, sources) = (MESSAGES_PER_CONNECTION.into(), Sources::default().into());
+    open_with(url, hostname, messages, sources, world)
 }
 
-/// As [`open`]; where there are connections, each carries so many messages.
+/// As [`open`]; where there are connections, each carries so many messages and
+/// is made from such an address of this host.
 pub fn open_with(
     url: &str,
     hostname: &str,
     messages: ByDestination<u32>,
+    sources: ByDestination<Sources>,
     world: World,
 ) -> Result<NextHop, OpenError> {
     let by_domain = || -> Box<dyn Router> {
@@ -67,7 +70,9 @@ pub fn open_with(
             host_and_port(authority).ok_or_else(|| OpenError::NoHost(url.to_owned()))?;
         return Ok(NextHop {
             relay: Box::new(
-                SmtpRelay::new(host, port, hostname, world).with_messages_per_connection(messages),
+                SmtpRelay::new(host, port, hostname, world)
+                    .with_messages_per_connection(messages)
+                    .with_sources(sources),
             ),
             router: Box::new(Smarthost::new(url)),
         });
@@ -77,7 +82,8 @@ pub fn open_with(
         None if url == "mx" => {
             let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
             let relay = super::MxRelay::new(dns, hostname, world);
-            Box::new(relay.with_messages_per_connection(messages))
+            let relay = relay.with_messages_per_connection(messages);
+            Box::new(relay.with_sources(sources))
         }
         Some(("blackhole", "")) => Box::new(Blackhole),
         Some(("maildir", "")) => return Err(OpenError::NoDirectory(url.to_owned())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use slimta::message::{Class, OnSuccess};
 use slimta::queue::ByDestination;
-use slimta::relay::{LeaseSignal, Relay, SmtpRelay, Timing};
+use slimta::relay::{LeaseSignal, Relay, SmtpRelay, Sources, Timing};
 use slimta::world::World;
 
 use crate::hop::{Do, Hop, Met};
@@ -63,6 +63,40 @@ async fn a_connection_carries_no_more_messages_than_its_destination_wants() {
         assert_eq!(codes(&report), [250]);
     }
     assert_eq!(hop.count("connection"), 3);
+}
+
+fn source(address: &str) -> Sources {
+    Sources::new([address.parse().unwrap()]).unwrap()
+}
+
+/// Both destinations have the same next hop.
+#[tokio::test]
+async fn a_connection_is_not_used_for_mail_from_another_source_address() {
+    let hop = Hop::start(|_| Do::Fine).await;
+    let rule = "to.example".parse().unwrap();
+    let sources = ByDestination::new(source("127.0.0.2")).with_rule(rule, source("127.0.0.3"));
+    let relay = relay(&hop).with_sources(sources);
+    for _ in 0..2 {
+        for recipient in ["a@to.example", "a@other.example"] {
+            let report = relay.attempt(delivery(&[recipient])).await;
+            assert_eq!(codes(&report), [250]);
+        }
+    }
+    assert_eq!(hop.count("connection"), 2);
+}
+
+/// X.3 is what says that the destination is not to blame.
+#[tokio::test]
+async fn a_source_address_that_is_gone_is_this_hosts_own_fault() {
+    let hop = Hop::start(|_| Do::Fine).await;
+    let relay = relay(&hop).with_sources(source("192.0.2.7").into());
+    let report = relay.attempt(delivery(&["a@to.example"])).await;
+    let said = report.responses[0].to_string();
+    assert!(
+        said.contains("4.3.0") && said.contains("192.0.2.7"),
+        "{said}"
+    );
+    assert_eq!((report.remote, hop.count("connection")), (None, 0));
 }
 
 #[tokio::test]

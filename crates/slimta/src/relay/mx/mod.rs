@@ -17,7 +17,7 @@ pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
 use super::smtp::{Carrier, Target};
-use super::{Delivery, Relay, Timing};
+use super::{Delivery, Relay, Sources, Timing};
 use crate::message::Report;
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -70,6 +70,14 @@ impl MxRelay {
     #[must_use]
     pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
         self.carrier = self.carrier.with_messages_per_connection(messages);
+        self
+    }
+
+    /// Sets from which addresses of this host connections are made. Default: as
+    /// the system chooses.
+    #[must_use]
+    pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
+        self.carrier = self.carrier.with_sources(sources);
         self
     }
 }

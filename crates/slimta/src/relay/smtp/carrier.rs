@@ -10,6 +10,7 @@ use super::Host;
 use super::connection::{Connection, lease_lost};
 use super::connector::{Connector, Tcp};
 use super::pool::Pool;
+use super::source::Sources;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
@@ -38,6 +39,7 @@ pub(in crate::relay) struct Carrier {
     connector: Arc<dyn Connector>,
     pool: Arc<Pool>,
     messages_per_connection: ByDestination<u32>,
+    sources: ByDestination<Sources>,
 }
 
 /// The recipients of a delivery, as far as they have their answers.
@@ -57,6 +59,7 @@ impl Carrier {
             pool: Pool::new(world.clone()),
             world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
+            sources: Sources::default().into(),
         }
     }
 
@@ -65,6 +68,11 @@ impl Carrier {
         messages: ByDestination<u32>,
     ) -> Self {
         self.messages_per_connection = messages;
+        self
+    }
+
+    pub(in crate::relay) fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
+        self.sources = sources;
         self
     }
 
@@ -86,6 +94,9 @@ impl Carrier {
         delivery: &Delivery,
         hosts: &dyn Hosts,
     ) -> Report {
+        let destination = &delivery.message.destination;
+        let sources = self.sources.get(destination);
+        let key = &sources.key(key);
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
@@ -94,7 +105,7 @@ impl Carrier {
                 answers.close(&lease_lost());
                 break;
             }
-            let (mut connection, is_used) = match self.connection(key, hosts).await {
+            let (mut connection, is_used) = match self.connection(key, sources, hosts).await {
                 Ok(connection) => connection,
                 Err(why) => {
                     answers.close(&why);
@@ -118,7 +129,6 @@ impl Carrier {
                 on_success = OnSuccess::Relayed;
             }
             answers.take(outcome);
-            let destination = &delivery.message.destination;
             let messages_max = *self.messages_per_connection.get(destination);
             self.pool.put(key, connection, messages_max);
         }
@@ -133,6 +143,7 @@ impl Carrier {
     async fn connection(
         &self,
         key: &str,
+        sources: &Sources,
         hosts: &dyn Hosts,
     ) -> Result<(Connection, bool), Response> {
         if let Some(connection) = self.pool.take(key) {
@@ -140,9 +151,14 @@ impl Carrier {
         }
         let mut last = Response::transient(4, 1, "Host not found");
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let connector = &*self.connector;
-            let opening =
-                Connection::open(connector, host, &self.hostname, &self.timing, &self.world);
+            let opening = Connection::open(
+                &*self.connector,
+                host,
+                sources.towards(host.address.ip()),
+                &self.hostname,
+                &self.timing,
+                &self.world,
+            );
             match opening.await {
                 Ok(connection) => return Ok((connection, false)),
                 Err(why) => {

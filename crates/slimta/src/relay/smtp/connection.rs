@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::task::unconstrained;
 
 use super::Host;
 use super::connector::{Connector, Stream};
+use super::source::Unusable;
 use crate::message::{Content, Response};
 use crate::relay::LeaseSignal;
 use crate::world::World;
@@ -41,6 +43,7 @@ impl Connection {
     pub(super) async fn open(
         connector: &dyn Connector,
         host: &Host,
+        source: Option<IpAddr>,
         hostname: &str,
         timing: &Timing,
         world: &World,
@@ -49,7 +52,7 @@ impl Connection {
             let text = format!("Connection to {} failed: {why}", host.address);
             Response::transient(4, 1, text)
         };
-        let connecting = connector.connect(host.address);
+        let connecting = connector.connect(host.address, source);
         let stream = match world.timeout(timing.connect, connecting).await {
             Some(Ok(stream)) => stream,
             Some(Err(error)) if is_our_fault(&error) => {
@@ -197,10 +200,12 @@ impl Connection {
     }
 }
 
-/// Whether this machine has no descriptor left (ENFILE, EMFILE): it says nothing
-/// of the next hop, which must not be left alone for it.
+/// Whether this machine has no descriptor left (ENFILE, EMFILE), or not the
+/// source address: it says nothing of the next hop, which must not be left
+/// alone for it.
 fn is_our_fault(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(23 | 24))
+    let inner = error.get_ref();
+    matches!(error.raw_os_error(), Some(23 | 24)) || inner.is_some_and(|e| e.is::<Unusable>())
 }
 
 fn lost(why: &str) -> Response {

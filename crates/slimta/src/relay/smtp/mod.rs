@@ -4,6 +4,7 @@ mod carrier;
 mod connection;
 mod connector;
 mod pool;
+mod source;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Stream};
+pub use source::{Sources, SourcesError};
 
 use super::{Delivery, Relay, Timing};
 use crate::message::{Report, Response};
@@ -59,6 +61,14 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
         self.carrier = self.carrier.with_messages_per_connection(messages);
+        self
+    }
+
+    /// Sets from which addresses of this host connections are made. Default: as
+    /// the system chooses.
+    #[must_use]
+    pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
+        self.carrier = self.carrier.with_sources(sources);
         self
     }
 

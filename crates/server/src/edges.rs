@@ -1,0 +1,91 @@
+//! The edges of the server: where it takes mail.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use slimta::bus;
+use slimta::edge::smtp::{self, SmtpEdge};
+use slimta::message::{Message, Response};
+use slimta::policy;
+use slimta::world::World;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::config::Settings;
+use crate::failure::Failure;
+
+/// How many clients may have connected before they are accepted; the system
+/// has a limit of its own. The last word of a client beyond it is dropped: it
+/// thinks that it is connected, and waits for a greeting that may never come.
+const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
+
+/// An edge that listens.
+pub(crate) struct Edge {
+    smtp: SmtpEdge,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Edge {
+    /// Where it listens, with the real port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes mail until `stopped` completes and its clients are gone.
+    pub(crate) async fn run(self, stopped: impl Future<Output = ()> + Send) {
+        self.smtp.serve(self.listener, stopped).await;
+    }
+}
+
+/// The edge that all listeners share: its limits hold for them together.
+pub(crate) fn edge(
+    settings: &Settings,
+    bus: bus::LocalClient<Message, Response>,
+    world: &World,
+) -> SmtpEdge {
+    let granted = &settings.edge;
+    let permit = granted.permit.clone();
+    let limits = smtp::Limits {
+        message_bytes_max: granted.message_bytes_max as u64,
+        recipients_max: granted.recipients_max,
+        connections_max: granted.connections_max,
+        ..smtp::Limits::default()
+    };
+    let mut policies = policy::standard(&settings.hostname, world.clone());
+    if let Some(tenant) = &settings.tenant {
+        policies = policies.then(tenant.clone());
+    }
+    SmtpEdge::new(Arc::new(bus), world.clone())
+        .with_hostname(settings.hostname.clone())
+        .with_policy(policies)
+        .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
+        .with_limits(limits)
+}
+
+/// Opens all ports, or none.
+pub(crate) fn edges(settings: &Settings, smtp: &SmtpEdge) -> Result<Vec<Edge>, Failure> {
+    let mut edges = Vec::new();
+    for address in &settings.listen {
+        let failed =
+            |error| Failure::Usage(format!("cannot listen on {address} (--listen): {error}"));
+        let listener = listener(*address).map_err(failed)?;
+        edges.push(Edge {
+            smtp: smtp.clone(),
+            address: listener.local_addr().map_err(failed)?,
+            listener,
+        });
+    }
+    Ok(edges)
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that begins anew need not wait for the connections of the last.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG_CONNECTIONS_MAX)
+}

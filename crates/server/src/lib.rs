@@ -16,6 +16,7 @@ mod descriptors;
 #[doc(hidden)]
 mod exported;
 mod failure;
+mod first_session;
 pub mod fuzz;
 mod log;
 mod output;

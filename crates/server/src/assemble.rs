@@ -20,6 +20,7 @@ use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
 use crate::config::{Place, Settings};
 use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
+use crate::first_session::first_session;
 
 /// A server that is put together: everything is open, nothing runs yet.
 pub(crate) struct Server {
@@ -41,7 +42,7 @@ const EDGE_BUS_CAPACITY: usize = 100;
 
 impl Server {
     /// Opens all that the settings name: first what may be wrong, then the
-    /// ports.
+    /// ports. Waits for a storage that cannot be reached yet.
     pub(crate) async fn open(
         settings: &Settings,
         world: World,
@@ -49,15 +50,14 @@ impl Server {
     ) -> Result<Self, Failure> {
         let next_hop = next_hop(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
-        let storage = storage(&settings.storage, "--storage", &world, open).await?;
+        let storage = storage(&settings.storage, &world, open).await;
+        let storage = storage.map_err(|error| unusable("--storage", &error))?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
         let queue = queue(settings, queue_end, next_hop, storage.clone())?
             .with_world(world.clone())
             .with_observer(observer);
-        let session = storage
-            .connect()
-            .await
-            .map_err(|error| unusable("--storage", &error))?;
+        let session = first_session(&*storage, &world).await;
+        let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
         let edges = edges(settings, &edge(settings, edge_end, &world))?;
@@ -248,17 +248,26 @@ pub(crate) async fn session(
     if must_exist || url == "memory:" {
         check_there(url, flag)?;
     }
-    let storage = storage(url, flag, &World::system(), open).await?;
-    let session = storage.connect().await;
-    session.map_err(|error| unusable(flag, &error))
+    alone(url, flag, open).await
 }
 
 /// The same on a storage that is there, after all of it was read.
 pub(crate) async fn checked_session(url: &str, flag: &str) -> Result<Arc<dyn Session>, Failure> {
     check_there(url, flag)?;
-    let storage = storage(url, flag, &World::system(), open_checked).await?;
-    let session = storage.connect().await;
-    session.map_err(|error| unusable(flag, &error))
+    alone(url, flag, open_checked).await
+}
+
+/// Nobody else may have the storage open, and no admin socket takes its place.
+async fn alone(url: &str, flag: &str, open: Opening) -> Result<Arc<dyn Session>, Failure> {
+    let unusable = |error: OpenError| match error {
+        OpenError::Storage(StorageError::InUse { place, .. }) => Failure::Usage(format!(
+            "the storage {place} is open in another process: stop the server first ({flag})"
+        )),
+        error => unusable(flag, &error),
+    };
+    let storage = storage(url, &World::system(), open).await;
+    let session = storage.map_err(unusable)?.connect().await;
+    session.map_err(|error| unusable(error.into()))
 }
 
 /// What a storage is called, however its URL is written; without secrets.
@@ -282,20 +291,14 @@ pub(crate) fn name(url: &str) -> String {
 type Opening = fn(&str, World) -> Result<Arc<dyn Storage>, OpenError>;
 
 /// Opens a storage, as soon as no other process has it open.
-async fn storage(
-    url: &str,
-    flag: &str,
-    world: &World,
-    open: Opening,
-) -> Result<Arc<dyn Storage>, Failure> {
+async fn storage(url: &str, world: &World, open: Opening) -> Result<Arc<dyn Storage>, OpenError> {
     let give_up = world.monotonic() + DOOR_WAIT_MAX;
     loop {
         match try_storage(url, world, open).await {
-            Ok(storage) => return Ok(storage),
             Err(error) if is_in_use(&error) && world.monotonic() < give_up => {
                 world.sleep(DOOR_POLL).await;
             }
-            Err(error) => return Err(unusable(flag, &error)),
+            opened => return opened,
         }
     }
 }

@@ -17,6 +17,7 @@ mod edges;
 #[doc(hidden)]
 mod exported;
 mod failure;
+mod first_session;
 pub mod fuzz;
 mod log;
 mod output;

@@ -28,8 +28,9 @@ pub(crate) struct Send {
     /// The reverse-path; `<>` is the null reverse-path.
     #[arg(long, value_name = "ADDRESS", value_parser = values::reverse_path)]
     from: ReversePath,
-    /// The recipients.
-    #[arg(long, value_name = "ADDRESS", value_parser = values::recipient, required = true, num_args = 1..)]
+    /// A recipient; once for each.
+    // One value each, so that the file may follow.
+    #[arg(long, value_name = "ADDRESS", value_parser = values::recipient, required = true)]
     to: Vec<Address>,
     /// The name to say in EHLO.
     #[arg(long, value_name = "NAME")]

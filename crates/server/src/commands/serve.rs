@@ -33,8 +33,14 @@ impl Serve {
         log::begin(settings.log_format, settings.log_level);
         descriptors::share(&mut settings, descriptors::raise());
         block_on(async {
-            let signals = Signals::new()?;
-            let server = Server::open(&settings, World::system(), Log).await?;
+            let mut signals = Signals::new()?;
+            let server = tokio::select! {
+                opened = Server::open(&settings, World::system(), Log) => opened?,
+                () = signals.stop() => {
+                    tracing::info!("stopped before anything was open");
+                    return Ok(());
+                }
+            };
             let (stop, stopped) = oneshot::channel();
             tokio::select! {
                 ended = supervise::run(server, async { drop(stopped.await) }) => ended,

@@ -171,6 +171,20 @@ fn a_storage_in_use_is_told() {
         wrong.contains("open in another process") && wrong.contains("--from"),
         "{wrong}"
     );
+    // None of them can ask a server: it has to go.
+    let files = other.path().display().to_string();
+    for args in [
+        &["move", "--from", &url, "--to", &other.url()][..],
+        &["check"],
+        &["export", &files],
+    ] {
+        let (status, _, wrong) = queue(&store, args);
+        assert_eq!(status, 2, "{wrong}");
+        assert!(
+            wrong.contains("stop the server first") && !wrong.contains("admin socket"),
+            "{wrong}"
+        );
+    }
     server.stop();
     let output = run(&["queue", "move", "--from", &url, "--to", &url]);
     assert!(stderr(&output).contains("nothing to move"));

@@ -378,6 +378,28 @@ fn what_is_wrong_is_named_before_a_port_is_opened() {
     refused(&["queue", "delete", "--storage", &url], "--all");
 }
 
+/// The line of the README, with the server's real port and a real file.
+#[test]
+fn send_takes_the_line_of_the_readme() {
+    let readme = include_str!("../../../../README.md");
+    let lines: Vec<&str> = readme.lines().collect();
+    let line = lines.iter().find_map(|l| l.strip_prefix("$ slimta send "));
+    let store = Store::new();
+    let server = store.serve(&["--relay", "none"]);
+    let message = store.path().with_file_name("message.eml");
+    std::fs::write(&message, "Subject: A test\n\nHello.\n").unwrap();
+    let (address, message) = (server.address.to_string(), message.display().to_string());
+    let line = line.unwrap().replace("127.0.0.1:2525", &address);
+    let line = line.replace("message.eml", &message);
+    let args: Vec<&str> = line.split_whitespace().collect();
+    let more = ["--to", "they@example.org", "--to", "all@example.net"];
+    for (args, count) in [(args.clone(), 1), ([&more[..], &args].concat(), 3)] {
+        let output = run(&[&["send"], &args[..]].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output).matches(": 250 ").count(), count);
+    }
+}
+
 #[test]
 fn a_mistake_in_the_configuration_is_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ mod carry;
 mod commands;
 mod crash;
 mod full;
+mod late;
 mod limits;
 mod load;
 mod managers;

@@ -29,6 +29,15 @@ const BYTES_PER_SECOND_MIN: u64 = 1 << 20;
 const LOOK_DELAY: Duration = Duration::from_secs(1);
 const LOOK_DELAY_CHANCE: Duration = Duration::from_secs(1);
 
+/// A wrong name or password, a role or database that is not there, or that may
+/// not be used.
+const REFUSALS: [SqlState; 4] = [
+    SqlState::INVALID_PASSWORD,
+    SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+    SqlState::INVALID_CATALOG_NAME,
+    SqlState::INSUFFICIENT_PRIVILEGE,
+];
+
 /// Whether there is a database to talk to.
 #[derive(Debug)]
 pub(super) struct Circuit {
@@ -74,11 +83,11 @@ impl Circuit {
                 reason: reason.into_owned(),
             }),
             Err(error) => {
-                if let Some(reason) = tls::refusal(&error) {
+                if let Some(reason) = refusal(&error) {
                     let place = self.target.place.clone();
                     return Err(StorageError::Open { place, reason });
                 }
-                let why = format!("no connection to {}: {}", self.target.place, told(&error));
+                let why = format!("no connection to {}: {}", self.target.place, bare(&error));
                 if is_away(&error) {
                     self.open(&pool, &why);
                 }
@@ -136,7 +145,7 @@ impl Circuit {
         let asking = async {
             let client = pool.get().await.map_err(|error| {
                 let refusal = tls::refusal(&error);
-                refusal.unwrap_or_else(|| told(&error))
+                refusal.unwrap_or_else(|| bare(&error))
             })?;
             let asked = client.simple_query("").await;
             asked.map_err(|error| told(&error))
@@ -178,15 +187,43 @@ async fn restore(circuit: Weak<Circuit>) {
 /// Whether it means that there is no database, rather than that this one has no
 /// room for us.
 fn is_away(error: &PoolError) -> bool {
-    let error = match error {
-        PoolError::Backend(error) => error,
-        PoolError::PostCreateHook(HookError::Backend(error)) => error,
-        PoolError::Timeout(TimeoutType::Create) => return true,
-        _ => return false,
-    };
-    error.code().is_none_or(|code| {
-        *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::ADMIN_SHUTDOWN
+    if let PoolError::Timeout(TimeoutType::Create) = error {
+        return true;
+    }
+    backend(error).is_some_and(|error| {
+        error.code().is_none_or(|code| {
+            *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::ADMIN_SHUTDOWN
+        })
     })
+}
+
+/// What the database, or the way to it, said.
+fn backend(error: &PoolError) -> Option<&tokio_postgres::Error> {
+    match error {
+        PoolError::Backend(error) => Some(error),
+        PoolError::PostCreateHook(HookError::Backend(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// That, without the words of the pool around it.
+fn bare(error: &PoolError) -> String {
+    match (error, backend(error)) {
+        (_, Some(error)) => told(error),
+        (PoolError::Timeout(TimeoutType::Create), _) => "it does not answer".to_owned(),
+        (PoolError::Timeout(TimeoutType::Wait), _) => "all connections are in use".to_owned(),
+        (error, None) => told(error),
+    }
+}
+
+/// Why we are not let in, which is the same however often we knock.
+fn refusal(error: &PoolError) -> Option<String> {
+    let refused = backend(error).filter(|error| match error.code() {
+        Some(code) => REFUSALS.contains(code),
+        // The server wants a password and the URL has none.
+        None => error.to_string().starts_with("invalid configuration"),
+    });
+    tls::refusal(error).or_else(|| refused.map(|error| told(error)))
 }
 
 /// Waits for answers, and opens the circuit when one does not come.

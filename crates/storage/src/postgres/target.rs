@@ -10,6 +10,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::durability;
+use super::rows::told;
 use super::tls::Parameters;
 
 /// Connections that one process opens at most.
@@ -23,6 +24,8 @@ const WAIT_TIME_MAX: Duration = Duration::from_secs(10);
 /// others from its mail for longer than its lease; and who waits for a row that
 /// it holds has met no silent database.
 const SESSION: &str = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=1s";
+/// Where PostgreSQL listens if the URL does not say.
+const PORT_DEFAULT: u16 = 5432;
 /// The parameter of a URL that only we know.
 const ALLOW_LOSSY: &str = "allow_lossy";
 
@@ -45,7 +48,7 @@ impl Target {
             tls,
         } = Split::new(url).map_err(unusable)?;
         let parsed: Result<Config, tokio_postgres::Error> = url.parse();
-        let mut config = parsed.map_err(|error| unusable(error.to_string()))?;
+        let mut config = parsed.map_err(|error| unusable(told(&error)))?;
         let (mode, tls) = tls.settle().map_err(unusable)?;
         // Nobody listens in on a socket of this machine, and PostgreSQL encrypts none.
         let is_here = |host: &Host| matches!(host, Host::Unix(_));
@@ -99,12 +102,18 @@ fn unusable(reason: String) -> StorageError {
 
 /// The address of a database without its secrets.
 fn place(config: &Config) -> String {
-    let host = config.get_hosts().first().map(|host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(path) => path.display().to_string(),
+    // One port is for all hosts, else each has its own.
+    let ports = config.get_ports();
+    let port = |at: usize| ports.get(at).or(ports.first()).unwrap_or(&PORT_DEFAULT);
+    let hosts = config.get_hosts().iter().enumerate();
+    let hosts = hosts.map(|(at, host)| match host {
+        Host::Tcp(name) if name.contains(':') => format!("[{name}]:{}", port(at)),
+        Host::Tcp(name) => format!("{name}:{}", port(at)),
+        Host::Unix(path) => format!("{}:{}", path.display(), port(at)),
     });
+    let hosts: Vec<String> = hosts.collect();
     let database = config.get_dbname().unwrap_or_default();
-    format!("postgres://{}/{database}", host.unwrap_or_default())
+    format!("postgres://{}/{database}", hosts.join(","))
 }
 
 /// A URL without what tokio-postgres does not know or understands otherwise.
@@ -122,6 +131,11 @@ impl Split {
             allow_lossy: false,
             tls: Parameters::default(),
         };
+        if parameters.contains('@') {
+            // The rest of a password, which no message may name.
+            let why = "in a password, ? is written %3F and @ is written %40";
+            return Err(why.to_owned());
+        }
         let mut joint = '?';
         for parameter in parameters.split('&').filter(|text| !text.is_empty()) {
             match parameter.split_once('=').unwrap_or((parameter, "")) {
@@ -174,13 +188,35 @@ mod tests {
     #[test]
     fn messages_have_no_password_in_them() {
         let target = Target::new("postgres://user:secret@db.example:1234/mail").unwrap();
-        assert_eq!(target.place, "postgres://db.example/mail");
+        assert_eq!(target.place, "postgres://db.example:1234/mail");
         for wrong in [
             "postgres://user:secret@h?x=y",
             "postgres://user:secret@h?allow_lossy=1",
+            "postgres://user:secret@h:port",
+            "postgres://user:a?secret@h",
+            "postgres://user:a?secret@h?x=y",
+            "postgres://user:a?b=secret@h",
         ] {
             let error = Target::new(wrong).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_place_has_every_host_with_its_port() {
+        let place = |url: &str| Target::new(url).unwrap().place;
+        assert_eq!(place("postgres://u:p@h/d"), "postgres://h:5432/d");
+        assert_eq!(place("postgres://a,b:1/d"), "postgres://a:5432,b:1/d");
+        assert_eq!(place("postgres://[::1]:7/d"), "postgres://[::1]:7/d");
+        assert_eq!(place("postgres://%2Frun:7/d"), "postgres:///run:7/d");
+    }
+
+    #[test]
+    fn a_parameter_that_nobody_knows_is_named() {
+        let error = Target::new("postgres://u@h/d?bogus=1").unwrap_err();
+        assert!(
+            error.to_string().contains("unknown option `bogus`"),
+            "{error}"
+        );
     }
 }

@@ -37,6 +37,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Of a server that takes no writes.
 const REPLICA: &str = "the server is a replica: name its primary in the URL";
+/// A password is missing or wrong, or its user may not do what is needed.
+const REFUSALS: [&str; 3] = ["NOAUTH", "WRONGPASS", "NOPERM"];
 /// Connections to one server.
 const LANES: usize = 16;
 
@@ -252,10 +254,12 @@ impl Link {
         if let Some(reason) = encrypted::refusal(error) {
             return self.unusable(reason);
         }
+        let is_refused = error.code().is_some_and(|code| REFUSALS.contains(&code));
         match error.kind() {
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => {
                 self.unusable(error.to_string())
             }
+            _ if is_refused => self.unusable(error.to_string()),
             _ => self.away(&error.to_string()),
         }
     }

@@ -119,5 +119,4 @@ fn what_waiting_does_not_mend_ends_the_server_at_once() {
     let place = format!("127.0.0.1:{}", redis.port);
     refused(&format!("redis://{place}"), "NOAUTH");
     refused(&format!("redis://:secret@{place}"), &place);
-    refused(&format!("redis://:other@{place}/99"), "99");
 }

@@ -83,7 +83,8 @@ fn a_source_address_that_cannot_be_used_is_named_at_the_start() {
             "--config",
             &path,
         ]);
-        assert_eq!(said.status.code(), Some(78), "{file}");
+        // What the file says wrong is 78, what this host lacks is 2.
+        assert!(matches!(said.status.code(), Some(2 | 78)), "{file}");
         let said = stderr(&said);
         assert!(
             said.contains(why) && said.contains("source-address"),

@@ -32,7 +32,7 @@ async fn a_server_that_can_lose_mail_is_refused_unless_that_is_accepted() {
         assert!(matches!(error, StorageError::Open { .. }), "{error:?}");
         let told = error.to_string();
         for part in [
-            "postgres://127.0.0.1/postgres",
+            &format!("postgres://127.0.0.1:{}/postgres", server.port()),
             &format!("{name} is off"),
             &format!("set {name} = on"),
             "allow_lossy=true",

@@ -145,9 +145,9 @@ async fn who_asks_a_silent_database_is_told_to_try_later_and_then_at_once() {
         let (session, submission) = (site.session.clone(), site.mail());
         let again = submission.clone();
         let error = site.ask(async move { session.store(submission, None).await });
-        says(&error.await, "no answer from postgres://127.0.0.1/");
+        says(&error.await, "no answer from postgres://127.0.0.1:");
         let error = site.store(site.mail()).await.unwrap_err();
-        says(&error, "no answer from postgres://127.0.0.1/");
+        says(&error, "no answer from postgres://127.0.0.1:");
 
         site.proxy.set(Fault::None);
         site.back().await;
@@ -209,7 +209,7 @@ async fn a_server_that_is_down_is_found_again_and_heard() {
                 break error;
             }
         };
-        assert!(told.contains("postgres://127.0.0.1/postgres"), "{told}");
+        assert!(told.contains("postgres://127.0.0.1:"), "{told}");
         site.server.start();
         site.back().await;
         let loaded = site.session.load(kept.messages[0].id).await.unwrap();

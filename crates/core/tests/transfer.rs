@@ -12,7 +12,7 @@ use slimta_core::message::{MessageId, Past, PastKind, Response, StoredMessage};
 use slimta_core::storage::conformance::{Bench, Between, Hook};
 use slimta_core::storage::{
     Action, Change, Deferral, Filter, Listed, Memory, MoveError, Moved, Page, Session, Settled,
-    Settlement, Storage, StorageError, move_all,
+    Settlement, Storage, StorageError, Suspension, move_all,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -224,4 +224,35 @@ async fn a_message_that_lives_in_both_is_told() {
     }
     let (moved, _) = stage.try_move(usize::MAX).await;
     assert_eq!(moved, Err(MoveError::Twice(mail.messages[0].id)));
+}
+
+#[tokio::test]
+async fn what_is_suspended_stays_so() {
+    let stage = Stage::new().await;
+    stage.fill().await;
+    let [from, to] = &stage.sessions;
+    let suspension = |destinations: &str, reason: &str| Suspension {
+        destinations: destinations.to_owned(),
+        reason: reason.to_owned(),
+        until: None,
+    };
+    let elsewhere = suspension("a.example", "their own");
+    to.suspend(&elsewhere).await.unwrap();
+    let kept = suspension("b.example", "asked by phone");
+    for one in [&suspension("a.example", "ours"), &kept] {
+        from.suspend(one).await.unwrap();
+    }
+    // Calls that read and write suspensions come first: no message is there
+    // before them.
+    for step in 0.. {
+        let (cut, _) = stage.try_move(step).await;
+        let is_kept = to.suspensions().await.unwrap().contains(&kept);
+        assert!(is_kept || messages(&**to).await.is_empty(), "step {step}");
+        if cut.is_ok() {
+            break;
+        }
+        stage.bench.pass(HOUR);
+    }
+    assert_eq!(to.suspensions().await.unwrap(), [elsewhere, kept]);
+    assert_eq!(from.suspensions().await.unwrap().len(), 2);
 }

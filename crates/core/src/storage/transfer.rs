@@ -6,7 +6,8 @@
 //! lease; then the copy is released. A move that is begun again finds copies by
 //! why they are held: those whose original is gone are released, the others are
 //! still to be moved. Messages of one submission go together, because they
-//! share their contents.
+//! share their contents. Suspensions are copied before any message, so that what
+//! they keep back does not go out from the other storage.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Moved {
     pub messages: u64,
     /// How many an earlier, unfinished move had left to be released.
     pub finished: u64,
+    /// How many suspensions are in force in the other storage now that were not.
+    pub suspensions: u64,
     /// Left where they are because they, or others of their submission, are
     /// being attempted just now.
     pub busy: u64,
@@ -59,7 +62,8 @@ pub enum MoveError {
     /// The copy is not there after it was stored, so the original was left as
     /// it is.
     #[error(
-        "message {0} was not taken: other mail of its submission is there already,          and somebody has deleted the copy"
+        "message {0} was not taken: other mail of its submission is there already, \
+         and somebody has deleted the copy"
     )]
     NotTaken(MessageId),
 }
@@ -84,6 +88,7 @@ pub async fn move_all(
         moved: Moved::default(),
         told,
     };
+    mover.suspend().await?;
     mover.finish_earlier().await?;
     let mut after = None;
     loop {
@@ -112,6 +117,21 @@ struct Mover<'a> {
 }
 
 impl Mover<'_> {
+    /// Keeps back in the other storage what is kept back in this one. What is
+    /// suspended there already stays as it is.
+    async fn suspend(&mut self) -> Result<(), MoveError> {
+        let there = self.to.suspensions().await.map_err(MoveError::To)?;
+        let here = self.from.suspensions().await.map_err(MoveError::From)?;
+        let there: BTreeSet<_> = there.into_iter().map(|s| s.destinations).collect();
+        for suspension in here {
+            if !there.contains(&suspension.destinations) {
+                self.to.suspend(&suspension).await.map_err(MoveError::To)?;
+                self.moved.suspensions += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Releases copies whose originals are gone.
     async fn finish_earlier(&mut self) -> Result<(), MoveError> {
         let held = Filter {

@@ -67,6 +67,7 @@ fn report(moved: &Moved, json: bool) -> Result<(), Failure> {
         to_json(&json!({
             "moved": moved.messages,
             "finished": moved.finished,
+            "suspensions": moved.suspensions,
             "locked": moved.busy,
             "unreadable": unreadable,
         }))?
@@ -74,6 +75,9 @@ fn report(moved: &Moved, json: bool) -> Result<(), Failure> {
         let mut text = format!("{} moved", messages(moved.messages));
         if moved.finished > 0 {
             text += &format!(", {} of an earlier move released", moved.finished);
+        }
+        if moved.suspensions > 0 {
+            text += &format!(", {} suspensions copied", moved.suspensions);
         }
         text
     })?;

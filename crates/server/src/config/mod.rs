@@ -48,6 +48,8 @@ pub(crate) const STORAGE_DEFAULT: &str = "embedded:./slimta-data";
 /// When senders are told that their mail is late by default.
 const DELAY_NOTICE_DEFAULT: Duration = Duration::from_secs(4 * 3600);
 const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
+/// Shorter ones would run out while a busy storage renews them.
+const LOCK_DURATION_MIN: Duration = Duration::from_secs(1);
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
 const RECIPIENTS_MAX_DEFAULT: usize = 1000;
 const CONNECTIONS_MAX_DEFAULT: usize = 1000;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use serde::de::{Deserialize, Deserializer, Error};
@@ -21,9 +22,9 @@ use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::{
     ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
-    EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT,
-    MESSAGES_PER_CONNECTION_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE,
-    STORAGE_DEFAULT, Settings,
+    EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN,
+    MESSAGE_BYTES_MAX_DEFAULT, MESSAGES_PER_CONNECTION_DEFAULT, RECIPIENTS_MAX_DEFAULT,
+    RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -104,7 +105,7 @@ pub(crate) struct Options {
     pub(crate) connections_max: Option<NonZeroUsize>,
 
     /// How long a lock on a message lasts unless it is renewed, which happens
-    /// while an attempt works [default: 120s]
+    /// while an attempt works; 1s at least [default: 120s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) lock_duration: Option<Span>,
@@ -232,6 +233,7 @@ impl Options {
             .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
         Ok(Settings {
             notices: self.notices()?,
+            lock_duration: self.lock_duration()?,
             edge: self.edge(),
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
@@ -256,10 +258,20 @@ impl Options {
             delay_notice: self
                 .delay_notice
                 .map_or(Some(DELAY_NOTICE_DEFAULT), SpanOrNone::get),
-            lock_duration: self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get),
             log_format: self.log_format.unwrap_or(LogFormat::Human),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
         })
+    }
+
+    fn lock_duration(&self) -> Result<Duration, Failure> {
+        let duration = self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get);
+        if duration < LOCK_DURATION_MIN {
+            let why = format!(
+                "lock-duration is {duration:?}, less than a renewal may take: give 1s or more"
+            );
+            return Err(Failure::Usage(why));
+        }
+        Ok(duration)
     }
 
     fn notices(&self) -> Result<Notices, Failure> {

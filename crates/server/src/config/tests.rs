@@ -183,6 +183,7 @@ fn a_mistake_in_the_file_is_named() {
         ("[destination.a]\nrelay = 'none'", "[destination.\"a\"]"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
+        ("lock-duration = '999ms'", "give 1s or more"),
         ("delay-notice = '0s'", "delay-notice"),
         ("delay-notice = 'never'", "or none"),
         ("bounce-footer = 'a'", "bounce-header"),

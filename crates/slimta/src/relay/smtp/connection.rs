@@ -120,7 +120,7 @@ impl Connection {
                     Ok(()) => self.session.contents_sent(),
                     Err(why) => self.session.fail(why),
                 },
-                Step::Read(_) | Step::Ready | Step::Closed(_) => {
+                Step::Read(_) | Step::StartTls | Step::Ready | Step::Closed(_) => {
                     let lost = Response::transient(4, 2, "The session is out of step");
                     return Outcome {
                         responses: vec![lost; parcel.recipients.len()],

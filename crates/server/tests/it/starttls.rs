@@ -52,23 +52,42 @@ fn postfix_takes_mail_by_starttls() {
     assert!(lines.iter().all(|line| line.contains("version=TLSv1_3")));
     let verified = lines.iter().map(|line| line.contains("verified=true"));
     assert_eq!(verified.collect::<Vec<_>>(), [false, false, true]);
+}
 
-    let server = store.serve(&[
-        "--relay",
-        &relay,
-        "--tls",
-        "verified",
-        "--tls-roots",
-        &other,
-    ]);
-    send(server.address, SENDER, &["waits@to.example"]);
-    store.until_list("a message that waits", |list| {
-        let response = list.first()?["last_response"].as_str()?;
-        let why = "451 4.7.5 No TLS with 127.0.0.1: its certificate is signed by nobody";
-        assert!(response.starts_with(why), "{response}");
-        Some(())
-    });
+#[test]
+fn without_roots_of_its_own_the_server_trusts_those_of_the_system() {
+    let sink = KeepingSink::start();
+    let Some(postfix) = Postfix::start(sink.address) else {
+        return;
+    };
+    let store = Store::new();
+    let relay = postfix.url();
+    let [root, other] = postfix.roots();
+    let system = |file: &str| {
+        let told = format!("-c 0 && unset SSL_CERT_DIR && export SSL_CERT_FILE={file}");
+        store.serve_under(&told, &["--relay", &relay, "--tls", "verified"])
+    };
+    let server = system(&root);
+    send(server.address, SENDER, &["a@to.example"]);
+    store.until_empty();
     server.stop();
+    for (file, why) in [
+        (
+            &*other,
+            "4.7.5 No TLS with 127.0.0.1: its certificate is signed by nobody",
+        ),
+        ("/dev/null", "4.3.0 This host has no root certificates"),
+    ] {
+        let server = system(file);
+        send(server.address, SENDER, &["waits@to.example"]);
+        store.until_list("a message that waits", |list| {
+            let response = list.first()?["last_response"].as_str()?;
+            assert!(response.contains(why), "{response}");
+            Some(())
+        });
+        server.stop();
+        store.queue_ok(&["delete", "--all"]);
+    }
 }
 
 #[test]

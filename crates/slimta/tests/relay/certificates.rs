@@ -7,11 +7,14 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use slimta::relay::Roots;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, WantsServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::version::TLS12;
+use tokio_rustls::rustls::{ALL_VERSIONS, ConfigBuilder, ServerConfig, SupportedProtocolVersion};
+
+type Versions<'v> = &'v [&'static SupportedProtocolVersion];
 
 /// One who signs the certificates of others.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -47,10 +50,18 @@ impl Authority {
         self.sign(params)
     }
 
+    /// One that knows no version of TLS above 1.2.
+    pub(crate) fn host_of_tls12(&self, name: &str) -> Arc<ServerConfig> {
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        config(&certificate, &key, &[&TLS12])
+    }
+
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        config(&certificate, &key)
+        config(&certificate, &key, ALL_VERSIONS)
     }
 }
 
@@ -58,14 +69,13 @@ impl Authority {
 pub(crate) fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
-    config(&params.self_signed(&key).unwrap(), &key)
+    config(&params.self_signed(&key).unwrap(), &key, ALL_VERSIONS)
 }
 
-fn config(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+fn config(certificate: &Certificate, key: &KeyPair, versions: Versions<'_>) -> Arc<ServerConfig> {
     let chain = vec![certificate.der().clone()];
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = builder().with_single_cert(chain, key);
-    Arc::new(config.unwrap())
+    Arc::new(builder(versions).with_single_cert(chain, key).unwrap())
 }
 
 /// A host that has no certificate, and so fails each handshake.
@@ -77,14 +87,12 @@ pub(crate) fn without_certificate() -> Arc<ServerConfig> {
             None
         }
     }
-    Arc::new(builder().with_cert_resolver(Arc::new(Nobody)))
+    Arc::new(builder(ALL_VERSIONS).with_cert_resolver(Arc::new(Nobody)))
 }
 
-fn builder()
--> tokio_rustls::rustls::ConfigBuilder<ServerConfig, tokio_rustls::rustls::server::WantsServerCert>
-{
+fn builder(versions: Versions<'_>) -> ConfigBuilder<ServerConfig, WantsServerCert> {
     ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
 }

@@ -50,7 +50,15 @@ pub(crate) struct Hop {
 impl Hop {
     /// Listens on a free port of 127.0.0.1 and does as `script` says.
     pub(crate) async fn start(script: impl Fn(Met<'_>) -> Do + Send + Sync + 'static) -> Hop {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Hop::start_at(([127, 0, 0, 1], 0), script).await
+    }
+
+    /// The same elsewhere.
+    pub(crate) async fn start_at(
+        address: impl Into<SocketAddr>,
+        script: impl Fn(Met<'_>) -> Do + Send + Sync + 'static,
+    ) -> Hop {
+        let listener = TcpListener::bind(address.into()).await.unwrap();
         let hop = Hop {
             address: listener.local_addr().unwrap(),
             log: Log::default(),

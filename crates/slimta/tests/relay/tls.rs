@@ -1,9 +1,15 @@
 //! Encryption to next hops: what each level makes of each of them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use slimta::queue::ByDestination;
-use slimta::relay::{Connections, Relay, SmtpRelay, Tls, TlsLevel, open_with};
+use slimta::relay::{
+    Connections, Exchanger, LookupError, MxRelay, Relay, Resolver, SmtpRelay, Timing, Tls,
+    TlsLevel, open_with,
+};
 use slimta::world::World;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -59,6 +65,7 @@ async fn a_level_says_what_a_certificate_must_be() {
     let root = Authority::new();
     let cases = [
         ("good", root.host(HERE), None),
+        ("good for TLS 1.2", root.host_of_tls12(HERE), None),
         (
             "self-signed",
             self_signed(HERE),
@@ -237,14 +244,16 @@ async fn messages_follow_each_other_on_one_encrypted_connection() {
 async fn a_second_connection_resumes_the_session_of_the_first() {
     let root = Authority::new();
     for level in NEEDED {
-        let hop = encrypts(root.host(HERE)).await;
-        let relay = relay(&hop, level, &root).with_messages_per_connection(1.into());
-        for _ in 0..2 {
-            let report = relay.attempt(delivery(&["a@to.example"])).await;
-            assert_eq!(codes(&report), [250]);
+        for config in [root.host(HERE), root.host_of_tls12(HERE)] {
+            let hop = encrypts(config).await;
+            let relay = relay(&hop, level, &root).with_messages_per_connection(1.into());
+            for _ in 0..2 {
+                let report = relay.attempt(delivery(&["a@to.example"])).await;
+                assert_eq!(codes(&report), [250]);
+            }
+            assert_eq!(hop.count("TLS Some(Full"), 1, "{:?}", hop.log());
+            assert_eq!(hop.count("TLS Some(Resumed)"), 1, "{:?}", hop.log());
         }
-        assert_eq!(hop.count("TLS Some(Full"), 1, "{:?}", hop.log());
-        assert_eq!(hop.count("TLS Some(Resumed)"), 1, "{:?}", hop.log());
     }
 }
 
@@ -274,17 +283,90 @@ async fn mail_that_must_be_encrypted_takes_no_connection_of_other_mail() {
     assert_eq!(is_encrypted, None);
 }
 
+/// A domain with two exchangers, at 127.0.0.1 and 127.0.0.2.
+struct TwoExchangers;
+
+#[async_trait]
+impl Resolver for TwoExchangers {
+    async fn exchangers(&self, _domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+        let exchanger = |number: u16| Exchanger {
+            preference: number,
+            host: format!("mx{number}.example"),
+        };
+        Ok(vec![exchanger(1), exchanger(2)])
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+        let last = if host == "mx1.example" { 1 } else { 2 };
+        Ok(vec![[127, 0, 0, last].into()])
+    }
+}
+
+/// Both exchangers, on one port, and a relay to them.
+async fn exchangers(
+    level: TlsLevel,
+    root: &Authority,
+    first: impl Fn(Met<'_>) -> Do + Send + Sync + 'static,
+    second: impl Fn(Met<'_>) -> Do + Send + Sync + 'static,
+) -> (Hop, Hop, MxRelay) {
+    let first = Hop::start(first).await;
+    let port = first.address.port();
+    let second = Hop::start_at(([127, 0, 0, 2], port), second).await;
+    let relay = MxRelay::new(TwoExchangers, "us.example", World::system()).with_port(port);
+    let relay = relay.with_tls(Tls::new(level).with_roots(root.roots()));
+    (first, second, relay)
+}
+
 #[tokio::test]
-async fn the_next_hop_is_told_which_name_is_meant() {
+async fn an_exchanger_is_verified_by_its_own_name() {
     let root = Authority::new();
-    let hop = encrypts(root.host("localhost")).await;
-    let port = hop.address.port();
-    let relay = SmtpRelay::new("localhost", port, "us.example", World::system());
-    let relay = relay.with_tls(Tls::new(TlsLevel::Verified).with_roots(root.roots()));
+    // The first has a certificate for the domain only.
+    let [domain, own] = ["to.example", "mx2.example"].map(|name| root.host(name));
+    let first = offers(move || Do::Tls(domain.clone()));
+    let second = offers(move || Do::Tls(own.clone()));
+    let (first, second, relay) = exchangers(TlsLevel::Verified, &root, first, second).await;
     let report = relay.attempt(delivery(&["a@to.example"])).await;
     assert_eq!(codes(&report), [250]);
-    let told = hop.log().into_iter().find(|line| line.starts_with("TLS"));
-    assert!(told.unwrap().contains("\"localhost\""));
+    assert_eq!(report.remote.as_deref(), Some("mx2.example"));
+    assert_eq!((first.count("MAIL"), second.count("MAIL")), (0, 1));
+    assert_eq!(second.count("TLS Some(Full) Some(\"mx2.example\")"), 1);
+}
+
+#[tokio::test]
+async fn another_exchanger_is_tried_where_one_does_not_encrypt() {
+    let root = Authority::new();
+    let config = root.host("mx2.example");
+    let second = offers(move || Do::Tls(config.clone()));
+    let (first, _, relay) = exchangers(TlsLevel::Required, &root, |_| Do::Fine, second).await;
+    let report = relay.attempt(delivery(&["a@to.example"])).await;
+    assert_eq!(report.remote.as_deref(), Some("mx2.example"));
+    assert_eq!((first.count("EHLO"), first.count("MAIL")), (1, 0));
+}
+
+/// It could be one that does not encrypt.
+#[tokio::test]
+async fn no_other_exchanger_is_tried_after_somebody_spoke_out_of_turn() {
+    let root = Authority::new();
+    let first = offers(|| Do::Say("220 Go\r\n250 injected"));
+    let level = TlsLevel::Opportunistic;
+    let (_, second, relay) = exchangers(level, &root, first, |_| Do::Fine).await;
+    let report = relay.attempt(delivery(&["a@to.example"])).await;
+    assert_eq!(codes(&report), [451]);
+    assert_eq!(second.count("connection"), 0);
+}
+
+#[tokio::test]
+async fn a_host_that_is_silent_after_starttls_gets_its_mail_in_clear() {
+    let root = Authority::new();
+    let hop = Hop::start(offers(|| Do::Hang)).await;
+    let short = Timing {
+        tls: Duration::from_millis(20),
+        ..Timing::default()
+    };
+    let relay = relay(&hop, TlsLevel::Opportunistic, &root).with_timing(short);
+    let (answer, is_encrypted) = attempt(&relay, &hop).await;
+    assert!(answer.starts_with("250 "), "{answer}");
+    assert_eq!(is_encrypted, Some(false));
 }
 
 #[tokio::test]

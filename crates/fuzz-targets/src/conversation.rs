@@ -134,6 +134,7 @@ impl Play {
                     client.begin(&parcel);
                 }
                 ClientStep::Ready | ClientStep::Closed(_) => panic!("no outcome"),
+                ClientStep::StartTls => panic!("nobody asked for TLS"),
                 ClientStep::Contents => {
                     let (mut stuffing, mut text) = (Stuffing::new(&self.content), Vec::new());
                     while stuffing.fill(&mut text, self.cut + 4) {}

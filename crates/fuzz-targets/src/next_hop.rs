@@ -3,7 +3,9 @@
 
 use bytes::BytesMut;
 use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
-use slimta_smtp::client::{Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
+use slimta_smtp::client::{
+    Channel, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
+};
 
 use crate::pieces::Pieces;
 
@@ -20,6 +22,7 @@ struct Played {
     outcome: Outcome,
     has_sent: bool,
     is_open: bool,
+    channel: Channel,
 }
 
 /// Replies as one stream, in answer to what was asked or before.
@@ -67,7 +70,8 @@ fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
         content: &content,
         priority: Priority::High,
     };
-    let mut session = Session::new("client.example", Timing::default());
+    let session = Session::new("client.example", Timing::default());
+    let mut session = session.with_tls(TlsLevel::Opportunistic);
     let mut said = turns
         .iter()
         .flat_map(|turn| turn.chunks(piece.min(turn.len().max(1))));
@@ -90,6 +94,7 @@ fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
                 session.begin(&parcel);
             }
             Step::Ready | Step::Closed(_) => panic!("no outcome"),
+            Step::StartTls => session.tls_started(),
             Step::Contents => {
                 has_sent = true;
                 let mut stuffing = Stuffing::new(&content);
@@ -108,6 +113,7 @@ fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
                     outcome,
                     has_sent,
                     is_open,
+                    channel: session.channel(),
                 };
             }
         }
@@ -135,6 +141,8 @@ fn check(recipients: usize, played: &Played) {
             _ => panic!("{response} is no outcome"),
         }
     }
+    // Who spoke out of turn where TLS was to begin gets nothing.
+    assert!(played.channel != Channel::Tampered || outcome.stage == Stage::Unsent);
     let contents = memchr::memmem::find(&played.heard, b"\r\nSubject: a\r\n");
     assert_eq!(contents.is_some(), played.has_sent);
     // Nothing that the next hop says ends up in a command.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use slimta::bus;
 use slimta::message::{Message, Response};
 use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
-use slimta::relay::{self, NextHop};
+use slimta::relay::{self, Connections, NextHop, Roots, Tls};
 use slimta::routing::ByDomain;
 use slimta::storage::{
     OpenError, Session, Storage, StorageError, embedded_directory, open, open_checked,
@@ -87,19 +87,33 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
         };
     };
     check_sources(settings)?;
-    let others = open_relay(url, settings, world)
+    let connections = connections(settings)?;
+    let open_relay = |url: &str| {
+        let (connections, world) = (connections.clone(), world.clone());
+        relay::open_with(url, &settings.hostname, connections, world)
+    };
+    let others = open_relay(url)
         .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))?;
     if settings.routes.is_empty() {
         return Ok(Some(others));
     }
-    let routes = routes(settings, world)?;
+    let routes = routes(settings, open_relay)?;
     Ok(Some(relay::routed(others, routes, &settings.hostname)))
 }
 
-fn open_relay(url: &str, settings: &Settings, world: &World) -> Result<NextHop, relay::OpenError> {
-    let messages = settings.messages_per_connection.clone();
-    let sources = settings.sources.clone();
-    relay::open_with(url, &settings.hostname, messages, sources, world.clone())
+/// How all relays connect; they share what is known of TLS.
+fn connections(settings: &Settings) -> Result<Connections, Failure> {
+    let mut tls = Tls::new(settings.tls.clone());
+    if let Some(file) = &settings.tls_roots {
+        let roots = Roots::read(file);
+        let unusable = |error| Failure::Usage(format!("{error} (tls-roots)"));
+        tls = tls.with_roots(roots.map_err(unusable)?);
+    }
+    Ok(Connections {
+        messages: settings.messages_per_connection.clone(),
+        sources: settings.sources.clone(),
+        tls,
+    })
 }
 
 /// A host that lacks an address would defer all mail that is to come from it.
@@ -117,14 +131,17 @@ fn check_sources(settings: &Settings) -> Result<(), Failure> {
 
 /// The relays that destinations have of their own; each URL is one relay,
 /// however many destinations it is for, so that they share its connections.
-fn routes(settings: &Settings, world: &World) -> Result<relay::Routes, Failure> {
+fn routes(
+    settings: &Settings,
+    open: impl Fn(&str) -> Result<NextHop, relay::OpenError>,
+) -> Result<relay::Routes, Failure> {
     let mut opened: BTreeMap<&str, Arc<dyn relay::Relay>> = BTreeMap::new();
     let mut routes = relay::Routes::new(None);
     for (pattern, url) in &settings.routes {
         let relay = match opened.get(url.as_str()) {
             Some(relay) => relay.clone(),
             None => {
-                let next_hop = open_relay(url, settings, world);
+                let next_hop = open(url);
                 let place = format!("relay in [destination.\"{pattern}\"]");
                 let failed = |error| Failure::Usage(format!("{error} ({place})"));
                 let relay: Arc<dyn relay::Relay> = next_hop.map_err(failed)?.relay.into();

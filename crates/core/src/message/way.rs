@@ -96,8 +96,8 @@ impl FromStr for Way {
             return Err(WayError::Long);
         }
         if let Some(authority) = text.strip_prefix(SMTP) {
-            let (host, port) =
-                host_and_port(authority).ok_or_else(|| WayError::NoHost(text.to_owned()))?;
+            let (host, port) = host_and_port(authority, SMTP_PORT)
+                .ok_or_else(|| WayError::NoHost(text.to_owned()))?;
             return Ok(Way {
                 destination: Destination::new(text),
                 fixed: Some(NextHop {
@@ -143,8 +143,8 @@ impl fmt::Display for Way {
 }
 
 /// What follows `smtp://`: `host`, `host:port`, `[2001:db8::1]`,
-/// `[2001:db8::1]:port`. The port is 25 if it is left out.
-pub fn host_and_port(authority: &str) -> Option<(String, u16)> {
+/// `[2001:db8::1]:port`. If the port is left out it is `default_port`.
+pub fn host_and_port(authority: &str, default_port: u16) -> Option<(String, u16)> {
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -159,7 +159,7 @@ pub fn host_and_port(authority: &str) -> Option<(String, u16)> {
     };
     let port = match port.strip_prefix(':') {
         Some(port) => port.parse().ok().filter(|port| *port > 0)?,
-        None if port.is_empty() => SMTP_PORT,
+        None if port.is_empty() => default_port,
         None => return None,
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');

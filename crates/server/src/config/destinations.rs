@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 
-use slimta::relay::Sources;
+use slimta::relay::{Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
 use super::RELAY_NONE;
-use super::options::written;
 use super::sources::sources;
+use super::written::written;
 use crate::failure::Failure;
 
 /// The tables `[destination."PATTERN"]`.
@@ -32,6 +32,9 @@ pub(crate) struct DestinationOptions {
     /// The addresses of this host that connections to it are made from.
     #[serde(deserialize_with = "sources")]
     pub(super) source_address: Option<Sources>,
+    /// How connections to it are encrypted.
+    #[serde(deserialize_with = "written")]
+    pub(super) tls: Option<TlsLevel>,
     /// The URL of the relay that hands its mail on.
     relay: Option<String>,
 }

@@ -16,6 +16,7 @@ mod options;
 mod sources;
 mod span;
 mod tenants;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
-use slimta::relay::Sources;
+use slimta::relay::{Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -88,6 +89,10 @@ pub(crate) struct Settings {
     pub(crate) messages_per_connection: ByDestination<u32>,
     /// The local addresses that next hops are connected to from.
     pub(crate) sources: ByDestination<Sources>,
+    /// How connections to next hops are encrypted.
+    pub(crate) tls: ByDestination<TlsLevel>,
+    /// The file of the roots that are trusted, if not those of the system.
+    pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
     /// The bounds of the queue.

@@ -3,13 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use serde::de::{Deserialize, Deserializer, Error};
 use slimta::policy::AssignTenant;
-use slimta::relay::Sources;
+use slimta::relay::{Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
@@ -20,6 +18,7 @@ use super::notices::Notices;
 use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
+use super::written::{all_written, size, size_or_text, written};
 use super::{
     ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
     EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN,
@@ -43,8 +42,8 @@ pub(crate) struct Options {
     /// one [default: 127.0.0.1:2525]
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Hand mail on: mx, smtp://HOST:PORT, maildir:DIR, blackhole:, or none to
-    /// store only [default: mx]
+    /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, maildir:DIR,
+    /// blackhole:, or none to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
     /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE, redis://HOST or memory: [default: embedded:./slimta-data]
@@ -129,6 +128,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "IP", help_heading = "Queue")]
     #[serde(deserialize_with = "one_or_several")]
     pub(crate) source_address: Vec<IpAddr>,
+    /// How connections to next hops are encrypted: off; opportunistic, where they
+    /// can be; required, or mail waits; or verified, by a good certificate
+    /// [default: opportunistic]
+    #[arg(long, value_name = "LEVEL", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) tls: Option<TlsLevel>,
+    /// Trust what is signed by the certificates in this file, in PEM [default:
+    /// what the system trusts]
+    #[arg(long, value_name = "FILE", help_heading = "Queue")]
+    pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
     /// of its header; tenants share what may be attempted [default: none has one]
     #[arg(long, value_name = "WHAT", help_heading = "Queue")]
@@ -202,6 +211,8 @@ impl Options {
                 .messages_per_connection
                 .or(other.messages_per_connection),
             source_address: either(self.source_address, other.source_address),
+            tls: self.tls.or(other.tls),
+            tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
             backoff_min: self.backoff_min.or(other.backoff_min),
@@ -238,6 +249,10 @@ impl Options {
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
             sources: self.sources()?,
+            tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
+                options.tls
+            }),
+            tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
             listen: if self.listen.is_empty() {
                 vec![LISTEN_DEFAULT]
@@ -352,46 +367,4 @@ impl Options {
 /// What flags say several times comes as a whole from them or from the file.
 fn either<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
     if own.is_empty() { other } else { own }
-}
-
-fn size(text: &str) -> Result<NonZeroUsize, String> {
-    NonZeroUsize::new(values::size(text)?).ok_or_else(|| "it must be more than zero".to_owned())
-}
-
-/// A value that the file writes as its flag does.
-pub(super) fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: std::fmt::Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(D::Error::custom)
-}
-
-fn all_written<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: std::fmt::Display>,
-{
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let parsed = texts
-        .iter()
-        .map(|text| text.parse().map_err(D::Error::custom));
-    parsed.collect()
-}
-
-/// A number of bytes, or a text such as "50m".
-fn size_or_text<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<NonZeroUsize>, D::Error> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Number(NonZeroUsize),
-        Text(String),
-    }
-    match Written::deserialize(deserializer)? {
-        Written::Number(bytes) => Ok(Some(bytes)),
-        Written::Text(text) => size(&text).map(Some).map_err(D::Error::custom),
-    }
 }

@@ -146,6 +146,30 @@ fn the_file_has_limits_for_some_destinations() {
 }
 
 #[test]
+fn destinations_may_be_encrypted_as_they_need() {
+    let text = r#"
+        tls = "verified"
+        tls-roots = "/etc/slimta/roots.pem"
+        [destination."example.org"]
+        tls = "off"
+        [destination."smtps://relay.example:465"]
+        tls = "required"
+    "#;
+    let settings = from_file(text).unwrap();
+    let level = |destination: &str| {
+        let destination = slimta_core::message::Destination::new(destination);
+        *settings.tls.get(&destination)
+    };
+    assert_eq!(level("example.org"), TlsLevel::Off);
+    assert_eq!(level("smtps://relay.example:465"), TlsLevel::Required);
+    assert_eq!(level("example.com"), TlsLevel::Verified);
+    let roots = settings.tls_roots.as_deref();
+    assert_eq!(roots, Some(Path::new("/etc/slimta/roots.pem")));
+    let defaults = from_file("").unwrap();
+    assert_eq!(defaults.tls, TlsLevel::Opportunistic.into());
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let flags = Options {
         relay: Some("blackhole:".to_owned()),
@@ -184,6 +208,8 @@ fn a_mistake_in_the_file_is_named() {
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("lock-duration = '999ms'", "give 1s or more"),
+        ("tls = 'maybe'", "no level of encryption"),
+        ("[destination.a]\ntls = true", "tls"),
         ("delay-notice = '0s'", "delay-notice"),
         ("delay-notice = 'never'", "or none"),
         ("bounce-footer = 'a'", "bounce-header"),

@@ -17,6 +17,7 @@ mod managers;
 mod notices;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;
+mod postfix;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
 #[path = "../../../storage/tests/support/proxy.rs"]
@@ -30,6 +31,7 @@ mod routes;
 mod scenarios;
 mod schedules;
 mod sources;
+mod starttls;
 mod story;
 mod suspended;
 mod tenants;

@@ -20,6 +20,8 @@ pub use maildir::Maildir;
 pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
-pub use slimta_smtp::client::Timing;
-pub use smtp::{Connector, SmtpRelay, Sources, SourcesError, Stream};
-pub use url::{NextHop, OpenError, open, open_with};
+pub use slimta_smtp::client::{Timing, TlsLevel, TlsLevelError};
+pub use smtp::{Connector, SmtpRelay, Sources, SourcesError, Stream, Tls};
+#[cfg(feature = "tls")]
+pub use smtp::{Roots, RootsError};
+pub use url::{Connections, NextHop, OpenError, open, open_with};

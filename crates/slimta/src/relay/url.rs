@@ -1,7 +1,7 @@
 //! Relays by URL, as flags and configuration name them.
 
-use super::smtp::MESSAGES_PER_CONNECTION;
-use super::{Blackhole, Maildir, Relay, SmtpRelay, Sources};
+use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
+use super::{Blackhole, Maildir, Relay, SmtpRelay, Sources, Tls};
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
 use crate::routing::{ByDomain, Router, Smarthost};
@@ -15,16 +15,42 @@ pub struct NextHop {
     pub router: Box<dyn Router>,
 }
 
+/// The port of SMTP that begins with TLS (RFC 8314 section 7.3).
+#[cfg(feature = "tls")]
+const SMTPS_PORT: u16 = 465;
+
+/// How a relay connects to next hops, where it does.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    /// How many messages each carries before it is ended. Default 100.
+    pub messages: ByDestination<u32>,
+    /// From which addresses of this host they are made. Default: as the system
+    /// chooses.
+    pub sources: ByDestination<Sources>,
+    /// How they are encrypted. Default: see [`Tls`].
+    pub tls: Tls,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Connections {
+            messages: MESSAGES_PER_CONNECTION.into(),
+            sources: Sources::default().into(),
+            tls: Tls::default(),
+        }
+    }
+}
+
 /// Why a relay URL could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// No relay has that name. The error lists what exists.
     #[error(
-        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"maildir:DIRECTORY\" and \"blackhole:\""
+        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"maildir:DIRECTORY\" and \"blackhole:\""
     )]
     Unknown(String),
-    /// What follows `smtp://` is not a host and a port.
+    /// What follows `smtp://` or `smtps://` is not a host and a port.
     #[error("the relay \"{0}\" lacks its host and port, as in \"smtp://127.0.0.1:2526\"")]
     NoHost(String),
     /// A Maildir without its directory.
@@ -44,20 +70,17 @@ pub enum OpenError {
 }
 
 /// Opens the relay that a URL names: `mx`, `smtp://HOST:PORT` (port 25 if it is
-/// left out), `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host
-/// calls itself.
+/// left out), `smtps://HOST:PORT` (with the feature `tls`; port 465),
+/// `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host calls itself.
 pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenError> {
-    let (messages, sources) = (MESSAGES_PER_CONNECTION.into(), Sources::default().into());
-    open_with(url, hostname, messages, sources, world)
+    open_with(url, hostname, Connections::default(), world)
 }
 
-/// As [`open`]; where there are connections, each carries so many messages and
-/// is made from such an address of this host.
+/// As [`open`]; where there are connections, they are made so.
 pub fn open_with(
     url: &str,
     hostname: &str,
-    messages: ByDestination<u32>,
-    sources: ByDestination<Sources>,
+    connections: Connections,
     world: World,
 ) -> Result<NextHop, OpenError> {
     let by_domain = || -> Box<dyn Router> {
@@ -65,15 +88,13 @@ pub fn open_with(
             local_domain: hostname.to_owned(),
         })
     };
-    if let Some(authority) = url.strip_prefix("smtp://") {
-        let (host, port) =
-            host_and_port(authority).ok_or_else(|| OpenError::NoHost(url.to_owned()))?;
+    if let Some(relay) = smarthost(url, hostname, &world) {
+        let relay = relay?
+            .with_messages_per_connection(connections.messages)
+            .with_sources(connections.sources)
+            .with_tls(connections.tls);
         return Ok(NextHop {
-            relay: Box::new(
-                SmtpRelay::new(host, port, hostname, world)
-                    .with_messages_per_connection(messages)
-                    .with_sources(sources),
-            ),
+            relay: Box::new(relay),
             router: Box::new(Smarthost::new(url)),
         });
     }
@@ -82,8 +103,11 @@ pub fn open_with(
         None if url == "mx" => {
             let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
             let relay = super::MxRelay::new(dns, hostname, world);
-            let relay = relay.with_messages_per_connection(messages);
-            Box::new(relay.with_sources(sources))
+            let relay = relay
+                .with_messages_per_connection(connections.messages)
+                .with_sources(connections.sources)
+                .with_tls(connections.tls);
+            Box::new(relay)
         }
         Some(("blackhole", "")) => Box::new(Blackhole),
         Some(("maildir", "")) => return Err(OpenError::NoDirectory(url.to_owned())),
@@ -102,6 +126,21 @@ pub fn open_with(
     })
 }
 
+/// The relay to one server, if the URL names one.
+fn smarthost(url: &str, hostname: &str, world: &World) -> Option<Result<SmtpRelay, OpenError>> {
+    let to = |authority: &str, default_port| {
+        let (host, port) = host_and_port(authority, default_port)
+            .ok_or_else(|| OpenError::NoHost(url.to_owned()))?;
+        Ok(SmtpRelay::new(host, port, hostname, world.clone()))
+    };
+    #[cfg(feature = "tls")]
+    if let Some(authority) = url.strip_prefix("smtps://") {
+        return Some(to(authority, SMTPS_PORT).map(SmtpRelay::with_implicit_tls));
+    }
+    let authority = url.strip_prefix("smtp://")?;
+    Some(to(authority, SMTP_PORT))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +152,15 @@ mod tests {
 
     #[test]
     fn an_unknown_relay_is_told_what_exists() {
-        for url in ["", "smtp", "pigeon:home", "blackhole", "blackhole:x", "mx:"] {
+        for url in [
+            "",
+            "smtp",
+            "smtps:",
+            "pigeon:home",
+            "blackhole",
+            "blackhole:x",
+            "mx:",
+        ] {
             let error = error(url);
             assert!(
                 error.contains("mx") && error.contains("maildir:"),
@@ -124,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_next_hop_has_a_host_and_a_port() {
-        let parsed = |text| host_and_port(text).map(|(host, port)| format!("{host} {port}"));
+        let parsed = |text| host_and_port(text, 25).map(|(host, port)| format!("{host} {port}"));
         assert_eq!(parsed("127.0.0.1:2526").as_deref(), Some("127.0.0.1 2526"));
         assert_eq!(parsed("mx.example").as_deref(), Some("mx.example 25"));
         assert_eq!(parsed("[::1]:26/").as_deref(), Some("::1 26"));
@@ -133,6 +180,7 @@ mod tests {
         ] {
             assert_eq!(parsed(url), None, "{url}");
             assert!(error(&format!("smtp://{url}")).contains("host and port"));
+            assert!(error(&format!("smtps://{url}")).contains("host and port"));
         }
     }
 

@@ -3,9 +3,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod certificates;
 mod dns;
 mod hop;
 mod mail;
 mod maildir;
 mod smtp;
 mod smuggling;
+mod tls;

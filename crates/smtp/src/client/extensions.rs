@@ -5,6 +5,8 @@ use slimta_core::message::Response;
 /// The extensions that the client end makes use of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Extensions {
+    /// The session may be encrypted (RFC 3207).
+    pub starttls: bool,
     /// Commands may be sent in batches (RFC 2920).
     pub pipelining: bool,
     /// Octets above 127 in the body (RFC 6152).
@@ -29,6 +31,7 @@ impl Extensions {
             let mut words = line.split_ascii_whitespace();
             let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
             match keyword.as_str() {
+                "STARTTLS" => extensions.starttls = true,
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
@@ -53,9 +56,10 @@ mod tests {
 
     #[test]
     fn keywords_are_read_in_any_case_and_with_any_parameters() {
-        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\nMT-Priority MIXER\n\nSMTPUTF8";
+        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\nStartTLS\nMT-Priority MIXER\n\nSMTPUTF8";
         let read = Extensions::read(&Response::new(250, None, text));
         let expected = Extensions {
+            starttls: true,
             pipelining: true,
             smtputf8: true,
             dsn: true,

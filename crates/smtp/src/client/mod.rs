@@ -1,8 +1,8 @@
 //! The client end: hands mail to a next hop (RFC 5321 section 3.3).
 //!
 //! A [`Session`] is told the bytes that came and says in [`Step`]s what to do
-//! next: write what is in its output, read within a time, send the contents
-//! (as [`Stuffing`] writes them), or look at the outcome. It never counts a
+//! next: write what is in its output, read within a time, begin TLS, send the
+//! contents (as [`Stuffing`] writes them), or look at the outcome. It never counts a
 //! recipient as delivered that did not get its 2yz: whatever else happens, a
 //! recipient without an answer has failed for now.
 
@@ -13,9 +13,12 @@ mod reply;
 mod session;
 mod stuffing;
 mod timing;
+mod tls;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 pub use commands::Parcel;
 pub use extensions::Extensions;
@@ -24,6 +27,7 @@ pub use reply::ReplyError;
 pub use session::{Session, Step};
 pub use stuffing::Stuffing;
 pub use timing::Timing;
+pub use tls::{Channel, TlsLevel, TlsLevelError};
 
 /// Most recipients that one transaction may have: every server takes so many
 /// (RFC 5321 section 4.5.3.1.8), and as many commands in one batch fit the

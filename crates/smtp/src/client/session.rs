@@ -1,4 +1,6 @@
-//! A session with a next hop: greeting, EHLO, one transaction after the other.
+//! A session with a next hop: its opening, one transaction after the other.
+
+mod opening;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use super::outcome::{Outcome, Stage, Transaction};
 use super::reply::Reader;
 use super::stuffing::Stuffing;
 use super::timing::Timing;
+use super::tls::{Channel, TlsLevel};
 
 /// What to do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +22,10 @@ pub enum Step {
     /// Write the output; then more of the replies has to come. The time is for
     /// one whole reply: see [`Session::replies`].
     Read(Duration),
+    /// The next hop waits for the handshake of TLS: make the connection an
+    /// encrypted one, then say [`tls_started`](Session::tls_started). If that
+    /// fails, nothing more may be said on it.
+    StartTls,
     /// The next hop waits for the contents: write them, then say
     /// [`contents_sent`](Session::contents_sent).
     Contents,
@@ -36,6 +43,8 @@ pub enum Step {
 pub struct Session {
     hostname: String,
     timing: Timing,
+    level: TlsLevel,
+    channel: Channel,
     extensions: Extensions,
     reader: Reader,
     replies: u64,
@@ -53,6 +62,8 @@ pub struct Session {
 #[derive(Debug)]
 enum State {
     Open,
+    /// The driver was told to begin TLS.
+    Tls,
     /// The driver was told to send the contents.
     Contents,
     Closed(Response),
@@ -64,6 +75,7 @@ enum Asked {
     Greeting,
     Ehlo,
     Helo,
+    StartTls,
     Reset,
     Mail,
     Recipient(usize),
@@ -81,6 +93,8 @@ impl Session {
         Session {
             hostname: hostname.into(),
             timing,
+            level: TlsLevel::Off,
+            channel: Channel::Clear,
             extensions: Extensions::default(),
             reader: Reader::default(),
             replies: 0,
@@ -209,8 +223,10 @@ impl Session {
 
     /// What to do when everything that was asked is answered.
     fn idle(&mut self) -> Step {
-        if matches!(self.state, State::Contents) {
-            return Step::Contents;
+        match self.state {
+            State::Contents => return Step::Contents,
+            State::Tls => return Step::StartTls,
+            State::Open | State::Closed(_) => {}
         }
         match self.transaction.take() {
             Some(transaction) => Step::Done(transaction.finish(self.extensions.dsn)),
@@ -221,6 +237,9 @@ impl Session {
     /// The next hop said something that nothing asked for. From now on no reply
     /// could be trusted to belong to its command.
     fn unasked(&mut self, input: &mut BytesMut) {
+        if matches!(self.state, State::Tls) {
+            return self.tampered();
+        }
         let why = match self.reader.read(input) {
             Ok(Some(reply)) if reply.class() == Class::Transient => reply,
             _ => Response::transient(5, 0, "The next hop answered before it was asked"),
@@ -236,6 +255,7 @@ impl Session {
     fn time_for(&self, asked: Asked) -> Duration {
         match asked {
             Asked::Greeting | Asked::Ehlo | Asked::Helo => self.timing.greeting,
+            Asked::StartTls => self.timing.tls,
             Asked::Reset | Asked::Mail | Asked::Recipient(_) => self.timing.command,
             Asked::Data => self.timing.data,
             Asked::Contents | Asked::Nothing => self.timing.contents,
@@ -244,11 +264,16 @@ impl Session {
     }
 
     fn hear(&mut self, asked: Asked, reply: Response) {
+        if self.channel == Channel::Starting && asked != Asked::StartTls {
+            // Behind STARTTLS nothing is asked but in TLS.
+            self.channel = Channel::Encrypted;
+        }
         if reply.code.get() == 421 || asked == Asked::Quit {
             return self.fail(reply);
         }
         match asked {
             Asked::Greeting | Asked::Ehlo | Asked::Helo => self.hear_opening(asked, reply),
+            Asked::StartTls => self.hear_starttls(&reply),
             Asked::Reset if reply.is_success() => {}
             Asked::Reset => self.fail(unexpected("RSET", &reply)),
             Asked::Mail => self.hear_sender(reply),
@@ -257,28 +282,6 @@ impl Session {
             Asked::Contents => self.hear_contents(&reply),
             Asked::Nothing => {}
             Asked::Quit => {}
-        }
-    }
-
-    /// A next hop that does not want to talk at all says nothing of a message:
-    /// whatever its code, the message waits.
-    fn hear_opening(&mut self, asked: Asked, reply: Response) {
-        match (asked, reply.class()) {
-            (Asked::Greeting, Class::Success) => {
-                let line = format!("EHLO {}", self.hostname);
-                self.ask(Asked::Ehlo, &line);
-            }
-            (Asked::Ehlo, Class::Success) => self.extensions = Extensions::read(&reply),
-            (Asked::Helo, Class::Success) => {}
-            (Asked::Ehlo, Class::Permanent) => {
-                let line = format!("HELO {}", self.hostname);
-                self.ask(Asked::Helo, &line);
-            }
-            (_, Class::Transient) => self.fail(reply),
-            _ => {
-                let text = format!("The next hop refused the session: {reply}");
-                self.fail(Response::transient(3, 2, text));
-            }
         }
     }
 

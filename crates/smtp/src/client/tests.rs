@@ -70,7 +70,7 @@ fn play_pieces(
                 began = true;
                 session.begin(&parcel);
             }
-            Step::Ready | Step::Closed(_) => panic!("no outcome"),
+            Step::Ready | Step::StartTls | Step::Closed(_) => panic!("no outcome"),
             Step::Contents => {
                 let mut data = Vec::new();
                 while Stuffing::new(&content).fill(&mut data, 1 << 20) {}

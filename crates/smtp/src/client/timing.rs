@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 /// The longest waits, each for one reply as a whole: a server that sends a byte
-/// now and then gets no more time. The defaults are what RFC 5321 section
-/// 4.5.3.2 asks of a client at least.
+/// now and then gets no more time. Where RFC 5321 section 4.5.3.2 asks for one,
+/// the default is what it asks of a client at least.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Timing {
     /// For the connection itself. Default 30 seconds.
     pub connect: Duration,
     /// For the greeting, and for the answer to EHLO. Default 5 minutes.
     pub greeting: Duration,
+    /// For the answer to STARTTLS, and for the handshake behind it. Default 1
+    /// minute.
+    pub tls: Duration,
     /// For the answers to MAIL, RCPT and RSET. Default 5 minutes.
     pub command: Duration,
     /// For the answer to DATA. Default 2 minutes.
@@ -30,6 +33,7 @@ impl Default for Timing {
         Timing {
             connect: Duration::from_secs(30),
             greeting: minutes(5),
+            tls: minutes(1),
             command: minutes(5),
             data: minutes(2),
             block: minutes(3),

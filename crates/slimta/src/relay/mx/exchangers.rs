@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::super::smtp::{Host, Hosts};
+use super::super::smtp::{Begin, Host, Hosts};
 use super::resolver::{Exchanger, LookupError, Resolver};
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
@@ -41,6 +41,7 @@ impl Hosts for Exchangers<'_> {
                 Ok(addresses) => hosts.extend(addresses.into_iter().map(|ip| Host {
                     name: name.clone(),
                     address: (ip, self.port).into(),
+                    begin: Begin::Clear,
                 })),
                 Err(error) => trouble = Some(error),
             }
@@ -68,6 +69,7 @@ impl Exchangers<'_> {
                 let host = |ip| Host {
                     name: self.domain.to_owned(),
                     address: (ip, self.port).into(),
+                    begin: Begin::Clear,
                 };
                 Ok(addresses.into_iter().map(host).collect())
             }

@@ -16,15 +16,12 @@ use async_trait::async_trait;
 pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
-use super::smtp::{Carrier, Target};
-use super::{Delivery, Relay, Sources, Timing};
+use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
+use super::{Delivery, Relay, Sources, Timing, Tls};
 use crate::message::Report;
 use crate::queue::ByDestination;
 use crate::world::World;
 use exchangers::Exchangers;
-
-/// The port on which mail exchangers listen.
-const SMTP_PORT: u16 = 25;
 
 /// Hands each message to the mail exchangers of its destination, a domain, the
 /// preferred first; or to the host that its envelope names.
@@ -80,6 +77,16 @@ impl MxRelay {
         self.carrier = self.carrier.with_sources(sources);
         self
     }
+
+    /// Sets how connections are encrypted. Default: with the feature `tls`,
+    /// opportunistic for all. A certificate has to be good for the name of the
+    /// exchanger, which the DNS says: who can change its answers can name
+    /// another.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.carrier = self.carrier.with_tls(tls);
+        self
+    }
 }
 
 #[async_trait]
@@ -90,12 +97,12 @@ impl Relay for MxRelay {
         }
         let domain = delivery.message.destination.next_hop();
         if let Some(ip) = address_literal(domain) {
-            let host = ip.to_string();
-            let port = self.port;
-            return self
-                .carrier
-                .carry(domain, &delivery, &Target { host, port })
-                .await;
+            let target = Target {
+                host: ip.to_string(),
+                port: self.port,
+                begin: Begin::Clear,
+            };
+            return self.carrier.carry(domain, &delivery, &target).await;
         }
         let exchangers = Exchangers {
             domain,

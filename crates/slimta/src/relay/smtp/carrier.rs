@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing};
+use slimta_smtp::client::{Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing, TlsLevel};
 
 use super::Host;
 use super::connection::{Connection, lease_lost};
-use super::connector::{Connector, Tcp};
+use super::connector::Connector;
+use super::opening::{NoSession, Opener};
 use super::pool::Pool;
 use super::source::Sources;
+use super::tls::Tls;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
@@ -33,10 +35,7 @@ pub(in crate::relay) trait Hosts: Send + Sync {
 
 /// Hands messages over by SMTP.
 pub(in crate::relay) struct Carrier {
-    hostname: String,
-    timing: Timing,
-    world: World,
-    connector: Arc<dyn Connector>,
+    opener: Opener,
     pool: Arc<Pool>,
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
@@ -53,11 +52,8 @@ struct Answers<'a> {
 impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
-            hostname: hostname.to_owned(),
-            timing: Timing::default(),
-            connector: Arc::new(Tcp),
-            pool: Pool::new(world.clone()),
-            world,
+            opener: Opener::new(hostname, world.clone()),
+            pool: Pool::new(world),
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
         }
@@ -77,12 +73,17 @@ impl Carrier {
     }
 
     pub(in crate::relay) fn with_timing(mut self, timing: Timing) -> Self {
-        self.timing = timing;
+        self.opener.timing = timing;
+        self
+    }
+
+    pub(in crate::relay) fn with_tls(mut self, tls: Tls) -> Self {
+        self.opener.tls = tls;
         self
     }
 
     pub(in crate::relay) fn with_connector(mut self, connector: Arc<dyn Connector>) -> Self {
-        self.connector = connector;
+        self.opener.connector = connector;
         self
     }
 
@@ -97,6 +98,9 @@ impl Carrier {
         let destination = &delivery.message.destination;
         let sources = self.sources.get(destination);
         let key = &sources.key(key);
+        let level = self.opener.tls.level(destination);
+        // Never one that is less safe than this mail needs.
+        let key = &format!("{key} tls={level}");
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
@@ -105,7 +109,8 @@ impl Carrier {
                 answers.close(&lease_lost());
                 break;
             }
-            let (mut connection, is_used) = match self.connection(key, sources, hosts).await {
+            let (mut connection, is_used) = match self.connection(key, sources, level, hosts).await
+            {
                 Ok(connection) => connection,
                 Err(why) => {
                     answers.close(&why);
@@ -144,6 +149,7 @@ impl Carrier {
         &self,
         key: &str,
         sources: &Sources,
+        level: TlsLevel,
         hosts: &dyn Hosts,
     ) -> Result<(Connection, bool), Response> {
         if let Some(connection) = self.pool.take(key) {
@@ -151,21 +157,14 @@ impl Carrier {
         }
         let mut last = Response::transient(4, 1, "Host not found");
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let opening = Connection::open(
-                &*self.connector,
-                host,
-                sources.towards(host.address.ip()),
-                &self.hostname,
-                &self.timing,
-                &self.world,
-            );
-            match opening.await {
+            let source = sources.towards(host.address.ip());
+            let why = match self.opener.open(host, source, level).await {
                 Ok(connection) => return Ok((connection, false)),
-                Err(why) => {
-                    tracing::debug!(host = %host.name, address = %host.address, %why, "no session");
-                    last = why;
-                }
-            }
+                Err(NoSession::Tampered(why)) => return Err(why),
+                Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
+            };
+            tracing::debug!(host = %host.name, address = %host.address, %why, "no session");
+            last = why;
         }
         Err(last)
     }

@@ -1,20 +1,16 @@
 //! One connection to a next hop: the session's steps, carried out.
 
 use std::future::Future as _;
-use std::io;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use slimta_smtp::client::{Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
+use slimta_smtp::client::{Channel, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::unconstrained;
 
-use super::Host;
-use super::connector::{Connector, Stream};
-use super::source::Unusable;
+use super::connector::Stream;
 use crate::message::{Content, Response};
 use crate::relay::LeaseSignal;
 use crate::world::World;
@@ -38,45 +34,42 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects and says hello. An error is the answer for the message: it was
-    /// not even offered.
-    pub(super) async fn open(
-        connector: &dyn Connector,
-        host: &Host,
-        source: Option<IpAddr>,
-        hostname: &str,
-        timing: &Timing,
+    /// A connection that was just made; `host` is the name of the next hop.
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        session: Session,
+        host: &str,
+        timing: Timing,
         world: &World,
-    ) -> Result<Self, Response> {
-        let failed = |why: String| {
-            let text = format!("Connection to {} failed: {why}", host.address);
-            Response::transient(4, 1, text)
-        };
-        let connecting = connector.connect(host.address, source);
-        let stream = match world.timeout(timing.connect, connecting).await {
-            Some(Ok(stream)) => stream,
-            Some(Err(error)) if is_our_fault(&error) => {
-                let text = format!("No connection to {}: {error}", host.address);
-                return Err(Response::transient(3, 0, text));
-            }
-            Some(Err(error)) => return Err(failed(error.to_string())),
-            None => return Err(failed("no answer".to_owned())),
-        };
-        let mut connection = Connection {
+    ) -> Self {
+        Connection {
             stream,
-            session: Session::new(hostname, timing.clone()),
+            session,
             input: BytesMut::new(),
-            timing: timing.clone(),
+            timing,
             world: world.clone(),
-            host: host.name.clone(),
+            host: host.to_owned(),
             opened: world.monotonic(),
             transactions: 0,
-        };
-        match connection.turn().await {
-            Step::Ready => Ok(connection),
-            Step::Closed(why) => Err(why),
-            _ => Err(failed("the session is out of step".to_owned())),
         }
+    }
+
+    /// The same, with what `encrypt` makes of its stream.
+    pub(super) async fn encrypted<F, E>(
+        mut self,
+        encrypt: impl FnOnce(Box<dyn Stream>) -> F,
+    ) -> Result<Self, E>
+    where
+        F: Future<Output = Result<Box<dyn Stream>, E>>,
+    {
+        let stream = encrypt(self.stream).await?;
+        self.session.tls_started();
+        Ok(Connection { stream, ..self })
+    }
+
+    /// How far it is encrypted by STARTTLS.
+    pub(super) fn channel(&self) -> Channel {
+        self.session.channel()
     }
 
     /// The name of the next hop.
@@ -120,7 +113,7 @@ impl Connection {
                     Ok(()) => self.session.contents_sent(),
                     Err(why) => self.session.fail(why),
                 },
-                Step::Read(_) | Step::Ready | Step::Closed(_) => {
+                Step::Read(_) | Step::StartTls | Step::Ready | Step::Closed(_) => {
                     let lost = Response::transient(4, 2, "The session is out of step");
                     return Outcome {
                         responses: vec![lost; parcel.recipients.len()],
@@ -132,14 +125,16 @@ impl Connection {
         }
     }
 
-    /// Says goodbye. Nothing depends on the answer.
+    /// Says goodbye, also by TLS. Nothing depends on the answer.
     pub(super) async fn quit(mut self) {
         self.session.quit();
         self.turn().await;
+        let ending = self.stream.shutdown();
+        let _ = self.world.timeout(self.timing.quit, ending).await;
     }
 
     /// Writes and reads until the session wants something else.
-    async fn turn(&mut self) -> Step {
+    pub(super) async fn turn(&mut self) -> Step {
         // A time is for a whole reply: it does not begin anew with each byte.
         let mut awaited: Option<(u64, Duration)> = None;
         loop {
@@ -191,21 +186,17 @@ impl Connection {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Response> {
-        let writing = self.stream.write_all(bytes);
+        let writing = async {
+            self.stream.write_all(bytes).await?;
+            // TLS may keep the last record back.
+            self.stream.flush().await
+        };
         match self.world.timeout(self.timing.block, writing).await {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(lost(&error.to_string())),
             None => Err(silent()),
         }
     }
-}
-
-/// Whether this machine has no descriptor left (ENFILE, EMFILE), or not the
-/// source address: it says nothing of the next hop, which must not be left
-/// alone for it.
-fn is_our_fault(error: &io::Error) -> bool {
-    let inner = error.get_ref();
-    matches!(error.raw_os_error(), Some(23 | 24)) || inner.is_some_and(|e| e.is::<Unusable>())
 }
 
 fn lost(why: &str) -> Response {

@@ -3,8 +3,21 @@
 mod carrier;
 mod connection;
 mod connector;
+mod opening;
 mod pool;
 mod source;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_config;
+mod tls_failures;
+#[cfg(feature = "tls")]
+mod tls_roots;
+#[cfg(feature = "tls")]
+mod tls_words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,19 +27,36 @@ use async_trait::async_trait;
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Stream};
 pub use source::{Sources, SourcesError};
+pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub use tls_roots::{Roots, RootsError};
 
 use super::{Delivery, Relay, Timing};
 use crate::message::{Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
 
+/// The port on which hosts take mail from each other.
+pub(super) const SMTP_PORT: u16 = 25;
+
 /// A host that may take a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Host {
-    /// Its name, for notices.
+    /// Its name, for notices, and for its certificate.
     pub(super) name: String,
     /// Where it listens.
     pub(super) address: SocketAddr,
+    /// How a connection to it begins.
+    pub(super) begin: Begin,
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Begin {
+    /// In clear; STARTTLS may follow.
+    Clear,
+    /// With TLS (RFC 8314 section 3.3).
+    Encrypted,
 }
 
 /// Hands every message to one server, a smarthost; or to the host that its
@@ -45,8 +75,18 @@ impl SmtpRelay {
             target: Target {
                 host: host.into(),
                 port,
+                begin: Begin::Clear,
             },
         }
+    }
+
+    /// Has connections to the server begin with TLS. They are encrypted whatever
+    /// the level of a destination, which may ask for a good certificate.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_implicit_tls(mut self) -> Self {
+        self.target.begin = Begin::Encrypted;
+        self
     }
 
     /// Sets how long to wait for the server. Default: see [`Timing`].
@@ -72,6 +112,14 @@ impl SmtpRelay {
         self
     }
 
+    /// Sets how connections are encrypted. Default: with the feature `tls`,
+    /// opportunistic for all.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.carrier = self.carrier.with_tls(tls);
+        self
+    }
+
     /// Sets how connections are made. Default: by TCP.
     #[must_use]
     pub fn with_connector(mut self, connector: impl Connector) -> Self {
@@ -83,7 +131,11 @@ impl SmtpRelay {
 #[async_trait]
 impl Relay for SmtpRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
-        match Target::named(&delivery, self.target.port) {
+        let default_port = match self.target.begin {
+            Begin::Clear => self.target.port,
+            Begin::Encrypted => SMTP_PORT,
+        };
+        match Target::named(&delivery, default_port) {
             Some(named) => named.carry(&self.carrier, &delivery).await,
             None => {
                 self.carrier
@@ -99,6 +151,7 @@ impl Relay for SmtpRelay {
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) begin: Begin,
 }
 
 impl Target {
@@ -108,6 +161,7 @@ impl Target {
         Some(Target {
             host: named.host.clone()?,
             port: named.port.unwrap_or(default_port),
+            begin: Begin::Clear,
         })
     }
 
@@ -129,6 +183,7 @@ impl Hosts for Target {
             .map(|address| Host {
                 name: self.host.clone(),
                 address,
+                begin: self.begin,
             })
             .collect();
         if hosts.is_empty() {

@@ -1,0 +1,197 @@
+//! Begins sessions with hosts: connects, says hello, and encrypts as far as the
+//! mail needs it and the host can.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use slimta_smtp::client::{Channel, Session, Step, Timing, TlsLevel};
+
+use super::connection::Connection;
+use super::connector::{Connector, Stream, Tcp};
+use super::source::Unusable;
+use super::tls::Tls;
+use super::tls_failures::TlsFailures;
+use super::{Begin, Host};
+use crate::message::Response;
+use crate::world::World;
+
+/// What all sessions begin with.
+pub(super) struct Opener {
+    hostname: String,
+    pub(super) timing: Timing,
+    world: World,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) tls: Tls,
+    failures: TlsFailures,
+}
+
+/// Why there is no session. The response is the answer for the message: it was
+/// not even offered.
+#[derive(Debug)]
+pub(super) enum NoSession {
+    /// Another host may do better.
+    Failed(Response),
+    /// The host offers TLS, and it came to nothing.
+    NoTls(Response),
+    /// Somebody meddles with the connection: the message waits.
+    Tampered(Response),
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody tries"))]
+pub(super) enum NoTls {
+    /// In words that go on from the name of the host.
+    Handshake(String),
+    /// What came was not TLS at all.
+    InClear,
+    /// This host lacks something, which is said.
+    OurFault(String),
+}
+
+impl Opener {
+    pub(super) fn new(hostname: &str, world: World) -> Self {
+        Opener {
+            hostname: hostname.to_owned(),
+            timing: Timing::default(),
+            world,
+            connector: Arc::new(Tcp),
+            tls: Tls::default(),
+            failures: TlsFailures::default(),
+        }
+    }
+
+    /// A session with `host`. Where mail need not be encrypted and the host fails
+    /// to do so, it is connected to again and talked to in clear, also for the
+    /// next messages (RFC 7435 section 3: TLS where it can be had is better than
+    /// none, none is better than no mail).
+    pub(super) async fn open(
+        &self,
+        host: &Host,
+        source: Option<IpAddr>,
+        level: TlsLevel,
+    ) -> Result<Connection, NoSession> {
+        if level != TlsLevel::Opportunistic || host.begin == Begin::Encrypted {
+            return self.open_once(host, source, level).await;
+        }
+        if self
+            .failures
+            .is_recent(host.address, self.world.monotonic())
+        {
+            return self.open_once(host, source, TlsLevel::Off).await;
+        }
+        match self.open_once(host, source, level).await {
+            Err(NoSession::NoTls(why)) => {
+                tracing::debug!(host = %host.name, address = %host.address, %why, "again in clear");
+                let connection = self.open_once(host, source, TlsLevel::Off).await?;
+                // The host is well but for TLS.
+                self.failures.note(host.address, self.world.monotonic());
+                Ok(connection)
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_once(
+        &self,
+        host: &Host,
+        source: Option<IpAddr>,
+        level: TlsLevel,
+    ) -> Result<Connection, NoSession> {
+        let stream = self.connect(host, source).await;
+        let mut stream = stream.map_err(NoSession::Failed)?;
+        let mut session = Session::new(&self.hostname, self.timing.clone());
+        match host.begin {
+            Begin::Clear => session = session.with_tls(level),
+            Begin::Encrypted => {
+                let level = level.max(TlsLevel::Required);
+                stream = self.encrypt(stream, host, level).await?;
+            }
+        }
+        let timing = self.timing.clone();
+        let mut connection = Connection::new(stream, session, &host.name, timing, &self.world);
+        loop {
+            match connection.turn().await {
+                Step::Ready => return Ok(connection),
+                Step::StartTls => {
+                    let encrypting = |stream| self.encrypt(stream, host, level);
+                    connection = connection.encrypted(encrypting).await?;
+                }
+                Step::Closed(why) => {
+                    return Err(match connection.channel() {
+                        Channel::Clear | Channel::Encrypted => NoSession::Failed(why),
+                        Channel::Starting => NoSession::NoTls(why),
+                        Channel::Tampered => NoSession::Tampered(why),
+                    });
+                }
+                Step::Read(_) | Step::Contents | Step::Done(_) => {
+                    let why = failed(host, "the session is out of step");
+                    return Err(NoSession::Failed(why));
+                }
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        host: &Host,
+        source: Option<IpAddr>,
+    ) -> Result<Box<dyn Stream>, Response> {
+        let connecting = self.connector.connect(host.address, source);
+        match self.world.timeout(self.timing.connect, connecting).await {
+            Some(Ok(stream)) => Ok(stream),
+            Some(Err(error)) if is_our_fault(&error) => {
+                let text = format!("No connection to {}: {error}", host.address);
+                Err(Response::transient(3, 0, text))
+            }
+            Some(Err(error)) => Err(failed(host, &error.to_string())),
+            None => Err(failed(host, "no answer")),
+        }
+    }
+
+    async fn encrypt(
+        &self,
+        stream: Box<dyn Stream>,
+        host: &Host,
+        level: TlsLevel,
+    ) -> Result<Box<dyn Stream>, NoSession> {
+        let beginning = self.tls.begin(stream, host, level, &self.world);
+        let why = match self.world.timeout(self.timing.tls, beginning).await {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(why)) => why,
+            None => NoTls::Handshake("it took too long to answer".to_owned()),
+        };
+        Err(match why {
+            NoTls::Handshake(why) => {
+                let text = format!("No TLS with {}: {why}", host.name);
+                NoSession::NoTls(Response::transient(7, 5, text))
+            }
+            NoTls::InClear if host.begin == Begin::Encrypted => {
+                let text = format!("{} does not begin with TLS", host.address);
+                NoSession::Failed(Response::transient(7, 5, text))
+            }
+            NoTls::InClear => {
+                let text = format!(
+                    "{}, or somebody on the way, spoke in clear where TLS was to begin",
+                    host.name
+                );
+                NoSession::Tampered(Response::transient(7, 0, text))
+            }
+            NoTls::OurFault(why) => NoSession::Failed(Response::transient(3, 0, why)),
+        })
+    }
+}
+
+fn failed(host: &Host, why: &str) -> Response {
+    let text = format!("Connection to {} failed: {why}", host.address);
+    Response::transient(4, 1, text)
+}
+
+/// Whether this machine has no descriptor left (ENFILE, EMFILE), or not the
+/// source address: it says nothing of the next hop, which must not be left
+/// alone for it.
+fn is_our_fault(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    matches!(error.raw_os_error(), Some(23 | 24)) || inner.is_some_and(|e| e.is::<Unusable>())
+}

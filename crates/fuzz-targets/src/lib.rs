@@ -16,6 +16,7 @@ mod pieces;
 mod records;
 mod schedules;
 mod server;
+mod signatures;
 
 pub use mutate::Mutator;
 
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("server_bdat", server::bdat),
     ("server_data", server::data),
     ("server_session", server::session),
+    ("signatures", signatures::signed),
     ("xtext", addresses::xtext),
 ];
 

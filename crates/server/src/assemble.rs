@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use slimta::bus;
 use slimta::message::{Message, Response};
+use slimta::policy::SignDkim;
 use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
 use slimta::relay::{self, Connections, NextHop, Roots, Tls};
 use slimta::routing::ByDomain;
@@ -49,18 +50,19 @@ impl Server {
         observer: impl Observer,
     ) -> Result<Self, Failure> {
         let next_hop = next_hop(settings, &world)?;
+        let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
         let storage = storage.map_err(|error| unusable("--storage", &error))?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
-        let queue = queue(settings, queue_end, next_hop, storage.clone())?
+        let queue = queue(settings, queue_end, next_hop, storage.clone(), &dkim)?
             .with_world(world.clone())
             .with_observer(observer);
         let session = first_session(&*storage, &world).await;
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let edges = edges(settings, &edge(settings, edge_end, &world))?;
+        let edges = edges(settings, &edge(settings, edge_end, dkim, &world))?;
         Ok(Server {
             world,
             queue,
@@ -159,6 +161,7 @@ fn queue(
     edge_bus: bus::LocalServer<Message, Response>,
     next_hop: Option<NextHop>,
     storage: Arc<dyn Storage>,
+    dkim: &SignDkim,
 ) -> Result<Queue, Failure> {
     let (relay_bus, router) = match next_hop {
         Some(NextHop { relay, router }) => {
@@ -176,7 +179,7 @@ fn queue(
     } else {
         queue.set_retry_algorithm(retry);
     }
-    queue.set_bounce_builder(settings.notices.builder()?);
+    queue.set_bounce_builder(dkim.notices(settings.notices.builder()?));
     queue
         .set_lock_duration(settings.lock_duration)
         .map_err(|error| Failure::Usage(error.to_string()))?;
@@ -206,7 +209,8 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
                 let mut queue = Queue::new(None, None, storage.clone())
                     .with_world(world.clone())
                     .with_hostname(place.hostname.clone());
-                queue.set_bounce_builder(place.notices.builder()?);
+                let dkim = place.dkim.signer()?;
+                queue.set_bounce_builder(dkim.notices(place.notices.builder()?));
                 let session = storage
                     .connect()
                     .await

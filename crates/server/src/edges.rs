@@ -7,7 +7,7 @@ use std::sync::Arc;
 use slimta::bus;
 use slimta::edge::smtp::{self, SmtpEdge};
 use slimta::message::{Message, Response};
-use slimta::policy;
+use slimta::policy::{self, SignDkim};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -42,6 +42,7 @@ impl Edge {
 pub(crate) fn edge(
     settings: &Settings,
     bus: bus::LocalClient<Message, Response>,
+    dkim: SignDkim,
     world: &World,
 ) -> SmtpEdge {
     let granted = &settings.edge;
@@ -56,6 +57,8 @@ pub(crate) fn edge(
     if let Some(tenant) = &settings.tenant {
         policies = policies.then(tenant.clone());
     }
+    // Behind all that changes a message.
+    let policies = policies.then(dkim);
     SmtpEdge::new(Arc::new(bus), world.clone())
         .with_hostname(settings.hostname.clone())
         .with_policy(policies)

@@ -1,5 +1,9 @@
 //! Doors for the fuzzer: each takes any bytes and says what became of them.
 
+use slimta::message::{Client, Content, Envelope, Message, ReversePath};
+use slimta::policy::{DkimKey, Policy as _, SignDkim};
+use slimta::world::Timestamp;
+
 use crate::{admin, config, exported};
 
 /// Reads bytes as a configuration file, and fills in the defaults. The failure
@@ -19,4 +23,25 @@ pub fn admin_request(bytes: &[u8]) -> Result<Vec<u8>, String> {
 pub fn exported(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let messages = exported::understand(bytes)?;
     exported::to_json(messages).map_err(|error| error.to_string())
+}
+
+/// Signs bytes as mail of `domain` with the key in `pem`, if they are; gives the
+/// message as it is then.
+pub fn signed(domain: &str, pem: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let key = DkimKey::from_pem("a", pem.as_bytes());
+    let key = key.map_err(|error| error.to_string())?;
+    let dkim = SignDkim::new().with_keys(domain, [key]);
+    let dkim = dkim.map_err(|error| error.to_string())?;
+    let message = Message::new(
+        Client::default(),
+        Envelope::new(ReversePath::Null, []),
+        Content::new(bytes.to_vec()),
+        Timestamp::EPOCH,
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let signed = runtime.block_on(dkim.apply(message));
+    let mut signed = signed.map_err(|refused| refused.to_string())?;
+    let message = signed.pop().ok_or("no message is left")?;
+    Ok(message.content.to_vec())
 }

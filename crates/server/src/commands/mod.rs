@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod demo;
+mod dkim;
 mod queue;
 mod schedule;
 mod send;
@@ -29,6 +30,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),
+    Dkim(dkim::DkimCommand),
     Audit(audit::AuditCommand),
     Send(send::Send),
     Sink(sink::SinkCommand),
@@ -43,6 +45,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Queue(command) => command.run(),
             Command::Schedule(command) => command.run(),
+            Command::Dkim(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Send(command) => command.run(),
             Command::Sink(command) => command.run(),

@@ -7,6 +7,7 @@
 //! is opened.
 
 mod destinations;
+mod dkim;
 mod file;
 mod logging;
 mod machine;
@@ -31,6 +32,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
 
+pub(crate) use dkim::Dkim;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
@@ -95,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
+    /// What signs for which domains.
+    pub(crate) dkim: Dkim,
     /// The bounds of the queue.
     pub(crate) limits: Limits,
     /// How the log is written.
@@ -142,6 +146,8 @@ pub(crate) struct Place {
     pub(crate) hostname: String,
     /// What senders are told of failures.
     pub(crate) notices: Notices,
+    /// What signs it.
+    pub(crate) dkim: Dkim,
 }
 
 /// What commands beside the server need of its settings.
@@ -152,6 +158,7 @@ pub(crate) fn place(flags: Options) -> Result<Place, Failure> {
         admin_socket: settings.admin_socket,
         hostname: settings.hostname,
         notices: settings.notices,
+        dkim: settings.dkim,
     })
 }
 

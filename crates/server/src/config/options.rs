@@ -11,6 +11,7 @@ use slimta::relay::{Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
+use super::dkim::Dkim;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
@@ -146,6 +147,9 @@ pub(crate) struct Options {
     /// Their weights: tables of the file.
     #[arg(skip)]
     pub(crate) tenants: Tenants,
+    /// Who signs: tables of the file.
+    #[arg(skip)]
+    pub(crate) dkim: Dkim,
     /// How long a destination is left alone that could not be reached five times
     /// in a row; twice as long after each probe that fails [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
@@ -215,6 +219,7 @@ impl Options {
             tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
+            dkim: other.dkim,
             backoff_min: self.backoff_min.or(other.backoff_min),
             backoff_max: self.backoff_max.or(other.backoff_max),
             attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
@@ -254,6 +259,7 @@ impl Options {
             }),
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
+            dkim: self.dkim.clone(),
             listen: if self.listen.is_empty() {
                 vec![LISTEN_DEFAULT]
             } else {

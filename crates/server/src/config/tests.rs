@@ -216,6 +216,13 @@ fn a_mistake_in_the_file_is_named() {
         ("lock-duration = '5'", "lock-duration"),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),
+        ("[dkim.'a.example']\nselektor = 's'", "selektor"),
+        ("[dkim.'a.example']\nselector = 's'", "`key`"),
+        (
+            "[[dkim.'a.example']]\nselector = 's'\nkey = 'k'\nbits = 5",
+            "bits",
+        ),
+        ("[dkim]\n'a.example' = 'k'", "a table with selector and key"),
         ("hostname = 'a b'", "a b"),
         ("hostname = ''", "hostname"),
     ] {

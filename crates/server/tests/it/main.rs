@@ -9,6 +9,7 @@ mod benchmarks;
 mod carry;
 mod commands;
 mod crash;
+mod dkim;
 mod full;
 mod late;
 mod limits;

@@ -467,6 +467,23 @@ impl Client {
         self.ask(&format!("{}\r\n.", content.replace('\n', "\r\n")), "250")
     }
 
+    /// Hands one message in, octet by octet; its lines end with CRLF.
+    pub(crate) fn send_octets(
+        &mut self,
+        sender: &str,
+        recipient: &str,
+        content: &[u8],
+    ) -> std::io::Result<String> {
+        self.ask(&format!("MAIL FROM:<{sender}>"), "250")?;
+        self.ask(&format!("RCPT TO:<{recipient}>"), "250")?;
+        self.ask("DATA", "354")?;
+        for line in content.split_inclusive(|octet| *octet == b'\n') {
+            let dot: &[u8] = if line.starts_with(b".") { b"." } else { b"" };
+            self.reading.get_mut().write_all(&[dot, line].concat())?;
+        }
+        self.ask(".", "250")
+    }
+
     /// Says something and reads the answer, which must begin as expected.
     pub(crate) fn ask(&mut self, line: &str, expected: &str) -> std::io::Result<String> {
         self.say(line)?;

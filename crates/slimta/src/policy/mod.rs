@@ -7,12 +7,16 @@ mod add_date;
 mod add_message_id;
 mod add_received;
 mod assign_tenant;
+#[cfg(feature = "dkim")]
+mod dkim;
 mod loop_check;
 
 pub use add_date::AddDate;
 pub use add_message_id::AddMessageId;
 pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
+#[cfg(feature = "dkim")]
+pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 pub use loop_check::LoopCheck;
 pub use slimta_core::policy::{Chain, Policy};
 

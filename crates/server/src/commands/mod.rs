@@ -6,6 +6,7 @@ mod demo;
 mod queue;
 mod schedule;
 mod send;
+mod sendmail;
 mod serve;
 mod sink;
 
@@ -14,6 +15,9 @@ use std::future::Future;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
+
+use sendmail::Name;
+pub(crate) use sendmail::spelled_out;
 
 /// A durable mail queue: takes mail by SMTP, keeps it safe, hands it on.
 #[derive(Parser, Debug)]
@@ -34,6 +38,13 @@ enum Command {
     Sink(sink::SinkCommand),
     Bench(bench::Bench),
     Demo(demo::Demo),
+    /// Hand a message in, as the program sendmail does
+    ///
+    /// Takes the options of sendmail, and does so, too, if this program is called
+    /// by that name.
+    Sendmail(sendmail::Arguments),
+    /// Do nothing: there are no aliases
+    Newaliases(sendmail::Arguments),
 }
 
 impl Cli {
@@ -48,6 +59,8 @@ impl Cli {
             Command::Sink(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Demo(command) => command.run(),
+            Command::Sendmail(arguments) => arguments.run(Name::Sendmail),
+            Command::Newaliases(arguments) => arguments.run(Name::Newaliases),
         }
     }
 }

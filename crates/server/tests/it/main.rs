@@ -29,6 +29,7 @@ mod rig;
 mod routes;
 mod scenarios;
 mod schedules;
+mod sendmail;
 mod sources;
 mod story;
 mod suspended;

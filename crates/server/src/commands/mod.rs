@@ -43,6 +43,10 @@ enum Command {
     /// Takes the options of sendmail, and does so, too, if this program is called
     /// by that name.
     Sendmail(sendmail::Arguments),
+    /// List the queue, as the program mailq does
+    Mailq(sendmail::Arguments),
+    /// List the queue or have it tried again, as the program postqueue does
+    Postqueue(sendmail::Arguments),
     /// Do nothing: there are no aliases
     Newaliases(sendmail::Arguments),
 }
@@ -60,6 +64,8 @@ impl Cli {
             Command::Bench(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Sendmail(arguments) => arguments.run(Name::Sendmail),
+            Command::Mailq(arguments) => arguments.run(Name::Mailq),
+            Command::Postqueue(arguments) => arguments.run(Name::Postqueue),
             Command::Newaliases(arguments) => arguments.run(Name::Newaliases),
         }
     }

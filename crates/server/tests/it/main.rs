@@ -13,6 +13,7 @@ mod full;
 mod late;
 mod limits;
 mod load;
+mod mailq;
 mod managers;
 mod notices;
 #[path = "../../../storage/tests/support/ports.rs"]

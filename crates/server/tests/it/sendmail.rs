@@ -17,7 +17,7 @@ pub(crate) struct Links(TempDir);
 impl Links {
     pub(crate) fn new() -> Self {
         let links = Links(tempfile::tempdir().unwrap());
-        for name in ["sendmail", "newaliases"] {
+        for name in ["sendmail", "mailq", "postqueue", "newaliases"] {
             symlink(env!("CARGO_BIN_EXE_slimta"), links.path(name)).unwrap();
         }
         links

@@ -1,9 +1,10 @@
-//! `sendmail` and `newaliases`: what programs and scripts have called for decades
-//! to hand mail in.
+//! `sendmail`, `mailq`, `postqueue` and `newaliases`: what programs and scripts
+//! have called for decades to hand mail in and to look at the queue.
 //!
 //! Nothing here has rights of its own: mail goes to a running server by SMTP, as
-//! that of any client does. Options and statuses are those of Postfix, where it
-//! and Sendmail differ.
+//! that of any client does, and the queue is seen by whoever may open the admin
+//! socket. Options, layout and statuses are those of Postfix, where it and
+//! Sendmail differ.
 
 mod author;
 mod deliver;
@@ -18,8 +19,11 @@ mod person;
 mod phrase;
 mod pipe;
 mod place;
+mod postqueue;
+mod queue;
 mod status;
 mod submission;
+mod table;
 mod tokens;
 
 use std::ffi::OsString;
@@ -44,7 +48,9 @@ impl Arguments {
     /// Does what the program of this name does.
     pub(crate) fn run(self, name: Name) -> Result<(), Failure> {
         let done = words(self.words).and_then(|words| match name {
+            Name::Postqueue => postqueue::run(&words),
             Name::Sendmail => sendmail(Mode::Deliver, &words),
+            Name::Mailq => sendmail(Mode::List, &words),
             Name::Newaliases => sendmail(Mode::Nothing, &words),
         });
         done.map_err(|ended| ended.of(name.as_str()))
@@ -52,12 +58,14 @@ impl Arguments {
 }
 
 /// `mode` is what the name stands for; options may say something else, as in
-/// `newaliases -bs`.
+/// `newaliases -bp`.
 fn sendmail(mode: Mode, words: &[String]) -> Result<(), Ended> {
     let options = Options::parse(mode, words)?;
     match options.mode {
         Mode::Deliver => deliver::deliver(&options),
         Mode::Smtp => pipe::pipe(options.config),
+        Mode::List => queue::list(options.config, queue::Form::Table),
+        Mode::Flush(flush) => queue::flush(options.config, flush),
         Mode::Nothing => Ok(()),
     }
 }

@@ -8,6 +8,10 @@ use std::path::Path;
 pub(crate) enum Name {
     /// Hands mail in.
     Sendmail,
+    /// Lists the queue.
+    Mailq,
+    /// Lists the queue, and has it tried again.
+    Postqueue,
     /// Reads the aliases anew, of which there are none.
     Newaliases,
 }
@@ -17,13 +21,20 @@ impl Name {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Name::Sendmail => "sendmail",
+            Name::Mailq => "mailq",
+            Name::Postqueue => "postqueue",
             Name::Newaliases => "newaliases",
         }
     }
 
     /// The program of this name.
     fn find(text: &OsStr) -> Option<Self> {
-        const ALL: [Name; 2] = [Name::Sendmail, Name::Newaliases];
+        const ALL: [Name; 4] = [
+            Name::Sendmail,
+            Name::Mailq,
+            Name::Postqueue,
+            Name::Newaliases,
+        ];
         ALL.into_iter().find(|name| text == name.as_str())
     }
 }
@@ -68,7 +79,8 @@ mod tests {
                 "/usr/sbin/sendmail -t -i",
                 "/usr/sbin/sendmail sendmail -- -t -i",
             ),
-            ("./sendmail -- x", "./sendmail sendmail -- -- x"),
+            ("mailq", "mailq mailq --"),
+            ("./postqueue -- x", "./postqueue postqueue -- -- x"),
             ("newaliases", "newaliases newaliases --"),
             ("slimta sendmail -- -x", "slimta sendmail -- -- -x"),
             ("slimta queue list", "slimta queue list"),

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use slimta_core::message::MessageId;
+
 use super::getopt::Letters;
 use super::status::{Ended, Status};
 use crate::dsn::Dsn;
@@ -16,8 +18,38 @@ pub(super) enum Mode {
     Deliver,
     /// Be an SMTP server on stdin and stdout.
     Smtp,
+    /// List the queue.
+    List,
+    /// Try again what was deferred.
+    Flush(Flush),
     /// Nothing, and successfully.
     Nothing,
+}
+
+/// What is tried again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Flush {
+    /// All that is deferred.
+    All,
+    /// All for one destination.
+    Destination(String),
+    /// One message, or all of a submission.
+    Message(MessageId),
+}
+
+impl Flush {
+    /// By the id that a listing shows.
+    pub(super) fn message(id: &str) -> Result<Self, Ended> {
+        let wrong = |error| Status::Usage.because(format!("{id:?} is no queue ID: {error}"));
+        id.parse().map(Flush::Message).map_err(wrong)
+    }
+
+    /// By the name of a destination.
+    pub(super) fn destination(name: &str) -> Result<Self, Ended> {
+        let wrong = |why| Status::Usage.because(format!("{name:?} is no destination: {why}"));
+        let name = crate::values::destination(name).map_err(wrong)?;
+        Ok(Flush::Destination(name))
+    }
 }
 
 /// All that was said.
@@ -133,6 +165,7 @@ fn mode(value: &str) -> Result<Mode, Ended> {
     match value {
         "m" => Ok(Mode::Deliver),
         "s" => Ok(Mode::Smtp),
+        "p" => Ok(Mode::List),
         "i" => Ok(Mode::Nothing),
         "d" | "D" => Err(unsupported("-bd", "`slimta serve` is the server")),
         "h" | "H" => Err(unsupported("-bh", "use `slimta queue destinations`")),
@@ -142,10 +175,20 @@ fn mode(value: &str) -> Result<Mode, Ended> {
 }
 
 fn queue_run(value: &str) -> Result<Mode, Ended> {
-    match value.starts_with(|c: char| c.is_ascii_digit()) {
+    if let Some(id) = value.strip_prefix('I') {
+        return Flush::message(id).map(Mode::Flush);
+    }
+    if let Some(name) = value.strip_prefix('R').filter(|name| !name.is_empty()) {
+        return Flush::destination(name).map(Mode::Flush);
+    }
+    match value {
+        "" => Ok(Mode::Flush(Flush::All)),
         // How often to look at the queue: the server has schedules for that.
-        true => Ok(Mode::Nothing),
-        false => Err(unsupported("-q", "`slimta queue retry` is")),
+        every if every.starts_with(|c: char| c.is_ascii_digit()) => Ok(Mode::Nothing),
+        other => Err(unsupported(
+            &format!("-q{other}"),
+            "-q, -qI ID and -qR DESTINATION are",
+        )),
     }
 }
 
@@ -222,11 +265,22 @@ mod tests {
 
     #[test]
     fn modes_are_told_apart() {
+        let id = "018f3c5e-7a3b-7c11-9d2e-5b8a4f6c1d20";
         for (line, mode) in [
             ("-bs", Mode::Smtp),
-            ("-b i", Mode::Nothing),
+            ("-b p", Mode::List),
+            ("-bi", Mode::Nothing),
             ("-I", Mode::Nothing),
             ("-q30m", Mode::Nothing),
+            ("-q", Mode::Flush(Flush::All)),
+            (
+                "-qRExample.org",
+                Mode::Flush(Flush::Destination("Example.org".to_owned())),
+            ),
+            (
+                &format!("-qI{id}"),
+                Mode::Flush(Flush::Message(id.parse().unwrap())),
+            ),
         ] {
             assert_eq!(parse(line).unwrap().mode, mode, "{line}");
         }
@@ -254,7 +308,7 @@ mod tests {
             "-z a@b",
             "--help",
             "-f",
-            "-bi a@b",
+            "-bp a@b",
             "-bs -t",
             "-q a@b",
         ] {

@@ -43,7 +43,7 @@ impl Place {
 }
 
 /// What of the server's options is known here.
-fn options(config: Option<PathBuf>) -> Options {
+pub(super) fn options(config: Option<PathBuf>) -> Options {
     let named = std::env::var_os(CONFIG_VARIABLE).filter(|name| !name.is_empty());
     Options {
         config: config.or_else(|| named.map(PathBuf::from)),
@@ -52,7 +52,7 @@ fn options(config: Option<PathBuf>) -> Options {
 }
 
 /// A failure to read the configuration.
-fn unusable(failure: Failure) -> Ended {
+pub(super) fn unusable(failure: Failure) -> Ended {
     Status::Config.because(failure.to_string())
 }
 

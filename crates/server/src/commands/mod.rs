@@ -6,7 +6,7 @@ mod demo;
 mod queue;
 mod schedule;
 mod send;
-mod sendmail;
+pub(crate) mod sendmail;
 mod serve;
 mod sink;
 

@@ -32,6 +32,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 
+pub(crate) use mailboxes::mailboxes;
 pub(crate) use names::{Name, spelled_out};
 use options::{Mode, Options};
 use status::{Ended, Status};

@@ -3,6 +3,7 @@
 
 use bytes::BytesMut;
 use slimta_core::message::{Address, ReversePath};
+use slimta_server::fuzz;
 use slimta_smtp::xtext as codec;
 
 use crate::server::play;
@@ -56,6 +57,25 @@ fn in_a_command(text: &str, address: Option<&Address>) {
             played.replies
         );
     }
+}
+
+/// Longest of what is told of a piece that names nobody.
+const TOLD_BYTES_MAX: usize = 500;
+
+/// The value of a To: each address is one that SMTP takes, and is read alike when it
+/// is written in a list again, on any host.
+pub(crate) fn mailbox_lists(bytes: &[u8]) {
+    let (named, told) = fuzz::mailboxes(bytes, "here.example");
+    for address in &named {
+        assert!(address.domain().is_some(), "{address:?}");
+        assert_eq!(Address::parse(address.as_str()).as_ref(), Ok(address));
+    }
+    for told in told {
+        assert!(told.len() <= TOLD_BYTES_MAX, "{} bytes", told.len());
+    }
+    let written: Vec<_> = named.iter().map(|one| format!("N. <{one}>")).collect();
+    let again = fuzz::mailboxes(written.join(",").as_bytes(), "other.example");
+    assert_eq!(again, (named, Vec::new()));
 }
 
 /// xtext: decoded texts hold no control character, and survive being encoded.

@@ -31,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("configuration", operator::configuration),
     ("conversation", conversation::conversation),
     ("header_edits", header::edits),
+    ("mailbox_lists", addresses::mailbox_lists),
     ("next_hop", next_hop::any_replies),
     ("records", records::records),
     ("schedules", schedules::schedules),

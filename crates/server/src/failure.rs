@@ -4,7 +4,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::output::harmless_lines;
+use crate::output::{complain, harmless_lines};
 
 /// Why a command gave up. The text names the thing that was wrong.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,17 @@ pub(crate) enum Failure {
     /// What failed has been said already. Status 1.
     #[error("")]
     Told,
+    /// A program that scripts know by an old name could not do all of its work.
+    /// The status is one of sysexits; each line of the text is told by itself.
+    #[error("{why}")]
+    Sysexits {
+        /// The name.
+        name: &'static str,
+        /// The status.
+        status: u8,
+        /// What is wrong; nothing if it was said already.
+        why: String,
+    },
     /// Nobody reads what is printed any more, as in `slimta queue list | head`.
     /// That is how the reader says that it has enough: status 0.
     #[error("")]
@@ -35,6 +46,10 @@ impl Failure {
         let status = match self {
             Failure::OutputClosed => return ExitCode::SUCCESS,
             Failure::Told => return ExitCode::from(1),
+            Failure::Sysexits { name, status, why } => {
+                why.lines().for_each(|line| complain(name, line));
+                return ExitCode::from(*status);
+            }
             Failure::Failed(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Config(_) => 78,

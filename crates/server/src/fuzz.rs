@@ -3,7 +3,9 @@
 use slimta::message::{Client, Content, Envelope, Message, ReversePath};
 use slimta::policy::{DkimKey, Policy as _, SignDkim};
 use slimta::world::Timestamp;
+use slimta_core::message::Address;
 
+use crate::commands::sendmail;
 use crate::{admin, config, exported};
 
 /// Reads bytes as a configuration file, and fills in the defaults. The failure
@@ -11,6 +13,19 @@ use crate::{admin, config, exported};
 pub fn configuration(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     config::understand(text)
+}
+
+/// Reads bytes as the value of a To, on the host of this name: the addresses that
+/// it names, and what is told of each piece that is none.
+pub fn mailboxes(bytes: &[u8], host: &str) -> (Vec<Address>, Vec<String>) {
+    let (mut named, mut told) = (Vec::new(), Vec::new());
+    for piece in sendmail::mailboxes(&String::from_utf8_lossy(bytes), host) {
+        match piece {
+            Ok(address) => named.push(address),
+            Err(no) => told.push(format!("{}: {}", no.text, no.why)),
+        }
+    }
+    (named, told)
 }
 
 /// Reads bytes as a request to the admin socket; gives it as it would be

@@ -13,6 +13,7 @@ mod bench;
 mod commands;
 mod config;
 mod descriptors;
+mod dsn;
 mod edges;
 #[doc(hidden)]
 mod exported;
@@ -33,7 +34,8 @@ use clap::Parser;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    match commands::Cli::parse().run() {
+    let words = commands::spelled_out(std::env::args_os());
+    match commands::Cli::parse_from(words).run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

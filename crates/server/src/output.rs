@@ -45,6 +45,11 @@ impl Lines {
     }
 }
 
+/// Says on stderr what is wrong. That nobody may hear it changes nothing.
+pub(crate) fn complain(program: &str, text: &str) {
+    let _ = writeln!(io::stderr(), "{program}: {}", harmless(text));
+}
+
 /// A text of a stranger as a part of a line.
 pub(crate) fn harmless(text: &str) -> String {
     let shown = |c| if steers(c) && c != '\t' { '?' } else { c };

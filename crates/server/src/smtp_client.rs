@@ -12,6 +12,7 @@ use slimta_core::message::{EnhancedCode, Response, ReversePath};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::dsn::Dsn;
 use crate::values::ServerAddress;
 
 /// Longest reply that is read.
@@ -62,15 +63,19 @@ pub(crate) struct Extensions {
     pub(crate) eight_bit: bool,
     /// UTF-8 in addresses and headers (RFC 6531).
     pub(crate) utf8: bool,
+    /// What the sender wants to be told (RFC 3461).
+    pub(crate) dsn: bool,
 }
 
-/// Parameters of MAIL FROM.
-#[derive(Clone, Copy, Default)]
+/// Parameters of MAIL FROM and RCPT TO.
+#[derive(Clone, Default)]
 pub(crate) struct Parameters {
     /// `BODY=8BITMIME`
     pub(crate) eight_bit: bool,
     /// `SMTPUTF8`
     pub(crate) utf8: bool,
+    /// `RET`, `ENVID` and `NOTIFY`
+    pub(crate) dsn: Dsn,
 }
 
 /// What became of a message.
@@ -120,6 +125,7 @@ impl Connection {
                 "PIPELINING" => self.extensions.pipelining = true,
                 "8BITMIME" => self.extensions.eight_bit = true,
                 "SMTPUTF8" => self.extensions.utf8 = true,
+                "DSN" => self.extensions.dsn = true,
                 _ => {}
             }
         }
@@ -142,7 +148,7 @@ impl Connection {
         &mut self,
         sender: &ReversePath,
         recipients: &[&str],
-        parameters: Parameters,
+        parameters: &Parameters,
         data: &[u8],
         mut sent: impl FnMut(usize),
     ) -> Result<Outcome, SessionError> {
@@ -153,11 +159,12 @@ impl Connection {
             ""
         };
         let utf8 = if parameters.utf8 { " SMTPUTF8" } else { "" };
-        self.command(&format!("MAIL FROM:<{sender}>{body}{utf8}"));
+        let (on_mail, on_rcpt) = (parameters.dsn.on_mail(), parameters.dsn.on_rcpt());
+        self.command(&format!("MAIL FROM:<{sender}>{body}{utf8}{on_mail}"));
         let mail = if batch { None } else { Some(self.ask().await?) };
         let mut responses = Vec::with_capacity(recipients.len());
         for recipient in recipients {
-            self.command(&format!("RCPT TO:<{recipient}>"));
+            self.command(&format!("RCPT TO:<{recipient}>{on_rcpt}"));
             if !batch {
                 responses.push(self.ask().await?);
             }

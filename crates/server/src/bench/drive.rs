@@ -140,7 +140,7 @@ impl Worker {
             .send(
                 &self.plan.sender,
                 &recipients,
-                Parameters::default(),
+                &Parameters::default(),
                 data,
                 |_| {},
             )

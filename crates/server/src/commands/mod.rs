@@ -7,6 +7,7 @@ mod dkim;
 mod queue;
 mod schedule;
 mod send;
+pub(crate) mod sendmail;
 mod serve;
 mod sink;
 
@@ -15,6 +16,9 @@ use std::future::Future;
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
+
+use sendmail::Name;
+pub(crate) use sendmail::spelled_out;
 
 /// A durable mail queue: takes mail by SMTP, keeps it safe, hands it on.
 #[derive(Parser, Debug)]
@@ -36,6 +40,17 @@ enum Command {
     Sink(sink::SinkCommand),
     Bench(bench::Bench),
     Demo(demo::Demo),
+    /// Hand a message in, as the program sendmail does
+    ///
+    /// Takes the options of sendmail, and does so, too, if this program is called
+    /// by that name.
+    Sendmail(sendmail::Arguments),
+    /// List the queue, as the program mailq does
+    Mailq(sendmail::Arguments),
+    /// List the queue or have it tried again, as the program postqueue does
+    Postqueue(sendmail::Arguments),
+    /// Do nothing: there are no aliases
+    Newaliases(sendmail::Arguments),
 }
 
 impl Cli {
@@ -51,6 +66,10 @@ impl Cli {
             Command::Sink(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Demo(command) => command.run(),
+            Command::Sendmail(arguments) => arguments.run(Name::Sendmail),
+            Command::Mailq(arguments) => arguments.run(Name::Mailq),
+            Command::Postqueue(arguments) => arguments.run(Name::Postqueue),
+            Command::Newaliases(arguments) => arguments.run(Name::Newaliases),
         }
     }
 }

@@ -79,13 +79,14 @@ impl Send {
         let parameters = Parameters {
             eight_bit: !content.is_ascii() && extensions.eight_bit,
             utf8: utf8 && extensions.utf8,
+            ..Parameters::default()
         };
         let recipients: Vec<&str> = self.to.iter().map(Address::as_str).collect();
         let wire = dot_stuffed(content);
         let bar = output::progress(wire.len() as u64, Unit::Bytes);
         let sent = |bytes| bar.inc(bytes as u64);
         let outcome = connection
-            .send(&self.from, &recipients, parameters, &wire, sent)
+            .send(&self.from, &recipients, &parameters, &wire, sent)
             .await;
         bar.finish_and_clear();
         connection.quit().await;

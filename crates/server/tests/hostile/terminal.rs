@@ -17,13 +17,21 @@ const REASON: &str = "why\r\nnot\u{1b}[2J\u{7f}\u{9b}\u{202e}";
 fn on_a_terminal(args: &[&str]) -> String {
     let quoted = |arg: &&str| format!("'{arg}'");
     let args: Vec<_> = args.iter().map(quoted).collect();
-    let command = format!("{} {}", env!("CARGO_BIN_EXE_slimta"), args.join(" "));
+    let slimta = env!("CARGO_BIN_EXE_slimta");
+    let command = format!("{slimta} {} </dev/null", args.join(" "));
     let output = Command::new("script")
         .args(["-qec", &command, "/dev/null"])
         .output()
         .unwrap();
     // A terminal makes CR LF of each end of a line.
     stdout(&output).replace("\r\n", "\n")
+}
+
+/// A configuration that says this, beside the store.
+fn config(store: &Store, text: &str) -> String {
+    let file = store.path().with_extension("toml");
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
 }
 
 #[test]
@@ -38,7 +46,7 @@ fn nothing_in_the_queue_steers_a_terminal() {
     client.ask(&format!("{HEADER}."), "250 2.6.0 ");
     store.queue_ok(&["hold", "--all", "--reason", REASON]);
     let list = store.list();
-    let url = store.url();
+    let config = config(&store, &format!("storage = \"{}\"", store.url()));
     let mut asked = vec![vec!["list"], vec!["list", "--json"], vec!["stats"]];
     for message in &list {
         let id = text(message, "id");
@@ -47,8 +55,11 @@ fn nothing_in_the_queue_steers_a_terminal() {
         asked.push(vec!["show", id, "--content"]);
         asked.push(vec!["show", id, "--content", "--json"]);
     }
-    for ask in asked {
-        let args = [&["queue", "--storage", &url], &ask[..]].concat();
+    let queue = ["queue", "--config", &config];
+    let mut asked: Vec<_> = asked.iter().map(|ask| [&queue[..], ask].concat()).collect();
+    asked.push(vec!["mailq", "-C", &config]);
+    asked.push(vec!["postqueue", "-j", "-c", &config]);
+    for args in asked {
         let shown = on_a_terminal(&args);
         assert!(!shown.is_empty());
         is_harmless(&shown);
@@ -76,6 +87,11 @@ fn a_server_cannot_steer_the_terminal_of_who_sends() {
     });
     let to = ["--from", "a@b", "--to", "c@d"];
     let shown = on_a_terminal(&[&["send", "/dev/null", "--server", &address], &to[..]].concat());
+    assert!(shown.contains("554"), "{shown}");
+    is_harmless(&shown);
+    let store = Store::new();
+    let config = config(&store, &format!("listen = [\"{address}\"]"));
+    let shown = on_a_terminal(&["sendmail", "-C", &config, "-f", "a@b", "c@d"]);
     assert!(shown.contains("554"), "{shown}");
     is_harmless(&shown);
 }

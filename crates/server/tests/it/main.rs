@@ -14,6 +14,7 @@ mod full;
 mod late;
 mod limits;
 mod load;
+mod mailq;
 mod managers;
 mod notices;
 #[path = "../../../storage/tests/support/ports.rs"]
@@ -31,6 +32,7 @@ mod rig;
 mod routes;
 mod scenarios;
 mod schedules;
+mod sendmail;
 mod sources;
 mod starttls;
 mod story;

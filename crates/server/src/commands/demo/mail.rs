@@ -58,7 +58,7 @@ impl Letter {
             .send(
                 &sender,
                 self.recipients,
-                Parameters::default(),
+                &Parameters::default(),
                 &data,
                 |_| {},
             )

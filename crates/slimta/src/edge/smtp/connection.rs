@@ -96,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let denied = Response::permanent(7, 1, "Relaying denied");
                     self.session.refuse_recipient(&denied);
                 }
+                Step::StartTls => self.session.refuse_tls(),
                 Step::Message(received) => {
                     let response = tokio::select! {
                         biased;

@@ -8,8 +8,8 @@ use slimta::relay::Sources;
 use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
 use super::RELAY_NONE;
-use super::options::written;
 use super::sources::sources;
+use super::written::written;
 use crate::failure::Failure;
 
 /// The tables `[destination."PATTERN"]`.

@@ -3,15 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
-use serde::de::{Deserialize, Deserializer, Error};
 use slimta::policy::AssignTenant;
 use slimta::relay::Sources;
 use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
+use super::edge_tls::EdgeTls;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
@@ -19,6 +18,7 @@ use super::notices::Notices;
 use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
+use super::written::{all_written, size, size_or_text, written};
 use super::{
     ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
     EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, MESSAGE_BYTES_MAX_DEFAULT,
@@ -39,9 +39,13 @@ pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
 
     /// Take mail by SMTP here; may be given several times; port 0 takes a free
-    /// one [default: 127.0.0.1:2525]
+    /// one [default: 127.0.0.1:2525, unless there is a --listen-tls]
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen: Vec<SocketAddr>,
+    /// Take mail here by SMTP that begins with TLS, as on port 465; may be given
+    /// several times
+    #[arg(long, value_name = "ADDR", value_parser = values::listen)]
+    pub(crate) listen_tls: Vec<SocketAddr>,
     /// Hand mail on: mx, smtp://HOST:PORT, maildir:DIR, blackhole:, or none to
     /// store only [default: mx]
     #[arg(long, value_name = "URL")]
@@ -92,6 +96,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
     #[serde(deserialize_with = "all_written")]
     pub(crate) permit: Vec<Network>,
+    /// Offer TLS (STARTTLS) with this certificate and those that lead to its
+    /// root, in PEM; may be given several times, for several names
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) tls_certificate: Vec<PathBuf>,
+    /// The key of each certificate, in the same order
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) tls_key: Vec<PathBuf>,
+    /// Take no mail in the clear [default: false]
+    #[arg(long, value_name = "true|false", help_heading = "Clients")]
+    pub(crate) require_tls: Option<bool>,
     /// Largest message that is taken, in bytes, or such as 50m [default: 50m]
     #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Clients")]
     #[serde(deserialize_with = "size_or_text")]
@@ -176,6 +190,7 @@ impl Options {
         Options {
             config: self.config.or(other.config),
             listen: either(self.listen, other.listen),
+            listen_tls: either(self.listen_tls, other.listen_tls),
             relay: self.relay.or(other.relay),
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
@@ -188,6 +203,9 @@ impl Options {
             destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: either(self.permit, other.permit),
+            tls_certificate: either(self.tls_certificate, other.tls_certificate),
+            tls_key: either(self.tls_key, other.tls_key),
+            require_tls: self.require_tls.or(other.require_tls),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
             connections_max: self.connections_max.or(other.connections_max),
@@ -232,12 +250,12 @@ impl Options {
             .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
         Ok(Settings {
             notices: self.notices()?,
-            edge: self.edge(),
+            edge: self.edge()?,
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
             sources: self.sources()?,
             tenant: self.tenant.clone(),
-            listen: if self.listen.is_empty() {
+            listen: if self.listen.is_empty() && self.listen_tls.is_empty() {
                 vec![LISTEN_DEFAULT]
             } else {
                 self.listen
@@ -274,9 +292,9 @@ impl Options {
         })
     }
 
-    fn edge(&self) -> EdgeSettings {
+    fn edge(&self) -> Result<EdgeSettings, Failure> {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
-        EdgeSettings {
+        Ok(EdgeSettings {
             permit: if self.permit.is_empty() {
                 loopback()
             } else {
@@ -285,7 +303,8 @@ impl Options {
             message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
-        }
+            tls: EdgeTls::of(self)?,
+        })
     }
 
     fn messages_per_connection(&self) -> ByDestination<u32> {
@@ -340,46 +359,4 @@ impl Options {
 /// What flags say several times comes as a whole from them or from the file.
 fn either<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
     if own.is_empty() { other } else { own }
-}
-
-fn size(text: &str) -> Result<NonZeroUsize, String> {
-    NonZeroUsize::new(values::size(text)?).ok_or_else(|| "it must be more than zero".to_owned())
-}
-
-/// A value that the file writes as its flag does.
-pub(super) fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: std::fmt::Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    text.parse().map(Some).map_err(D::Error::custom)
-}
-
-fn all_written<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: std::fmt::Display>,
-{
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let parsed = texts
-        .iter()
-        .map(|text| text.parse().map_err(D::Error::custom));
-    parsed.collect()
-}
-
-/// A number of bytes, or a text such as "50m".
-fn size_or_text<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<NonZeroUsize>, D::Error> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Number(NonZeroUsize),
-        Text(String),
-    }
-    match Written::deserialize(deserializer)? {
-        Written::Number(bytes) => Ok(Some(bytes)),
-        Written::Text(text) => size(&text).map(Some).map_err(D::Error::custom),
-    }
 }

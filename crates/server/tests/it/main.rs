@@ -9,6 +9,7 @@ mod benchmarks;
 mod carry;
 mod commands;
 mod crash;
+mod encryption;
 mod full;
 mod late;
 mod limits;

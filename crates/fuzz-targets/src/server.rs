@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
-use slimta_smtp::server::{Received, Session, Settings, Step};
+use slimta_smtp::server::{Received, Session, Settings, StartTls, Step};
 
 use crate::pieces::Pieces;
 
@@ -38,6 +38,7 @@ pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     let mut settings = Settings::new("mail.example.net");
     settings.message_bytes_max = 1 << 20;
     settings.recipients_max = 100;
+    settings.starttls = StartTls::Offered;
     let room = settings.room.clone();
     let mut session = Session::new(Arc::new(settings)).with_priorities(true);
     let mut input = BytesMut::new();
@@ -66,6 +67,8 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Read(_) => return,
             Step::Write => {}
             Step::Pause => played.pauses += 1,
+            // Whether something was sent behind it depends on the cut.
+            Step::StartTls => session.refuse_tls(),
             Step::Recipient(recipient) if recipient.address.as_str().starts_with("no") => {
                 session.refuse_recipient(&Response::permanent(1, 1, "No such user"));
             }

@@ -18,7 +18,7 @@ use slimta::storage::{
 use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{Place, Settings};
+use crate::config::{EdgeTls, Place, Settings};
 use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
@@ -49,6 +49,7 @@ impl Server {
         world: World,
         observer: impl Observer,
     ) -> Result<Self, Failure> {
+        let tls = settings.edge.tls.as_ref().map(EdgeTls::open).transpose()?;
         let next_hop = next_hop(settings, &world)?;
         let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
@@ -62,7 +63,7 @@ impl Server {
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let edges = edges(settings, &edge(settings, edge_end, dkim, &world))?;
+        let edges = edges(settings, &edge(settings, edge_end, dkim, &world), tls)?;
         Ok(Server {
             world,
             queue,

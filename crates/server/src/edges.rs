@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slimta::bus;
-use slimta::edge::smtp::{self, SmtpEdge};
+use slimta::edge::smtp::{self, SmtpEdge, Tls, TlsMode};
 use slimta::message::{Message, Response};
 use slimta::policy::{self, SignDkim};
 use slimta::world::World;
@@ -24,12 +24,23 @@ pub(crate) struct Edge {
     smtp: SmtpEdge,
     listener: TcpListener,
     address: SocketAddr,
+    mode: Option<TlsMode>,
 }
 
 impl Edge {
     /// Where it listens, with the real port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is spoken there.
+    pub(crate) fn protocol(&self) -> &'static str {
+        match self.mode {
+            None => "smtp",
+            Some(TlsMode::Offered) => "smtp, STARTTLS",
+            Some(TlsMode::Required) => "smtp, STARTTLS required",
+            Some(TlsMode::Implicit) => "smtps",
+        }
     }
 
     /// Takes mail until `stopped` completes and its clients are gone.
@@ -67,16 +78,33 @@ pub(crate) fn edge(
 }
 
 /// Opens all ports, or none.
-pub(crate) fn edges(settings: &Settings, smtp: &SmtpEdge) -> Result<Vec<Edge>, Failure> {
+pub(crate) fn edges(
+    settings: &Settings,
+    smtp: &SmtpEdge,
+    tls: Option<Tls>,
+) -> Result<Vec<Edge>, Failure> {
+    let encryption = settings.edge.tls.as_ref().zip(tls.as_ref());
+    let turn = encryption.map(|(said, tls)| (tls, said.mode()));
+    let clear = settings.listen.iter();
+    let clear = clear.map(|address| (address, "--listen", turn));
+    let encrypted = encryption.iter().flat_map(|(said, tls)| {
+        let begun = Some((*tls, TlsMode::Implicit));
+        let listen = said.listen.iter();
+        listen.map(move |address| (address, "--listen-tls", begun))
+    });
     let mut edges = Vec::new();
-    for address in &settings.listen {
+    for (address, option, encryption) in clear.chain(encrypted) {
         let failed =
-            |error| Failure::Usage(format!("cannot listen on {address} (--listen): {error}"));
+            |error| Failure::Usage(format!("cannot listen on {address} ({option}): {error}"));
         let listener = listener(*address).map_err(failed)?;
         edges.push(Edge {
-            smtp: smtp.clone(),
+            smtp: match encryption {
+                Some((tls, mode)) => smtp.clone().with_tls(tls.clone(), mode),
+                None => smtp.clone(),
+            },
             address: listener.local_addr().map_err(failed)?,
             listener,
+            mode: encryption.map(|(_, mode)| mode),
         });
     }
     Ok(edges)

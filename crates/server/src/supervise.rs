@@ -69,7 +69,7 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
 fn start(edges: Vec<Edge>, stopped: &watch::Receiver<()>) -> Result<JoinSet<()>, Failure> {
     let mut running = JoinSet::new();
     for edge in edges {
-        let ready = format!("listening on {} (smtp)", edge.address());
+        let ready = format!("listening on {} ({})", edge.address(), edge.protocol());
         let mut stopped = stopped.clone();
         // The sender never sends: what ends the wait is that it is gone.
         running.spawn(edge.run(async move { while stopped.changed().await.is_ok() {} }));

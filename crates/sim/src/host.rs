@@ -83,6 +83,7 @@ impl Host {
                     }
                 }
                 Step::Pause => {}
+                Step::StartTls => session.refuse_tls(),
                 Step::Recipient(recipient) => match self.code(&recipient) {
                     250 => session.accept_recipient(recipient),
                     code => session.refuse_recipient(&said(code)),

@@ -8,6 +8,7 @@
 
 mod destinations;
 mod dkim;
+mod edge_tls;
 mod file;
 mod logging;
 mod machine;
@@ -33,6 +34,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 use crate::failure::Failure;
 
 pub(crate) use dkim::Dkim;
+pub(crate) use edge_tls::EdgeTls;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
@@ -62,7 +64,7 @@ const MESSAGES_PER_CONNECTION_DEFAULT: u32 = 100;
 /// Everything the server needs to know, complete and parsed.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Where SMTP clients connect; never empty.
+    /// Where SMTP clients connect; empty only if some do that begin with TLS.
     pub(crate) listen: Vec<SocketAddr>,
     /// The URL of the relay; none to store only.
     pub(crate) relay: Option<String>,
@@ -118,6 +120,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) recipients_max: usize,
     /// Most connections at the same time.
     pub(crate) connections_max: usize,
+    /// What it encrypts connections with; none to offer no TLS.
+    pub(crate) tls: Option<EdgeTls>,
 }
 
 impl Settings {

@@ -12,6 +12,7 @@ use slimta_core::queue::{ByDestination, Limits, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::dkim::Dkim;
+use super::edge_tls::EdgeTls;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
@@ -40,9 +41,13 @@ pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
 
     /// Take mail by SMTP here; may be given several times; port 0 takes a free
-    /// one [default: 127.0.0.1:2525]
+    /// one [default: 127.0.0.1:2525, unless there is a --listen-tls]
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen: Vec<SocketAddr>,
+    /// Take mail here by SMTP that begins with TLS, as on port 465; may be given
+    /// several times
+    #[arg(long, value_name = "ADDR", value_parser = values::listen)]
+    pub(crate) listen_tls: Vec<SocketAddr>,
     /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, maildir:DIR,
     /// blackhole:, or none to store only [default: mx]
     #[arg(long, value_name = "URL")]
@@ -93,6 +98,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
     #[serde(deserialize_with = "all_written")]
     pub(crate) permit: Vec<Network>,
+    /// Offer TLS (STARTTLS) with this certificate and those that lead to its
+    /// root, in PEM; may be given several times, for several names
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) tls_certificate: Vec<PathBuf>,
+    /// The key of each certificate, in the same order
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) tls_key: Vec<PathBuf>,
+    /// Take no mail in the clear [default: false]
+    #[arg(long, value_name = "true|false", help_heading = "Clients")]
+    pub(crate) require_tls: Option<bool>,
     /// Largest message that is taken, in bytes, or such as 50m [default: 50m]
     #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Clients")]
     #[serde(deserialize_with = "size_or_text")]
@@ -190,6 +205,7 @@ impl Options {
         Options {
             config: self.config.or(other.config),
             listen: either(self.listen, other.listen),
+            listen_tls: either(self.listen_tls, other.listen_tls),
             relay: self.relay.or(other.relay),
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
@@ -202,6 +218,9 @@ impl Options {
             destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: either(self.permit, other.permit),
+            tls_certificate: either(self.tls_certificate, other.tls_certificate),
+            tls_key: either(self.tls_key, other.tls_key),
+            require_tls: self.require_tls.or(other.require_tls),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
             connections_max: self.connections_max.or(other.connections_max),
@@ -250,7 +269,7 @@ impl Options {
         Ok(Settings {
             notices: self.notices()?,
             lock_duration: self.lock_duration()?,
-            edge: self.edge(),
+            edge: self.edge()?,
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
             sources: self.sources()?,
@@ -260,7 +279,7 @@ impl Options {
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
             dkim: self.dkim.clone(),
-            listen: if self.listen.is_empty() {
+            listen: if self.listen.is_empty() && self.listen_tls.is_empty() {
                 vec![LISTEN_DEFAULT]
             } else {
                 self.listen
@@ -307,9 +326,9 @@ impl Options {
         })
     }
 
-    fn edge(&self) -> EdgeSettings {
+    fn edge(&self) -> Result<EdgeSettings, Failure> {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
-        EdgeSettings {
+        Ok(EdgeSettings {
             permit: if self.permit.is_empty() {
                 loopback()
             } else {
@@ -318,7 +337,8 @@ impl Options {
             message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
-        }
+            tls: EdgeTls::of(self)?,
+        })
     }
 
     fn messages_per_connection(&self) -> ByDestination<u32> {

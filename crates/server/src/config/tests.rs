@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use slimta::edge::smtp::TlsMode;
+
 use super::*;
 
 fn from_file(text: &str) -> Result<Settings, Failure> {
@@ -82,6 +84,23 @@ fn the_file_says_what_flags_say() {
     };
     assert!(permits("192.0.2.255") && permits("2001:db8:ffff::1"));
     assert!(!permits("192.0.3.0") && !permits("2001:db9::1") && !permits("127.0.0.1"));
+}
+
+#[test]
+fn tls_has_its_certificates_and_its_own_ports() {
+    let files = "tls-certificate = ['a.pem', 'b.pem']\ntls-key = ['a.key', 'b.key']\n";
+    let settings = from_file(files).unwrap();
+    let tls = settings.edge.tls.unwrap();
+    assert_eq!(tls.mode(), TlsMode::Offered);
+    assert_eq!((settings.listen.len(), tls.listen.len()), (1, 0));
+
+    let only = format!("{files}listen-tls = ['[::]:465']\nrequire-tls = true\n");
+    let settings = from_file(&only).unwrap();
+    let tls = settings.edge.tls.unwrap();
+    assert_eq!(tls.mode(), TlsMode::Required);
+    assert_eq!((settings.listen.len(), tls.listen.len()), (0, 1));
+
+    assert!(from_file("require-tls = false").unwrap().edge.tls.is_none());
 }
 
 #[test]
@@ -213,6 +232,10 @@ fn a_mistake_in_the_file_is_named() {
         ("delay-notice = '0s'", "delay-notice"),
         ("delay-notice = 'never'", "or none"),
         ("bounce-footer = 'a'", "bounce-header"),
+        ("require-tls = true", "tls-certificate"),
+        ("require-tls = 'yes'", "require-tls"),
+        ("listen-tls = ['127.0.0.1:465']", "tls-certificate"),
+        ("tls-certificate = ['a', 'b']\ntls-key = ['c']", "tls-key"),
         ("lock-duration = '5'", "lock-duration"),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),

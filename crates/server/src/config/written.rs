@@ -1,4 +1,4 @@
-//! Values as the file writes them.
+//! Values as the file writes them: as their flags do, wherever that is possible.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::values;
 
-/// A size that is more than nothing.
+/// A number of bytes as flags write it, more than zero.
 pub(super) fn size(text: &str) -> Result<NonZeroUsize, String> {
     NonZeroUsize::new(values::size(text)?).ok_or_else(|| "it must be more than zero".to_owned())
 }
@@ -22,7 +22,7 @@ where
     text.parse().map(Some).map_err(D::Error::custom)
 }
 
-/// Several of them.
+/// The same, several times.
 pub(super) fn all_written<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -10,6 +10,7 @@ mod carry;
 mod commands;
 mod crash;
 mod dkim;
+mod encryption;
 mod full;
 mod late;
 mod limits;

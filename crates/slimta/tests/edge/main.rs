@@ -5,7 +5,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod limits;
 mod messages;
 mod rig;
 mod stopping;
+#[cfg(feature = "tls")]
+mod tls;

@@ -7,7 +7,7 @@ use slimta::bus::{self, BusError};
 use slimta::edge::smtp::SmtpEdge;
 use slimta::message::{Message, Response};
 use slimta::world::{Timestamp, World};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -121,7 +121,7 @@ impl Listening {
 }
 
 /// A client that says what it is told to.
-pub(crate) struct Client(BufReader<TcpStream>);
+pub(crate) struct Client<S = TcpStream>(BufReader<S>);
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
@@ -129,11 +129,25 @@ impl Client {
         // Under a paused clock nothing may wait for real time to pass, such as
         // that of a delayed acknowledgement.
         stream.set_nodelay(true).unwrap();
+        Client::over(stream)
+    }
+
+    /// The connection; all that was said on it has been read.
+    #[cfg(feature = "tls")]
+    pub(crate) fn into_stream(self) -> TcpStream {
+        assert!(self.0.buffer().is_empty());
+        self.0.into_inner()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Client(BufReader::new(stream))
     }
 
     pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
         self.0.write_all(text.as_ref()).await.unwrap();
+        self.0.flush().await.unwrap();
     }
 
     /// The next reply, with all its lines.
@@ -165,6 +179,14 @@ impl Client {
             let reply = self.ask(command).await;
             assert!(reply.starts_with(code), "{command}: {reply}");
         }
+    }
+
+    /// Every byte that is sent until the connection closes, text or not.
+    #[cfg(feature = "tls")]
+    pub(crate) async fn bytes(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).await.unwrap();
+        rest
     }
 
     /// Everything that is sent until the connection closes.

@@ -14,6 +14,7 @@ pub(super) enum Verb {
     Noop,
     Vrfy,
     Help,
+    StartTls,
     Quit,
     /// A command of SMTP that is not done here.
     NotImplemented,
@@ -34,8 +35,8 @@ const VERBS: &[(&str, Verb)] = &[
     ("VRFY", Verb::Vrfy),
     ("HELP", Verb::Help),
     ("QUIT", Verb::Quit),
+    ("STARTTLS", Verb::StartTls),
     ("EXPN", Verb::NotImplemented),
-    ("STARTTLS", Verb::NotImplemented),
     ("AUTH", Verb::NotImplemented),
     ("ETRN", Verb::NotImplemented),
     ("TURN", Verb::NotImplemented),
@@ -85,7 +86,8 @@ mod tests {
             ("", (Verb::Unknown, "")),
             (" NOOP", (Verb::Unknown, "NOOP")),
             ("Get / HTTP/1.1", (Verb::Http, "/ HTTP/1.1")),
-            ("starttls", (Verb::NotImplemented, "")),
+            ("starttls", (Verb::StartTls, "")),
+            ("auth PLAIN", (Verb::NotImplemented, "PLAIN")),
         ] {
             let (verb, argument) = expected;
             assert_eq!(

@@ -13,7 +13,7 @@ use super::session::{Hello, Session, State, Step};
 use super::transaction::Transaction;
 
 /// A command that is done, with its reply, or one that needs the driver.
-type Outcome = Result<Option<Step>, Reply>;
+pub(super) type Outcome = Result<Option<Step>, Reply>;
 
 impl Session {
     /// Does what a command line says.
@@ -34,6 +34,7 @@ impl Session {
             Verb::Quit => self.quit(argument),
             Verb::Noop => Ok(self.done(replies::OK)),
             Verb::Help => Ok(self.done(replies::HELP)),
+            Verb::StartTls => self.starttls(argument),
             Verb::Vrfy if argument.is_empty() => Err(replies::BAD_ARGUMENT),
             Verb::Vrfy => Ok(self.done(replies::NOT_VERIFIED)),
             Verb::NotImplemented => Err(replies::NOT_IMPLEMENTED),
@@ -49,7 +50,7 @@ impl Session {
         })
     }
 
-    fn done(&mut self, reply: Reply) -> Option<Step> {
+    pub(super) fn done(&mut self, reply: Reply) -> Option<Step> {
         self.push(reply);
         None
     }
@@ -60,6 +61,10 @@ impl Session {
         let name = name.ok_or(replies::BAD_NAME)?.into();
         self.transaction = None;
         self.hello = Some(Hello { name, is_extended });
+        let starttls = match self.offers_tls() {
+            true => "250-STARTTLS\r\n",
+            false => "",
+        };
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
         // Writing to a buffer in memory does not fail.
@@ -72,7 +77,7 @@ impl Session {
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
                  250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
-                 250 CHUNKING\r\n",
+                 {starttls}250 CHUNKING\r\n",
                 settings.message_bytes_max
             )
         } else {
@@ -84,6 +89,9 @@ impl Session {
     fn mail(&mut self, argument: &[u8]) -> Outcome {
         if self.hello.is_none() {
             return Err(replies::HELLO_FIRST);
+        }
+        if self.needs_tls() {
+            return Err(replies::TLS_FIRST);
         }
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);

@@ -22,10 +22,12 @@ mod replies;
 mod room;
 mod session;
 mod settings;
+mod starttls;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use room::Room;
 pub use session::{Awaits, Ending, Received, Session, Step};
-pub use settings::Settings;
+pub use settings::{Settings, StartTls};
+pub use starttls::Injected;

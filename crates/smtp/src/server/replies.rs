@@ -32,6 +32,7 @@ replies! {
     CHUNK_OK = "250 2.0.0 Chunk received";
     GO_AHEAD = "354 End data with <CR><LF>.<CR><LF>";
     BYE = "221 2.0.0 Bye";
+    START_TLS = "220 2.0.0 Ready to start TLS";
     HELP = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT";
     NOT_VERIFIED = "252 2.0.0 Cannot verify, but will take a message and try";
 
@@ -51,6 +52,8 @@ replies! {
     MAIL_FIRST = "503 5.5.1 Send MAIL first";
     RECIPIENT_FIRST = "503 5.5.1 Send RCPT first";
     CHUNKS_BEGUN = "503 5.5.1 The message has begun with BDAT";
+    TLS_IS_ON = "503 5.5.1 TLS is on already";
+    TLS_FIRST = "530 5.7.0 Must issue a STARTTLS command first";
     VALUE_NOT_IMPLEMENTED = "504 5.5.4 Parameter value not implemented";
     NEEDS_SMTPUTF8 = "553 5.6.7 Such an address needs SMTPUTF8";
     NO_RECIPIENTS = "554 5.5.1 No valid recipients";
@@ -58,6 +61,8 @@ replies! {
 
     TOO_MANY_RECIPIENTS = "452 4.5.3 Too many recipients";
     LOCAL_ERROR = "451 4.3.0 Error in processing";
+    NO_TLS_NOW = "454 4.7.0 TLS is not available now";
+    INJECTED = "421 4.7.0 Nothing may follow STARTTLS before its answer";
     NOT_HTTP = "421 4.7.0 This is not HTTP";
     TOO_MANY_ERRORS = "421 4.7.0 Too many errors";
     SHUTDOWN = "421 4.3.2 Service shutting down";

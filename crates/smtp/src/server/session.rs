@@ -36,6 +36,11 @@ pub enum Step {
     /// Decide on a recipient with [`Session::accept_recipient`] or
     /// [`Session::refuse_recipient`].
     Recipient(Recipient),
+    /// The client wants to turn to TLS. Answer with
+    /// [`Session::accept_tls`], write the output, make the handshake and call
+    /// [`Session::secured`]; or answer with [`Session::refuse_tls`]. Comes only
+    /// if the settings offer it.
+    StartTls,
     /// A complete message. Store it and tell the client with
     /// [`Session::answer`].
     Message(Box<Received>),
@@ -86,6 +91,10 @@ pub(super) enum State {
     Recipient,
     /// A message was handed out and not answered. It keeps its room till then.
     Answer(#[expect(dead_code, reason = "kept for its drop")] Share),
+    /// The wish for TLS was handed out and not decided on.
+    StartTls,
+    /// The client was told to begin the handshake.
+    Handshake,
     Closed,
 }
 
@@ -110,6 +119,8 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
+    /// What protects the connection; none in the clear.
+    pub(super) security: Option<Box<str>>,
 }
 
 impl Session {
@@ -127,6 +138,7 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
+            security: None,
         }
     }
 
@@ -163,8 +175,7 @@ impl Session {
 
     /// Goes on with what is in the input, and takes away what it has used.
     ///
-    /// A recipient or message that was handed out and not decided on by now is
-    /// refused for now.
+    /// What was handed out and not decided on by now is refused for now.
     pub fn step(&mut self, input: &mut BytesMut) -> Step {
         loop {
             if !matches!(self.state, State::Closed) && self.output.len() > OUTPUT_BYTES_MAX {
@@ -201,6 +212,15 @@ impl Session {
             State::Recipient | State::Answer(_) => {
                 self.state = State::Command;
                 self.push(replies::LOCAL_ERROR);
+                None
+            }
+            State::StartTls => {
+                self.refuse_tls();
+                None
+            }
+            State::Handshake => {
+                // None was made, and in the clear nothing more is said.
+                self.state = State::Closed;
                 None
             }
             State::Closed => {
@@ -263,18 +283,22 @@ impl Session {
         }
     }
 
-    /// Who the client is, in the words of a Received field (RFC 3848,
-    /// RFC 6531 section 4.3).
+    /// Who the client is, in the words of a Received field (RFC 3848, which has
+    /// none for HELO under TLS, and RFC 6531 section 4.3).
     fn client(&self, envelope: &Envelope) -> Client {
         let is_extended = self.hello.as_ref().is_some_and(|hello| hello.is_extended);
-        let protocol = match (is_extended, envelope.smtputf8) {
-            (true, true) => "UTF8SMTP",
-            (true, false) => "ESMTP",
-            (false, _) => "SMTP",
+        let is_secured = self.security.is_some();
+        let protocol = match (is_extended, envelope.smtputf8, is_secured) {
+            (true, true, true) => "UTF8SMTPS",
+            (true, true, false) => "UTF8SMTP",
+            (true, false, true) => "ESMTPS",
+            (true, false, false) => "ESMTP",
+            (false, _, _) => "SMTP",
         };
         Client {
             protocol: protocol.to_owned(),
             ehlo: self.hello.as_ref().map(|hello| hello.name.to_string()),
+            security: self.security.as_deref().map(str::to_owned),
             receiver: Some(self.settings.hostname().to_owned()),
             ..Client::default()
         }

@@ -5,6 +5,20 @@ use super::Room;
 /// Longest host name, RFC 5321 section 4.5.3.1.2.
 const HOSTNAME_BYTES_MAX: usize = 255;
 
+/// Whether clients in the clear may turn to TLS (RFC 3207).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StartTls {
+    /// STARTTLS is not offered.
+    #[default]
+    Absent,
+    /// They may.
+    Offered,
+    /// They must, before they hand in mail: else MAIL is answered 530 5.7.0.
+    /// Not for hosts that the whole Internet sends mail to (RFC 3207
+    /// section 4).
+    Required,
+}
+
 /// What all sessions of a server have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,11 +33,13 @@ pub struct Settings {
     pub errors_max: u32,
     /// Where messages are kept while they are received.
     pub room: Room,
+    /// Whether the driver can encrypt connections, and must.
+    pub starttls: StartTls,
 }
 
 impl Settings {
     /// The settings of a server called `hostname`: messages of up to 50 MiB,
-    /// 1,000 recipients, 20 bad commands, and room for 256 MiB.
+    /// 1,000 recipients, 20 bad commands, room for 256 MiB, and no STARTTLS.
     ///
     /// Characters that a reply may not hold are replaced in the name.
     pub fn new(hostname: &str) -> Self {
@@ -38,6 +54,7 @@ impl Settings {
             recipients_max: 1000,
             errors_max: 20,
             room: Room::new(256 << 20),
+            starttls: StartTls::Absent,
         }
     }
 

@@ -14,13 +14,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use slimta_smtp::server::{Awaits, Ending, Session, Settings, Step};
+use slimta_core::world::World;
+use slimta_smtp::server::{Awaits, Ending, Injected, Session, Settings, Step};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::SmtpEdge;
 use super::listen::Phase;
 use super::pace::Pace;
+use super::tls;
 use crate::message::{EnhancedCode, Response};
 
 /// How much is read at once where commands are awaited.
@@ -38,17 +40,25 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// One client's connection.
 pub(super) struct Connection<S> {
-    edge: Arc<SmtpEdge>,
-    stream: S,
-    ip: IpAddr,
-    session: Session,
-    input: BytesMut,
-    pace: Pace,
-    phase: watch::Receiver<Phase>,
-    is_permitted: bool,
+    pub(super) edge: Arc<SmtpEdge>,
+    pub(super) stream: S,
+    pub(super) ip: IpAddr,
+    pub(super) session: Session,
+    pub(super) input: BytesMut,
+    pub(super) pace: Pace,
+    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) is_permitted: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+/// How a conversation ended.
+pub(super) enum Ended {
+    /// The connection is over.
+    Over,
+    /// The client was told to begin with TLS, and has a place for it.
+    Encrypting(OwnedSemaphorePermit),
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
     pub(super) fn new(
         edge: Arc<SmtpEdge>,
         settings: Arc<Settings>,
@@ -72,14 +82,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Serves the client until one of the two is done. What it sent of a
     /// message when it hangs up is dropped.
     pub(super) async fn run(mut self) {
-        match self.converse().await {
-            Ok(()) => tracing::debug!(ip = %self.ip, "client served"),
-            Err(error) => tracing::debug!(ip = %self.ip, %error, "client gone"),
+        let ip = self.ip;
+        let is_clear = !self.edge.is_encrypted_from_start();
+        let ended = if is_clear {
+            self.session.banner();
+            self.converse().await
+        } else {
+            // If there is none, a line that says so would not be understood.
+            let place = self.handshake_place();
+            place
+                .map(Ended::Encrypting)
+                .ok_or_else(|| io::ErrorKind::ResourceBusy.into())
+        };
+        let ended = match (ended, self.edge.encryption.clone()) {
+            (Ok(Ended::Encrypting(place)), Some(encryption)) => {
+                tls::serve(self, encryption, place).await
+            }
+            (ended, _) => ended.map(drop),
+        };
+        match ended {
+            Ok(()) => tracing::debug!(%ip, "client served"),
+            Err(error) => tracing::debug!(%ip, %error, "client gone"),
         }
     }
 
-    async fn converse(&mut self) -> io::Result<()> {
-        self.session.banner();
+    /// Speaks with the client until the connection is over or turns to TLS.
+    pub(super) async fn converse(&mut self) -> io::Result<Ended> {
         loop {
             match self.session.step(&mut self.input) {
                 Step::Read(awaits) => {
@@ -96,6 +124,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let denied = Response::permanent(7, 1, "Relaying denied");
                     self.session.refuse_recipient(&denied);
                 }
+                Step::StartTls => {
+                    if let Some(place) = self.accept_tls() {
+                        self.flush().await?;
+                        return Ok(Ended::Encrypting(place));
+                    }
+                }
                 Step::Message(received) => {
                     let response = tokio::select! {
                         biased;
@@ -109,10 +143,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Step::Close => {
                     self.flush().await?;
-                    return self.linger().await;
+                    linger(&self.edge.world, &mut self.stream, &mut self.input).await?;
+                    return Ok(Ended::Over);
                 }
             }
         }
+    }
+
+    /// Decides on the wish for TLS; gives the place of the handshake if it is
+    /// to begin.
+    fn accept_tls(&mut self) -> Option<OwnedSemaphorePermit> {
+        let Some(place) = self.handshake_place() else {
+            self.session.refuse_tls();
+            return None;
+        };
+        match self.session.accept_tls(&self.input) {
+            Ok(()) => Some(place),
+            Err(Injected) => {
+                tracing::warn!(ip = %self.ip, "client closed: commands behind STARTTLS in the clear");
+                None
+            }
+        }
+    }
+
+    fn handshake_place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = self.edge.handshakes.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            tracing::info!(ip = %self.ip, "no TLS with a client: too many handshakes");
+        }
+        place
     }
 
     /// Reads more, unless the client's time is up or the edge stops.
@@ -157,29 +216,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if output.is_empty() {
             return Ok(());
         }
-        let writing = self.stream.write_all_buf(output);
+        let stream = &mut self.stream;
+        let writing = async {
+            stream.write_all_buf(output).await?;
+            // TLS may hold some of it still.
+            stream.flush().await
+        };
         let limit = self.edge.limits.command_time_max;
         let written = self.edge.world.timeout(limit, writing).await;
         written.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
     }
+}
 
-    /// Waits a moment for the client to close after the last reply.
-    async fn linger(&mut self) -> io::Result<()> {
-        self.stream.shutdown().await?;
-        let (stream, input) = (&mut self.stream, &mut self.input);
-        let reading = async {
-            let mut read = 0;
-            while read < LINGER_BYTES_MAX {
-                input.clear();
-                match receive(stream, input, &mut BytesMut::new(), COMMAND_READ_BYTES).await {
-                    Ok(bytes @ 1..) => read += bytes,
-                    _ => break,
-                }
+/// Says that nothing more comes, and waits a moment for the client to close
+/// after the last reply.
+pub(super) async fn linger(
+    world: &World,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    input: &mut BytesMut,
+) -> io::Result<()> {
+    let closing = async {
+        stream.shutdown().await?;
+        let mut read = 0;
+        while read < LINGER_BYTES_MAX {
+            input.clear();
+            match receive(stream, input, &mut BytesMut::new(), COMMAND_READ_BYTES).await {
+                Ok(bytes @ 1..) => read += bytes,
+                _ => break,
             }
-        };
-        self.edge.world.timeout(LINGER_TIME_MAX, reading).await;
+        }
         Ok(())
-    }
+    };
+    // A client that waits for more itself has had its moment.
+    let closed = world.timeout(LINGER_TIME_MAX, closing).await;
+    closed.unwrap_or(Ok(()))
 }
 
 /// Reads what is there, or waits for it, with the buffers given back
@@ -208,7 +278,7 @@ async fn receive(
 }
 
 /// Completes when the edge has stopped as far as `phase`.
-async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
+pub(super) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     // If the other end is gone there is no edge to serve for.
     let _ = phases.wait_for(|now| *now >= phase).await;
 }

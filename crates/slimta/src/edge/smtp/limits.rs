@@ -15,6 +15,9 @@ pub struct Limits {
     pub errors_max: u32,
     /// Most clients at once; more are told to come again. 10,000.
     pub connections_max: usize,
+    /// Most handshakes of TLS at once, each of which may take about 64 KiB;
+    /// more clients are told that there is no TLS for now. 1,000.
+    pub handshakes_max: usize,
     /// Most memory for the contents of messages that are being received and
     /// stored, in bytes. Beyond it messages are refused for now. 256 MiB.
     pub memory_bytes_max: u64,
@@ -45,6 +48,7 @@ impl Default for Limits {
             recipients_max: 1000,
             errors_max: 20,
             connections_max: 10_000,
+            handshakes_max: 1000,
             memory_bytes_max: 256 << 20,
             command_time_max: Duration::from_secs(5 * 60),
             data_block_time_max: Duration::from_secs(5 * 60),

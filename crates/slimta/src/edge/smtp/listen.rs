@@ -94,8 +94,12 @@ impl Door {
             }
             Err(_) => {
                 tracing::info!(%peer, "client refused: too many connections");
-                // The client is gone, or its buffer is empty and takes a line.
-                let _ = L::refuse(stream, TOO_MANY);
+                // In the clear, who begins with TLS does not understand.
+                if !self.edge.is_encrypted_from_start() {
+                    // The client is gone, or its buffer is empty and takes a
+                    // line.
+                    let _ = L::refuse(stream, TOO_MANY);
+                }
             }
         }
     }

@@ -11,6 +11,11 @@ mod limits;
 mod listen;
 mod listener;
 mod pace;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -19,11 +24,13 @@ use std::sync::Arc;
 use slimta_core::bus;
 use slimta_core::policy::{Chain, Policy};
 use slimta_core::world::World;
-use slimta_smtp::server::{Room, Settings};
+use slimta_smtp::server::{Room, Settings, StartTls};
 use tokio::sync::Semaphore;
 
 pub use limits::Limits;
 pub use listener::Listener;
+#[cfg(feature = "tls")]
+pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
 
 use crate::message::{Message, Response};
 
@@ -60,12 +67,15 @@ pub struct SmtpEdge {
     limits: Limits,
     /// One permit a connection.
     connections: Arc<Semaphore>,
+    /// One permit a handshake of TLS.
+    handshakes: Arc<Semaphore>,
     room: Room,
+    encryption: Option<tls::Encryption>,
 }
 
 impl SmtpEdge {
     /// An edge called `localhost` that asks the queue over `bus`, has no
-    /// policies, and takes mail from clients on this machine only.
+    /// policies and no TLS, and takes mail from clients on this machine only.
     pub fn new(bus: Arc<dyn bus::Client<Message, Response>>, world: World) -> Self {
         let limits = Limits::default();
         SmtpEdge {
@@ -75,8 +85,10 @@ impl SmtpEdge {
             policy: Arc::new(Chain::new()),
             permit: Arc::new(|ip: IpAddr| ip.is_loopback()),
             limits,
-            connections: connections(&limits),
+            connections: permits(limits.connections_max),
+            handshakes: permits(limits.handshakes_max),
             room: Room::new(limits.memory_bytes_max),
+            encryption: None,
         }
     }
 
@@ -107,8 +119,32 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self.connections = connections(&limits);
+        self.connections = permits(limits.connections_max);
+        self.handshakes = permits(limits.handshakes_max);
         self.room = Room::new(limits.memory_bytes_max);
+        self
+    }
+
+    /// What connections are encrypted with, and when. Without it STARTTLS is
+    /// not offered. Clones may have another mode, for another listener:
+    ///
+    /// ```
+    /// # use slimta::edge::smtp::{CertificateFiles, SmtpEdge, Tls, TlsError, TlsMode};
+    /// # fn example(edge: SmtpEdge) -> Result<(), TlsError> {
+    /// let files = CertificateFiles {
+    ///     chain: "/etc/slimta/mail.example.net.pem".into(),
+    ///     key: "/etc/slimta/mail.example.net.key".into(),
+    /// };
+    /// let tls = Tls::open(vec![files])?;
+    /// let on_port_465 = edge.clone().with_tls(tls.clone(), TlsMode::Implicit);
+    /// let on_port_25 = edge.with_tls(tls, TlsMode::Offered);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls, mode: TlsMode) -> Self {
+        self.encryption = Some(tls::Encryption { tls, mode });
         self
     }
 
@@ -121,6 +157,12 @@ impl SmtpEdge {
         listen::serve(Arc::new(self), listener, stop).await;
     }
 
+    /// Whether its clients begin with TLS.
+    fn is_encrypted_from_start(&self) -> bool {
+        let encryption = self.encryption.as_ref();
+        encryption.is_some_and(tls::Encryption::is_implicit)
+    }
+
     /// What all sessions have in common.
     fn settings(&self) -> Settings {
         let mut settings = Settings::new(&self.hostname);
@@ -128,12 +170,12 @@ impl SmtpEdge {
         settings.recipients_max = self.limits.recipients_max;
         settings.errors_max = self.limits.errors_max;
         settings.room = self.room.clone();
+        let encryption = self.encryption.as_ref();
+        settings.starttls = encryption.map_or(StartTls::Absent, tls::Encryption::starttls);
         settings
     }
 }
 
-fn connections(limits: &Limits) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(
-        limits.connections_max.min(Semaphore::MAX_PERMITS),
-    ))
+fn permits(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }

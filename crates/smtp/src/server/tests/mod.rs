@@ -6,6 +6,7 @@ mod limits;
 mod order;
 mod paths;
 mod properties;
+mod starttls;
 
 use std::sync::Arc;
 
@@ -89,6 +90,14 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 session.refuse_recipient(&unknown);
             }
             Step::Recipient(recipient) => session.accept_recipient(recipient),
+            Step::StartTls => {
+                if session.accept_tls(input).is_ok() {
+                    let output = session.output().split();
+                    played.replies.push_str(str::from_utf8(&output).unwrap());
+                    // What comes from here on comes out of the encryption.
+                    session.secured("TLSv1.3");
+                }
+            }
             Step::Message(received) => {
                 played.messages.push(*received);
                 let text = format!("Message queued as {}", played.messages.len());

@@ -124,6 +124,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                     let denied = Response::permanent(7, 1, "Relaying denied");
                     self.session.refuse_recipient(&denied);
                 }
+                // Not offered, so nobody has credentials.
+                Step::Authenticate(_) => self.session.deny_user(),
                 Step::StartTls => {
                     if let Some(place) = self.accept_tls() {
                         self.flush().await?;

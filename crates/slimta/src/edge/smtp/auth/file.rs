@@ -24,6 +24,15 @@ const WAITING_MAX: usize = 64;
 /// [`password_line`](super::password_line) makes it. Lines that begin with `#`
 /// say nothing. Names are told apart as they are written, by case too.
 ///
+/// ```
+/// # use slimta::edge::smtp::{AuthMode, CredentialsError, CredentialsFile, SmtpEdge};
+/// # fn example(edge: SmtpEdge) -> Result<SmtpEdge, CredentialsError> {
+/// let users = CredentialsFile::open("/etc/slimta/users")?;
+/// let edge = edge.with_authenticator(users, AuthMode::UnderTls);
+/// # Ok(edge)
+/// # }
+/// ```
+///
 /// The file is looked at whenever a client authenticates, and read again if it
 /// has changed. If what is new cannot be used, what was read before stays, and
 /// an error in the log says why. Clones share all of it.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
-use slimta_smtp::server::{Received, Session, Settings, StartTls, Step};
+use slimta_smtp::server::{Auth, Received, Session, Settings, StartTls, Step};
 
 use crate::pieces::Pieces;
 
-/// Longest command line: more than this is never left in the input.
-const LINE_BYTES_MAX: usize = 2048;
+/// Longest line, which is one of an authentication: more than this is never left
+/// in the input.
+const LINE_BYTES_MAX: usize = 12_288;
 /// Replies are written out before there is more than this and the longest
 /// answers to one command.
 const OUTPUT_BYTES_MAX: usize = (16 << 10) + (8 << 10);
@@ -39,6 +40,7 @@ pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     settings.message_bytes_max = 1 << 20;
     settings.recipients_max = 100;
     settings.starttls = StartTls::Offered;
+    settings.auth = Auth::InClear;
     let room = settings.room.clone();
     let mut session = Session::new(Arc::new(settings)).with_priorities(true);
     let mut input = BytesMut::new();
@@ -69,6 +71,10 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Pause => played.pauses += 1,
             // Whether something was sent behind it depends on the cut.
             Step::StartTls => session.refuse_tls(),
+            Step::Authenticate(credentials) => match credentials.password() {
+                b"secret" => session.accept_user(),
+                _ => session.deny_user(),
+            },
             Step::Recipient(recipient) if recipient.address.as_str().starts_with("no") => {
                 session.refuse_recipient(&Response::permanent(1, 1, "No such user"));
             }

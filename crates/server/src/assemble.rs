@@ -18,7 +18,7 @@ use slimta::storage::{
 use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{EdgeTls, Place, Settings};
+use crate::config::{EdgeAuth, EdgeTls, Place, Settings};
 use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
@@ -50,6 +50,8 @@ impl Server {
         observer: impl Observer,
     ) -> Result<Self, Failure> {
         let tls = settings.edge.tls.as_ref().map(EdgeTls::open).transpose()?;
+        let users = settings.edge.auth.as_ref();
+        let users = users.map(EdgeAuth::open).transpose()?;
         let next_hop = next_hop(settings, &world)?;
         let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
@@ -63,7 +65,8 @@ impl Server {
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let edges = edges(settings, &edge(settings, edge_end, dkim, &world), tls)?;
+        let smtp = edge(settings, edge_end, dkim, users, &world);
+        let edges = edges(settings, &smtp, tls)?;
         Ok(Server {
             world,
             queue,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slimta::bus;
-use slimta::edge::smtp::{self, SmtpEdge, Tls, TlsMode};
+use slimta::edge::smtp::{self, CredentialsFile, SmtpEdge, Tls, TlsMode};
 use slimta::message::{Message, Response};
 use slimta::policy::{self, SignDkim};
 use slimta::world::World;
@@ -54,6 +54,7 @@ pub(crate) fn edge(
     settings: &Settings,
     bus: bus::LocalClient<Message, Response>,
     dkim: SignDkim,
+    users: Option<CredentialsFile>,
     world: &World,
 ) -> SmtpEdge {
     let granted = &settings.edge;
@@ -70,11 +71,15 @@ pub(crate) fn edge(
     }
     // Behind all that changes a message.
     let policies = policies.then(dkim);
-    SmtpEdge::new(Arc::new(bus), world.clone())
+    let smtp = SmtpEdge::new(Arc::new(bus), world.clone())
         .with_hostname(settings.hostname.clone())
         .with_policy(policies)
         .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
-        .with_limits(limits)
+        .with_limits(limits);
+    match (users, &granted.auth) {
+        (Some(users), Some(auth)) => smtp.with_authenticator(users, auth.mode()),
+        _ => smtp,
+    }
 }
 
 /// Opens all ports, or none.

@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 mod demo;
 mod dkim;
+mod password;
 mod queue;
 mod schedule;
 mod send;
@@ -35,6 +36,7 @@ enum Command {
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),
     Dkim(dkim::DkimCommand),
+    Password(password::PasswordCommand),
     Audit(audit::AuditCommand),
     Send(send::Send),
     Sink(sink::SinkCommand),
@@ -61,6 +63,7 @@ impl Cli {
             Command::Queue(command) => command.run(),
             Command::Schedule(command) => command.run(),
             Command::Dkim(command) => command.run(),
+            Command::Password(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Send(command) => command.run(),
             Command::Sink(command) => command.run(),

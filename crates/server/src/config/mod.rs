@@ -6,8 +6,10 @@
 //! names. Everything is parsed here, at the door, before a port or the storage
 //! is opened.
 
+mod bounds;
 mod destinations;
 mod dkim;
+mod edge_auth;
 mod edge_tls;
 mod file;
 mod logging;
@@ -34,6 +36,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 use crate::failure::Failure;
 
 pub(crate) use dkim::Dkim;
+pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
@@ -112,7 +115,7 @@ pub(crate) struct Settings {
 /// What the edge grants its clients.
 #[derive(Clone, Debug)]
 pub(crate) struct EdgeSettings {
-    /// Who may hand mail in; never empty.
+    /// Whose mail is taken, by address; never empty.
     pub(crate) permit: Vec<Network>,
     /// Largest message in bytes.
     pub(crate) message_bytes_max: usize,
@@ -122,6 +125,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) connections_max: usize,
     /// What it encrypts connections with; none to offer no TLS.
     pub(crate) tls: Option<EdgeTls>,
+    /// Who may hand mail in from elsewhere; none to offer no AUTH.
+    pub(crate) auth: Option<EdgeAuth>,
 }
 
 impl Settings {

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use clap::Args;
 use slimta::policy::AssignTenant;
-use slimta::relay::{Sources, TlsLevel};
-use slimta_core::queue::{ByDestination, Limits, Schedule};
+use slimta::relay::TlsLevel;
+use slimta_core::queue::Schedule;
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::dkim::Dkim;
+use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
@@ -22,9 +23,8 @@ use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
-    ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT,
-    EdgeSettings, LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN,
-    MESSAGE_BYTES_MAX_DEFAULT, MESSAGES_PER_CONNECTION_DEFAULT, RECIPIENTS_MAX_DEFAULT,
+    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
+    LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT,
     RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
@@ -105,6 +105,14 @@ pub(crate) struct Options {
     /// The key of each certificate, in the same order
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
     pub(crate) tls_key: Vec<PathBuf>,
+    /// Let clients with a name and password hand in mail for others (AUTH): the
+    /// users in this file, whose lines "slimta password" prints
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) credentials: Option<PathBuf>,
+    /// Take their passwords in the clear too, where others can read them
+    /// [default: false]
+    #[arg(long, value_name = "true|false", help_heading = "Clients")]
+    pub(crate) auth_in_clear: Option<bool>,
     /// Take no mail in the clear [default: false]
     #[arg(long, value_name = "true|false", help_heading = "Clients")]
     pub(crate) require_tls: Option<bool>,
@@ -221,6 +229,8 @@ impl Options {
             tls_certificate: either(self.tls_certificate, other.tls_certificate),
             tls_key: either(self.tls_key, other.tls_key),
             require_tls: self.require_tls.or(other.require_tls),
+            credentials: self.credentials.or(other.credentials),
+            auth_in_clear: self.auth_in_clear.or(other.auth_in_clear),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
             connections_max: self.connections_max.or(other.connections_max),
@@ -338,55 +348,8 @@ impl Options {
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
             tls: EdgeTls::of(self)?,
+            auth: EdgeAuth::of(self)?,
         })
-    }
-
-    fn messages_per_connection(&self) -> ByDestination<u32> {
-        let all = self.messages_per_connection;
-        let all = all.map_or(MESSAGES_PER_CONNECTION_DEFAULT, NonZeroU32::get);
-        by_destination(all, &self.destination, |options| {
-            options.messages_per_connection.map(NonZeroU32::get)
-        })
-    }
-
-    fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
-        let all = Sources::new(self.source_address.iter().copied());
-        let all = all.map_err(|error| Failure::Usage(format!("{error} (source-address)")))?;
-        Ok(by_destination(all, &self.destination, |options| {
-            options.source_address
-        }))
-    }
-
-    /// The queue's own defaults hold where nothing was said.
-    fn limits(&self) -> Limits {
-        let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
-        let defaults = Limits::default();
-        let attempts_all = self.attempts_per_destination_max;
-        let attempts_all = or(attempts_all, ATTEMPTS_PER_DESTINATION_MAX_DEFAULT);
-        let rate_all = self.rate_per_destination.and_then(RateOrNone::get);
-        Limits {
-            attempts_max: or(self.attempts_max, defaults.attempts_max),
-            attempts_per_destination_max: by_destination(
-                attempts_all,
-                &self.destination,
-                |options| options.attempts_max.map(NonZeroUsize::get),
-            ),
-            rate_per_destination: by_destination(rate_all, &self.destination, |options| {
-                options.rate.map(RateOrNone::get)
-            }),
-            tenant_weights: self.tenants.weights(),
-            backoff_min: self.backoff_min.map_or(defaults.backoff_min, Span::get),
-            backoff_max: self.backoff_max.map_or(defaults.backoff_max, Span::get),
-            attempt_time_max: self
-                .attempt_time_max
-                .map_or(defaults.attempt_time_max, Span::get),
-            contents_memory_max: or(self.contents_memory_max, defaults.contents_memory_max),
-            intakes_max: or(self.intakes_max, defaults.intakes_max),
-            drain_time_max: self
-                .drain_time_max
-                .map_or(defaults.drain_time_max, Span::get),
-            ..defaults
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use slimta::edge::smtp::TlsMode;
+use slimta::edge::smtp::{AuthMode, TlsMode};
 
 use super::*;
 
@@ -84,6 +84,22 @@ fn the_file_says_what_flags_say() {
     };
     assert!(permits("192.0.2.255") && permits("2001:db8:ffff::1"));
     assert!(!permits("192.0.3.0") && !permits("2001:db9::1") && !permits("127.0.0.1"));
+}
+
+#[test]
+fn users_authenticate_under_tls_unless_it_is_said() {
+    let users = "credentials = 'users'\n";
+    let tls = "tls-certificate = ['a.pem']\ntls-key = ['a.key']\n";
+    let mode = |text: &str| {
+        let settings = from_file(text).ok()?;
+        settings.edge.auth.map(|auth| auth.mode())
+    };
+    assert_eq!(mode(tls), None);
+    assert_eq!(mode(users), None);
+    assert_eq!(mode("auth-in-clear = true"), None);
+    assert_eq!(mode(&[users, tls].concat()), Some(AuthMode::UnderTls));
+    let in_clear = [users, "auth-in-clear = true"].concat();
+    assert_eq!(mode(&in_clear), Some(AuthMode::InClear));
 }
 
 #[test]

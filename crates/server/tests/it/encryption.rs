@@ -13,20 +13,20 @@ use crate::rig::{Client, PATIENCE, Server, Store, free_address, run, stderr, std
 const HOST: &str = "mx.test.example";
 
 /// Certificates that OpenSSL has made, each its own root.
-struct Certificates(TempDir);
+pub(crate) struct Certificates(TempDir);
 
 impl Certificates {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Certificates(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(crate) fn path(&self, file: &str) -> String {
         self.0.path().join(file).display().to_string()
     }
 
     /// Makes `NAME.pem` and `NAME.key` for the host `host`.
     #[track_caller]
-    fn make(&self, name: &str, host: &str) {
+    pub(crate) fn make(&self, name: &str, host: &str) {
         self.make_by(
             &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
             name,
@@ -56,7 +56,7 @@ impl Certificates {
     }
 
     /// The options that name some of them.
-    fn options(&self, names: &[&str]) -> Vec<String> {
+    pub(crate) fn options(&self, names: &[&str]) -> Vec<String> {
         let each = names.iter().flat_map(|name| {
             let (chain, key) = (format!("{name}.pem"), format!("{name}.key"));
             [
@@ -72,7 +72,7 @@ impl Certificates {
 
 /// A server that only stores, with these certificates and options.
 #[track_caller]
-fn serve(store: &Store, certificates: &[String], options: &[&str]) -> Server {
+pub(crate) fn serve(store: &Store, certificates: &[String], options: &[&str]) -> Server {
     let certificates = certificates.iter().map(String::as_str);
     let all: Vec<_> = ["--relay", "none"]
         .into_iter()
@@ -105,7 +105,7 @@ fn s_client(address: SocketAddr, options: &[&str]) -> Child {
 }
 
 /// swaks hands in a message.
-fn swaks(address: SocketAddr, options: &[&str]) -> Output {
+pub(crate) fn swaks(address: SocketAddr, options: &[&str]) -> Output {
     Command::new("swaks")
         .args([
             "--server",
@@ -122,7 +122,7 @@ fn swaks(address: SocketAddr, options: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn only_message(store: &Store) -> String {
+pub(crate) fn only_message(store: &Store) -> String {
     let list = store.list();
     let [message] = &list[..] else {
         panic!("{list:?}");

@@ -5,6 +5,7 @@
 mod absent;
 mod acting;
 mod audit;
+mod auth;
 mod benchmarks;
 mod carry;
 mod commands;

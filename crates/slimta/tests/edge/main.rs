@@ -5,6 +5,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod auth;
 #[cfg(feature = "tls")]
 mod certificates;
 mod limits;

@@ -15,6 +15,7 @@ pub(super) enum Verb {
     Vrfy,
     Help,
     StartTls,
+    Auth,
     Quit,
     /// A command of SMTP that is not done here.
     NotImplemented,
@@ -37,7 +38,7 @@ const VERBS: &[(&str, Verb)] = &[
     ("QUIT", Verb::Quit),
     ("STARTTLS", Verb::StartTls),
     ("EXPN", Verb::NotImplemented),
-    ("AUTH", Verb::NotImplemented),
+    ("AUTH", Verb::Auth),
     ("ETRN", Verb::NotImplemented),
     ("TURN", Verb::NotImplemented),
     ("SEND", Verb::NotImplemented),
@@ -87,7 +88,7 @@ mod tests {
             (" NOOP", (Verb::Unknown, "NOOP")),
             ("Get / HTTP/1.1", (Verb::Http, "/ HTTP/1.1")),
             ("starttls", (Verb::StartTls, "")),
-            ("auth PLAIN", (Verb::NotImplemented, "PLAIN")),
+            ("auth PLAIN", (Verb::Auth, "PLAIN")),
         ] {
             let (verb, argument) = expected;
             assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::Step;
+use super::auth;
 use super::chunk::Chunk;
 use super::command::{self, Verb};
 use super::data::Data;
@@ -9,7 +11,7 @@ use super::intake::Intake;
 use super::path;
 use super::priority::{self, Requested};
 use super::replies::{self, Reply};
-use super::session::{Hello, Session, State, Step};
+use super::session::{Hello, Session, State};
 use super::transaction::Transaction;
 
 /// A command that is done, with its reply, or one that needs the driver.
@@ -34,6 +36,7 @@ impl Session {
             Verb::Quit => self.quit(argument),
             Verb::Noop => Ok(self.done(replies::OK)),
             Verb::Help => Ok(self.done(replies::HELP)),
+            Verb::Auth => self.auth(argument),
             Verb::StartTls => self.starttls(argument),
             Verb::Vrfy if argument.is_empty() => Err(replies::BAD_ARGUMENT),
             Verb::Vrfy => Ok(self.done(replies::NOT_VERIFIED)),
@@ -65,11 +68,16 @@ impl Session {
             true => "250-STARTTLS\r\n",
             false => "",
         };
+        let auth = match self.offers_auth() {
+            true => auth::OFFER,
+            false => "",
+        };
+        let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
         // Writing to a buffer in memory does not fail.
         let _ = if is_extended {
-            let priorities = match self.has_priorities {
+            let priorities = match has_priorities {
                 true => format_args!("250-{}\r\n", priority::OFFER),
                 false => format_args!(""),
             };
@@ -77,7 +85,7 @@ impl Session {
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
                  250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
-                 {starttls}250 CHUNKING\r\n",
+                 {starttls}{auth}250 CHUNKING\r\n",
                 settings.message_bytes_max
             )
         } else {
@@ -98,7 +106,10 @@ impl Session {
         }
         let transaction = Transaction::begin(argument, &self.settings)?;
         let requested = transaction.priority;
-        if requested.is_some() && !self.has_priorities {
+        if requested.is_some() && !self.has_priorities() {
+            return Err(replies::UNKNOWN_PARAMETER);
+        }
+        if transaction.has_auth && !self.knows_auth() {
             return Err(replies::UNKNOWN_PARAMETER);
         }
         self.transaction = Some(transaction);

@@ -8,6 +8,10 @@ use memchr::memchr;
 /// for extensions; ORCPT alone may take 500.
 pub(super) const LINE_BYTES_MAX: usize = 2048;
 
+/// Longest line of an authentication exchange with its CR LF (RFC 4954
+/// section 4).
+pub(super) const EXCHANGE_BYTES_MAX: usize = 12_288;
+
 /// What is at the front of the input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Line {
@@ -28,11 +32,11 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// What comes next; none if more has to be read. Never leaves more than the
-    /// limit in the input.
-    pub(super) fn next(&mut self, input: &mut BytesMut) -> Option<Line> {
+    /// What comes next, if a line may have so many bytes with its CR LF; none if
+    /// more has to be read. Never leaves more than the limit in the input.
+    pub(super) fn next(&mut self, input: &mut BytesMut, bytes_max: usize) -> Option<Line> {
         let Some(at) = memchr(b'\n', input) else {
-            if self.is_discarding || input.len() >= LINE_BYTES_MAX {
+            if self.is_discarding || input.len() >= bytes_max {
                 self.discard(input);
             }
             return None;
@@ -41,7 +45,7 @@ impl Lines {
         let Some(end) = before.filter(|end| input.get(*end) == Some(&b'\r')) else {
             return Some(Line::BareLf);
         };
-        if self.is_discarding || at >= LINE_BYTES_MAX {
+        if self.is_discarding || at >= bytes_max {
             self.is_discarding = false;
             input.advance(at + 1);
             return Some(Line::TooLong);
@@ -71,7 +75,7 @@ mod tests {
             (Lines::default(), BytesMut::new(), Vec::<Line>::new());
         for piece in text.chunks(piece) {
             input.extend_from_slice(piece);
-            while let Some(line) = reader.next(&mut input) {
+            while let Some(line) = reader.next(&mut input, LINE_BYTES_MAX) {
                 found.push(line);
                 match line {
                     Line::Whole(len) => input.advance(len + 2),

@@ -9,8 +9,10 @@
 //! any size and shape costs a bounded amount of memory; how input is cut into
 //! pieces changes nothing.
 
+mod auth;
 mod chunk;
 mod command;
+mod credentials;
 mod data;
 mod dispatch;
 mod intake;
@@ -23,11 +25,14 @@ mod room;
 mod session;
 mod settings;
 mod starttls;
+mod step;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
+pub use credentials::Credentials;
 pub use room::Room;
-pub use session::{Awaits, Ending, Received, Session, Step};
-pub use settings::{Settings, StartTls};
+pub use session::Session;
+pub use settings::{Auth, Settings, StartTls};
 pub use starttls::Injected;
+pub use step::{Awaits, Ending, Received, Step};

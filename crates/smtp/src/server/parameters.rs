@@ -1,6 +1,6 @@
 //! The parameters of MAIL and RCPT that the extensions bring: SIZE (RFC 1870),
 //! BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461),
-//! MT-PRIORITY (RFC 6710).
+//! MT-PRIORITY (RFC 6710), AUTH (RFC 4954 section 5).
 
 use slimta_core::message::{BodyType, Notify, OriginalRecipient, Ret};
 
@@ -13,6 +13,9 @@ const ENVID_BYTES_MAX: usize = 100;
 /// Longest ORCPT as it is written, RFC 3461 section 4.2.
 const ORCPT_BYTES_MAX: usize = 500;
 
+/// Longest AUTH as it is written, RFC 4954 section 5.
+const AUTH_BYTES_MAX: usize = 500;
+
 /// What MAIL says beside the sender.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MailParameters {
@@ -22,7 +25,13 @@ pub(super) struct MailParameters {
     pub(super) ret: Option<Ret>,
     pub(super) envid: Option<String>,
     pub(super) priority: Option<Requested>,
+    pub(super) auth: Option<Asserted>,
 }
+
+/// Who the author is, as the client says. The name is not kept: no next hop is
+/// told, as if it were the `AUTH=<>` of a client that is not trusted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asserted;
 
 /// What RCPT says beside the recipient.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,8 +53,12 @@ impl MailParameters {
                 Parameter("MT-PRIORITY", Some(value)) => {
                     once(&mut read.priority, Requested::parse(value)?)?;
                 }
+                Parameter("AUTH", Some(value)) => once(&mut read.auth, asserted(value)?)?,
                 Parameter("SMTPUTF8", None) if !read.smtputf8 => read.smtputf8 = true,
-                Parameter("SIZE" | "BODY" | "RET" | "ENVID" | "SMTPUTF8" | "MT-PRIORITY", _) => {
+                Parameter(
+                    "SIZE" | "BODY" | "RET" | "ENVID" | "SMTPUTF8" | "MT-PRIORITY" | "AUTH",
+                    _,
+                ) => {
                     return Err(replies::BAD_PARAMETER);
                 }
                 _ => return Err(replies::UNKNOWN_PARAMETER),
@@ -81,6 +94,7 @@ const KEYWORDS: &[&str] = &[
     "RET",
     "ENVID",
     "MT-PRIORITY",
+    "AUTH",
     "NOTIFY",
     "ORCPT",
 ];
@@ -154,6 +168,14 @@ fn envid(value: &str) -> Result<String, Reply> {
         .ok_or(replies::BAD_PARAMETER)
 }
 
+fn asserted(value: &str) -> Result<Asserted, Reply> {
+    Some(value)
+        .filter(|value| value.len() <= AUTH_BYTES_MAX)
+        .and_then(xtext::decode)
+        .map(|_| Asserted)
+        .ok_or(replies::BAD_PARAMETER)
+}
+
 fn notify(value: &str) -> Result<Notify, Reply> {
     let mut notify = Notify::NEVER;
     if value.eq_ignore_ascii_case("NEVER") {
@@ -203,11 +225,16 @@ mod tests {
             ret: Some(Ret::Headers),
             envid: Some("QQ+314".into()),
             priority: None,
+            auth: None,
         };
         assert_eq!(read, Ok(expected));
         assert_eq!(MailParameters::parse(""), Ok(MailParameters::default()));
         let huge = MailParameters::parse(" SIZE=99999999999999999999").unwrap();
         assert_eq!(huge.size, Some(u64::MAX));
+        for auth in ["<>", "e+3Dmc2@example.com", &"x".repeat(500)] {
+            let read = MailParameters::parse(&format!(" auth={auth}")).unwrap();
+            assert_eq!(read.auth, Some(Asserted), "{auth}");
+        }
         let urgent = MailParameters::parse(" mt-priority=-3").unwrap();
         assert_eq!(urgent.priority, Requested::parse("-3").ok());
     }
@@ -230,6 +257,7 @@ mod tests {
     #[test]
     fn bad_parameters_of_mail_say_how() {
         let long = format!(" ENVID={}", "x".repeat(101));
+        let long_auth = format!(" AUTH={}", "x".repeat(501));
         let bad = replies::BAD_PARAMETER;
         for (text, reply) in [
             (" SIZE", bad),
@@ -253,7 +281,12 @@ mod tests {
             (" <x>", bad),
             (" BODY=BINARYMIME", replies::VALUE_NOT_IMPLEMENTED),
             (" NOTIFY=NEVER", replies::UNKNOWN_PARAMETER),
-            (" AUTH=<>", replies::UNKNOWN_PARAMETER),
+            (" AUTH", bad),
+            (" AUTH=", bad),
+            (" AUTH=a+0D+0Ab", bad),
+            (" AUTH=a+4", bad),
+            (" AUTH=<> AUTH=<>", bad),
+            (&long_auth, bad),
             (" X-Y=1", replies::UNKNOWN_PARAMETER),
         ] {
             assert_eq!(MailParameters::parse(text), Err(reply), "{text}");

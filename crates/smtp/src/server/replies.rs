@@ -31,6 +31,10 @@ replies! {
     RECIPIENT_OK = "250 2.1.5 Recipient ok";
     CHUNK_OK = "250 2.0.0 Chunk received";
     GO_AHEAD = "354 End data with <CR><LF>.<CR><LF>";
+    USER_PLEASE = "334 VXNlcm5hbWU6";
+    PASSWORD_PLEASE = "334 UGFzc3dvcmQ6";
+    INITIAL_PLEASE = "334 ";
+    AUTHENTICATED = "235 2.7.0 Authentication successful";
     BYE = "221 2.0.0 Bye";
     START_TLS = "220 2.0.0 Ready to start TLS";
     HELP = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT";
@@ -48,6 +52,16 @@ replies! {
     BAD_PARAMETER = "501 5.5.4 Syntax error in parameters";
     NOT_IMPLEMENTED = "502 5.5.1 Command not implemented";
     HELLO_FIRST = "503 5.5.1 Send EHLO or HELO first";
+    EHLO_FIRST = "503 5.5.1 Send EHLO first";
+    NO_AUTH_IN_MAIL = "503 5.5.1 Not in a mail transaction";
+    IS_AUTHENTICATED = "503 5.5.1 Already authenticated";
+    AUTH_CANCELED = "501 5.7.0 Authentication canceled by client";
+    BAD_EXCHANGE = "501 5.5.2 Cannot decode the response";
+    EXCHANGE_TOO_LONG = "500 5.5.6 Authentication exchange line is too long";
+    UNKNOWN_MECHANISM = "504 5.5.4 Invalid authentication mechanism";
+    BAD_CREDENTIALS = "535 5.7.8 Authentication credentials invalid";
+    AUTH_NEEDS_TLS = "538 5.7.11 Encryption required for requested authentication mechanism";
+    NO_AUTH_NOW = "454 4.7.0 Temporary authentication failure";
     NESTED_MAIL = "503 5.5.1 There is a sender already";
     MAIL_FIRST = "503 5.5.1 Send MAIL first";
     RECIPIENT_FIRST = "503 5.5.1 Send RCPT first";

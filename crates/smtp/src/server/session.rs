@@ -5,81 +5,22 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use slimta_core::message::{
-    Class, Client, Content, EnhancedCode, Envelope, Priority, Recipient, Response,
-};
+use slimta_core::message::{Class, Client, EnhancedCode, Envelope, Recipient, Response};
 
-use super::Settings;
+use super::auth::Exchange;
 use super::chunk::Chunk;
 use super::data::Data;
 use super::intake::Intake;
-use super::line::{Line, Lines};
+use super::line::{EXCHANGE_BYTES_MAX, LINE_BYTES_MAX, Line, Lines};
 use super::priority::Requested;
 use super::replies::{self, Reply};
 use super::room::Share;
 use super::transaction::Transaction;
+use super::{Awaits, Ending, Received, Settings, Step};
 
 /// Replies that gather before they have to be written: a client may send
 /// thousands of commands at once.
 const OUTPUT_BYTES_MAX: usize = 16 << 10;
-
-/// What is to be done next.
-#[derive(Debug)]
-pub enum Step {
-    /// Write the output, read more into the input, and call
-    /// [`step`](Session::step) again.
-    Read(Awaits),
-    /// Write the output before going on: there is much of it.
-    Write,
-    /// Let the client wait for its replies: it sends many bad commands.
-    Pause,
-    /// Decide on a recipient with [`Session::accept_recipient`] or
-    /// [`Session::refuse_recipient`].
-    Recipient(Recipient),
-    /// The client wants to turn to TLS. Answer with
-    /// [`Session::accept_tls`], write the output, make the handshake and call
-    /// [`Session::secured`]; or answer with [`Session::refuse_tls`]. Comes only
-    /// if the settings offer it.
-    StartTls,
-    /// A complete message. Store it and tell the client with
-    /// [`Session::answer`].
-    Message(Box<Received>),
-    /// Write the output and close the connection.
-    Close,
-}
-
-/// What a session needs from its client, which says how long to wait for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Awaits {
-    /// A command. Whether one has come is told by [`Session::commands_done`],
-    /// so that a byte now and then cannot hold a session for ever.
-    Command,
-    /// A part of a message.
-    Data,
-}
-
-/// Why the driver ends a session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// The server shuts down.
-    Shutdown,
-    /// The client took too long.
-    TimedOut,
-}
-
-/// A message as it came in.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Received {
-    /// Who sent it, as far as the session knows: protocol, greeting and the
-    /// name of this server. The address is for the driver to fill in.
-    pub client: Client,
-    /// Who it is from and for.
-    pub envelope: Envelope,
-    /// Its header and body; all lines end with CR LF.
-    pub content: Content,
-    /// Which goes first.
-    pub priority: Priority,
-}
 
 /// What comes next in the input.
 #[derive(Debug)]
@@ -91,6 +32,10 @@ pub(super) enum State {
     Recipient,
     /// A message was handed out and not answered. It keeps its room till then.
     Answer(#[expect(dead_code, reason = "kept for its drop")] Share),
+    /// A response of the client is due (RFC 4954).
+    Exchange(Exchange),
+    /// Credentials of this name were handed out and not decided on.
+    User(Box<str>),
     /// The wish for TLS was handed out and not decided on.
     StartTls,
     /// The client was told to begin the handshake.
@@ -121,6 +66,8 @@ pub struct Session {
     pub(super) has_priorities: bool,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
+    /// Who the client has authenticated as.
+    pub(super) user: Option<Box<str>>,
 }
 
 impl Session {
@@ -139,6 +86,7 @@ impl Session {
             is_stopping: false,
             has_priorities: false,
             security: None,
+            user: None,
         }
     }
 
@@ -189,7 +137,8 @@ impl Session {
 
     fn advance(&mut self, input: &mut BytesMut) -> Option<Step> {
         match &mut self.state {
-            State::Command => self.next_command(input),
+            State::Command => self.next_line(input, LINE_BYTES_MAX),
+            State::Exchange(_) => self.next_line(input, EXCHANGE_BYTES_MAX),
             State::Data(data) => {
                 if !data.read(input) {
                     return Some(Step::Read(Awaits::Data));
@@ -214,6 +163,10 @@ impl Session {
                 self.push(replies::LOCAL_ERROR);
                 None
             }
+            State::User(_) => {
+                self.undecided_user();
+                None
+            }
             State::StartTls => {
                 self.refuse_tls();
                 None
@@ -230,7 +183,7 @@ impl Session {
         }
     }
 
-    fn next_command(&mut self, input: &mut BytesMut) -> Option<Step> {
+    fn next_line(&mut self, input: &mut BytesMut, bytes_max: usize) -> Option<Step> {
         if self.is_stopping {
             self.close(replies::SHUTDOWN);
             return None;
@@ -238,18 +191,26 @@ impl Session {
         if mem::take(&mut self.must_pause) {
             return Some(Step::Pause);
         }
-        let Some(line) = self.lines.next(input) else {
+        let Some(line) = self.lines.next(input, bytes_max) else {
             return Some(Step::Read(Awaits::Command));
         };
         self.commands_done += 1;
         match line {
             Line::Whole(len) => {
-                let step = self.dispatch(input.get(..len).unwrap_or_default());
+                let line = input.get(..len).unwrap_or_default();
+                let step = match mem::replace(&mut self.state, State::Command) {
+                    State::Exchange(exchange) => self.respond_to(exchange, line),
+                    _ => self.dispatch(line),
+                };
                 input.advance(input.len().min(len + 2));
                 step
             }
             Line::TooLong => {
-                self.bad(replies::LINE_TOO_LONG);
+                let reply = match mem::replace(&mut self.state, State::Command) {
+                    State::Exchange(_) => replies::EXCHANGE_TOO_LONG,
+                    _ => replies::LINE_TOO_LONG,
+                };
+                self.bad(reply);
                 None
             }
             Line::BareLf => {
@@ -287,16 +248,17 @@ impl Session {
     /// none for HELO under TLS, and RFC 6531 section 4.3).
     fn client(&self, envelope: &Envelope) -> Client {
         let is_extended = self.hello.as_ref().is_some_and(|hello| hello.is_extended);
-        let is_secured = self.security.is_some();
-        let protocol = match (is_extended, envelope.smtputf8, is_secured) {
-            (true, true, true) => "UTF8SMTPS",
-            (true, true, false) => "UTF8SMTP",
-            (true, false, true) => "ESMTPS",
-            (true, false, false) => "ESMTP",
-            (false, _, _) => "SMTP",
+        let protocol = match (is_extended, envelope.smtputf8) {
+            (true, true) => "UTF8SMTP",
+            (true, false) => "ESMTP",
+            (false, _) => "SMTP",
         };
+        let said = |letter, is_so: bool| if is_so && is_extended { letter } else { "" };
+        let secured = said("S", self.security.is_some());
+        let authenticated = said("A", self.user.is_some());
         Client {
-            protocol: protocol.to_owned(),
+            protocol: [protocol, secured, authenticated].concat(),
+            auth: self.user.as_deref().map(str::to_owned),
             ehlo: self.hello.as_ref().map(|hello| hello.name.to_string()),
             security: self.security.as_deref().map(str::to_owned),
             receiver: Some(self.settings.hostname().to_owned()),
@@ -351,7 +313,7 @@ impl Session {
     /// Replies with a response from outside, made to fit the protocol: no 3yz
     /// is an outcome, an enhanced code is never absent (RFC 2034 section 4),
     /// and 421 closes (RFC 5321 section 3.8).
-    fn respond(&mut self, response: &Response) {
+    pub(super) fn respond(&mut self, response: &Response) {
         let class = match response.class() {
             Class::Success => 2,
             Class::Intermediate => return self.push(replies::LOCAL_ERROR),
@@ -385,6 +347,11 @@ impl Session {
     /// nothing else looks for a way in.
     pub(super) fn bad(&mut self, reply: Reply) {
         self.push(reply);
+        self.count_error();
+    }
+
+    /// Counts one of them that has had its reply.
+    pub(super) fn count_error(&mut self) {
         self.errors += 1;
         if self.errors >= self.settings.errors_max {
             self.close(replies::TOO_MANY_ERRORS);

@@ -19,6 +19,19 @@ pub enum StartTls {
     Required,
 }
 
+/// Whether clients may say who they are (AUTH, RFC 4954).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Auth {
+    /// AUTH is not offered.
+    #[default]
+    Absent,
+    /// They may under TLS. In the clear AUTH is not offered and answered
+    /// 538 5.7.11.
+    UnderTls,
+    /// They may in the clear too, where others can read their passwords.
+    InClear,
+}
+
 /// What all sessions of a server have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -35,11 +48,13 @@ pub struct Settings {
     pub room: Room,
     /// Whether the driver can encrypt connections, and must.
     pub starttls: StartTls,
+    /// Whether the driver can check who clients are, and where.
+    pub auth: Auth,
 }
 
 impl Settings {
     /// The settings of a server called `hostname`: messages of up to 50 MiB,
-    /// 1,000 recipients, 20 bad commands, room for 256 MiB, and no STARTTLS.
+    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS and no AUTH.
     ///
     /// Characters that a reply may not hold are replaced in the name.
     pub fn new(hostname: &str) -> Self {
@@ -55,6 +70,7 @@ impl Settings {
             errors_max: 20,
             room: Room::new(256 << 20),
             starttls: StartTls::Absent,
+            auth: Auth::Absent,
         }
     }
 

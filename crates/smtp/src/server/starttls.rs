@@ -9,8 +9,8 @@ use bytes::BytesMut;
 use super::dispatch::Outcome;
 use super::line::Lines;
 use super::replies;
-use super::session::{Session, State, Step};
-use super::settings::StartTls;
+use super::session::{Session, State};
+use super::{StartTls, Step};
 
 /// Something was sent behind STARTTLS before its answer, by the client or by
 /// somebody on the way, who wants it to be taken for what came under TLS.
@@ -77,6 +77,7 @@ impl Session {
         self.lines = Lines::default();
         self.hello = None;
         self.transaction = None;
+        self.user = None;
         if matches!(self.state, State::Handshake) {
             self.state = State::Command;
         }

@@ -17,6 +17,8 @@ pub(super) struct Transaction {
     pub(super) announced: Option<u64>,
     /// Which goes first, if the client says so.
     pub(super) priority: Option<Requested>,
+    /// Whether the client says who the author has authenticated as.
+    pub(super) has_auth: bool,
     /// What BDAT has brought so far; none before the first chunk.
     pub(super) chunks: Option<Intake>,
 }
@@ -52,6 +54,7 @@ impl Transaction {
             },
             announced: parameters.size,
             priority: parameters.priority,
+            has_auth: parameters.auth.is_some(),
             chunks: None,
         })
     }

@@ -116,13 +116,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
-                Step::Recipient(recipient) if self.is_permitted => {
+                Step::Recipient(recipient) if self.may_relay() => {
                     self.session.accept_recipient(recipient);
                 }
                 Step::Recipient(recipient) => {
                     tracing::info!(ip = %self.ip, recipient = %recipient.address, "relaying denied");
                     let denied = Response::permanent(7, 1, "Relaying denied");
                     self.session.refuse_recipient(&denied);
+                }
+                Step::Authenticate(credentials) => {
+                    // In a box, so that a connection that waits keeps no room
+                    // for it.
+                    Box::pin(self.authenticate(&credentials)).await;
                 }
                 Step::StartTls => {
                     if let Some(place) = self.accept_tls() {
@@ -148,6 +153,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
             }
         }
+    }
+
+    /// Whether the client may hand in mail for others.
+    fn may_relay(&self) -> bool {
+        self.is_permitted || self.session.user().is_some()
     }
 
     /// Decides on the wish for TLS; gives the place of the handshake if it is

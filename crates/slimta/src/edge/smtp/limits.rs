@@ -13,6 +13,12 @@ pub struct Limits {
     /// How many bad commands a client may send before it is sent away; from
     /// half of them on it waits a second for each reply. 20.
     pub errors_max: u32,
+    /// How often a client may fail to authenticate within
+    /// `auth_failures_time`; all at one IPv4 address, or in one IPv6 network of
+    /// 64 bits, count together. Beyond it AUTH is answered `454 4.7.0`. 20.
+    pub auth_failures_max: u32,
+    /// How long such failures count, from the first of them. 10 minutes.
+    pub auth_failures_time: Duration,
     /// Most clients at once; more are told to come again. 10,000.
     pub connections_max: usize,
     /// Most handshakes of TLS at once, each of which may take about 64 KiB;
@@ -47,6 +53,8 @@ impl Default for Limits {
             message_bytes_max: 50 << 20,
             recipients_max: 1000,
             errors_max: 20,
+            auth_failures_max: 20,
+            auth_failures_time: Duration::from_secs(10 * 60),
             connections_max: 10_000,
             handshakes_max: 1000,
             memory_bytes_max: 256 << 20,

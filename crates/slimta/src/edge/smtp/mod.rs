@@ -5,11 +5,14 @@
 //! and that the queue gets only messages that were sent to their end. It never
 //! tells a client what went wrong within.
 
+mod auth;
 mod connection;
 mod deliver;
 mod limits;
 mod listen;
 mod listener;
+#[cfg(any(feature = "credentials", feature = "tls"))]
+mod look;
 mod pace;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
@@ -24,11 +27,15 @@ use std::sync::Arc;
 use slimta_core::bus;
 use slimta_core::policy::{Chain, Policy};
 use slimta_core::world::World;
-use slimta_smtp::server::{Room, Settings, StartTls};
+use slimta_smtp::server::{Auth, Room, Settings, StartTls};
 use tokio::sync::Semaphore;
 
+pub use auth::{AuthMode, Authenticator, Verdict};
+#[cfg(feature = "credentials")]
+pub use auth::{CredentialsError, CredentialsFile, password_line};
 pub use limits::Limits;
 pub use listener::Listener;
+pub use slimta_smtp::server::Credentials;
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
 
@@ -71,11 +78,14 @@ pub struct SmtpEdge {
     handshakes: Arc<Semaphore>,
     room: Room,
     encryption: Option<tls::Encryption>,
+    authentication: Option<auth::Authentication>,
+    failures: Arc<auth::Failures>,
 }
 
 impl SmtpEdge {
     /// An edge called `localhost` that asks the queue over `bus`, has no
-    /// policies and no TLS, and takes mail from clients on this machine only.
+    /// policies, no TLS and no users, and takes mail from clients on this
+    /// machine only.
     pub fn new(bus: Arc<dyn bus::Client<Message, Response>>, world: World) -> Self {
         let limits = Limits::default();
         SmtpEdge {
@@ -89,6 +99,8 @@ impl SmtpEdge {
             handshakes: permits(limits.handshakes_max),
             room: Room::new(limits.memory_bytes_max),
             encryption: None,
+            authentication: None,
+            failures: Arc::new(auth::Failures::new(&limits)),
         }
     }
 
@@ -107,8 +119,9 @@ impl SmtpEdge {
         self
     }
 
-    /// Whose mail is taken, by address. Other clients may connect, but each of
-    /// their recipients is refused with `550 5.7.1`.
+    /// Whose mail is taken, by address. Other clients may connect, but unless
+    /// they have authenticated each of their recipients is refused with
+    /// `550 5.7.1`.
     #[must_use]
     pub fn with_permit(mut self, permit: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         self.permit = Arc::new(permit);
@@ -122,6 +135,7 @@ impl SmtpEdge {
         self.connections = permits(limits.connections_max);
         self.handshakes = permits(limits.handshakes_max);
         self.room = Room::new(limits.memory_bytes_max);
+        self.failures = Arc::new(auth::Failures::new(&limits));
         self
     }
 
@@ -145,6 +159,15 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_tls(mut self, tls: Tls, mode: TlsMode) -> Self {
         self.encryption = Some(tls::Encryption { tls, mode });
+        self
+    }
+
+    /// What tells who clients are (AUTH, RFC 4954), and where they may say it.
+    /// Who has authenticated may hand in mail from any address. Without it AUTH
+    /// is not offered.
+    #[must_use]
+    pub fn with_authenticator(mut self, authenticator: impl Authenticator, mode: AuthMode) -> Self {
+        self.authentication = Some(auth::Authentication::new(authenticator, mode));
         self
     }
 
@@ -172,6 +195,8 @@ impl SmtpEdge {
         settings.room = self.room.clone();
         let encryption = self.encryption.as_ref();
         settings.starttls = encryption.map_or(StartTls::Absent, tls::Encryption::starttls);
+        let authentication = self.authentication.as_ref();
+        settings.auth = authentication.map_or(Auth::Absent, auth::Authentication::offer);
         settings
     }
 }

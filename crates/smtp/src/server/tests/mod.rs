@@ -1,5 +1,6 @@
 //! Whole conversations with the server end, each cut into pieces in many ways.
 
+mod auth;
 mod chunks;
 mod content;
 mod limits;
@@ -11,9 +12,9 @@ mod starttls;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use slimta_core::message::Response;
+use slimta_core::message::{EnhancedCode, Response};
 
-use super::line::LINE_BYTES_MAX;
+use super::line::EXCHANGE_BYTES_MAX;
 use super::*;
 
 /// What a client's bytes led to.
@@ -21,6 +22,8 @@ use super::*;
 struct Played {
     replies: String,
     messages: Vec<Received>,
+    /// Who has authenticated.
+    users: Vec<String>,
     /// How often the client had to wait.
     pauses: usize,
     is_closed: bool,
@@ -57,7 +60,7 @@ fn settings() -> Settings {
 }
 
 /// Plays the pieces of what a client sends. Recipients that begin with `no`
-/// are refused, messages are numbered.
+/// are refused, messages are numbered. The password of everybody is `secret`.
 fn play<'a>(settings: &Settings, pieces: impl Iterator<Item = &'a [u8]>) -> Played {
     converse(Session::new(Arc::new(settings.clone())), pieces)
 }
@@ -70,7 +73,7 @@ fn converse<'a>(mut session: Session, pieces: impl Iterator<Item = &'a [u8]>) ->
     for piece in pieces {
         input.extend_from_slice(piece);
         advance(&mut session, &mut input, &mut played);
-        assert!(input.len() < LINE_BYTES_MAX, "input is left over");
+        assert!(input.len() < EXCHANGE_BYTES_MAX, "input is left over");
     }
     played
 }
@@ -90,6 +93,18 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 session.refuse_recipient(&unknown);
             }
             Step::Recipient(recipient) => session.accept_recipient(recipient),
+            Step::Authenticate(credentials) => match (credentials.user(), credentials.password()) {
+                ("busy", _) => {
+                    let code = EnhancedCode::new(4, 7, 0);
+                    let busy = Response::new(454, Some(code), "Try again later");
+                    session.refuse_user(&busy);
+                }
+                (user, b"secret") => {
+                    played.users.push(user.to_owned());
+                    session.accept_user();
+                }
+                _ => session.deny_user(),
+            },
             Step::StartTls => {
                 if session.accept_tls(input).is_ok() {
                     let output = session.output().split();

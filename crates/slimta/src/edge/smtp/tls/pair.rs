@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+
+use crate::edge::smtp::look::{Look, is_open_to_all};
 
 /// The files of one certificate.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,23 +78,6 @@ pub enum TlsError {
     Provider(#[source] rustls::Error),
 }
 
-/// How a file looks from outside; none if it cannot be seen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Look {
-    modified: Option<SystemTime>,
-    bytes: u64,
-}
-
-impl Look {
-    fn at(file: &Path) -> Option<Self> {
-        let metadata = fs::metadata(file).ok()?;
-        Some(Look {
-            modified: metadata.modified().ok(),
-            bytes: metadata.len(),
-        })
-    }
-}
-
 /// How both files of a certificate look from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Looks {
@@ -151,26 +135,15 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    warn_if_open(file);
+    if is_open_to_all(file) {
+        let key = file.display();
+        tracing::warn!(%key, "everybody may read or write this private key: chmod o= it");
+    }
     PrivateKeyDer::from_pem_slice(&pem(file)?).map_err(|error| TlsError::NoKey {
         file: file.to_owned(),
         reason: error.to_string(),
     })
 }
-
-/// What everybody on this machine can read is no secret.
-#[cfg(unix)]
-fn warn_if_open(file: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata = fs::metadata(file);
-    if metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
-        let key = file.display();
-        tracing::warn!(%key, "everybody may read or write this private key: chmod o= it");
-    }
-}
-
-#[cfg(not(unix))]
-fn warn_if_open(_: &Path) {}
 
 fn pem(file: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(file).map_err(|error| TlsError::Unreadable {

@@ -1,0 +1,53 @@
+//! Who may authenticate, as options say it.
+
+use std::path::PathBuf;
+
+use slimta::edge::smtp::{AuthMode, CredentialsFile};
+
+use super::Options;
+use crate::failure::Failure;
+
+/// The users of the edge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct EdgeAuth {
+    file: PathBuf,
+    is_in_clear: bool,
+}
+
+impl EdgeAuth {
+    /// What options say; none if it is nothing.
+    pub(super) fn of(options: &Options) -> Result<Option<Self>, Failure> {
+        let is_in_clear = options.auth_in_clear.unwrap_or(false);
+        let Some(file) = options.credentials.clone() else {
+            return match is_in_clear {
+                true => Err(Failure::Usage(
+                    "auth-in-clear needs a file of users: name it as credentials".to_owned(),
+                )),
+                false => Ok(None),
+            };
+        };
+        if !is_in_clear && options.tls_certificate.is_empty() {
+            return Err(Failure::Usage(
+                "credentials needs TLS, or nobody can use them: name a certificate as \
+                 tls-certificate and tls-key, or take passwords in the clear by \
+                 auth-in-clear = true"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some(EdgeAuth { file, is_in_clear }))
+    }
+
+    /// Reads the file.
+    pub(crate) fn open(&self) -> Result<CredentialsFile, Failure> {
+        let opened = CredentialsFile::open(self.file.clone());
+        opened.map_err(|error| Failure::Usage(format!("{error} (credentials)")))
+    }
+
+    /// Where clients may say who they are.
+    pub(crate) fn mode(&self) -> AuthMode {
+        match self.is_in_clear {
+            true => AuthMode::InClear,
+            false => AuthMode::UnderTls,
+        }
+    }
+}

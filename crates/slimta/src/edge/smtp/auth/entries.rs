@@ -1,0 +1,245 @@
+//! Users and the hashes of their passwords, one a line: `USER:HASH`, the hash
+//! as a PHC string of Argon2id (RFC 9106).
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params};
+use slimta_core::world::World;
+use slimta_smtp::server::Credentials;
+
+/// Most memory that a hash may ask for, in KiB.
+const MEMORY_KIB_MAX: u32 = 256 << 10;
+/// Most passes that it may ask for.
+const PASSES_MAX: u32 = 100;
+
+/// The users of a file.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    hashes: Vec<PasswordHash>,
+    /// Which hash is whose.
+    users: HashMap<Box<str>, usize>,
+}
+
+/// A line that is not as it should be.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct BadLine {
+    /// Its number, from 1.
+    pub(super) line: usize,
+    pub(super) reason: String,
+}
+
+impl Entries {
+    /// Reads the text of a file. Empty lines and such that begin with `#` say
+    /// nothing.
+    pub(super) fn parse(text: &str) -> Result<Self, BadLine> {
+        let mut entries = Entries::default();
+        let mut lines_of = HashMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim_end();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let bad = |reason| BadLine {
+                line: number,
+                reason,
+            };
+            let (user, hash) = entry(line).map_err(bad)?;
+            if let Some(earlier) = lines_of.insert(user, number) {
+                return Err(bad(format!("user {user:?} has line {earlier} already")));
+            }
+            entries.users.insert(user.into(), entries.hashes.len());
+            entries.hashes.push(hash);
+        }
+        Ok(entries)
+    }
+
+    /// Whether the password is that of the user. Takes its time, and memory.
+    pub(super) fn fit(&self, credentials: &Credentials) -> bool {
+        let Some((hash, is_own)) = self.hash_for(credentials.user()) else {
+            return false;
+        };
+        let verified = Argon2::default().verify_password(credentials.password(), hash);
+        verified.is_ok() && is_own
+    }
+
+    /// The hash that a user is checked against, and whether it is its own.
+    ///
+    /// For a user that is not there it is that of another, always the same for
+    /// the same name: so time does not tell who is there. None if nobody is.
+    fn hash_for(&self, user: &str) -> Option<(&PasswordHash, bool)> {
+        let own = self.users.get(user).copied();
+        let at = own.unwrap_or_else(|| stand_in(user, self.hashes.len()));
+        Some((self.hashes.get(at)?, own.is_some()))
+    }
+}
+
+/// Which of so many hashes is for a user that is not there.
+fn stand_in(user: &str, hashes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    user.hash(&mut hasher);
+    let number = usize::try_from(hasher.finish() >> 32).unwrap_or_default();
+    number.checked_rem(hashes).unwrap_or_default()
+}
+
+/// A line that says something. What is told of it never holds the hash.
+fn entry(line: &str) -> Result<(&str, PasswordHash), String> {
+    let (user, hash) = line
+        .rsplit_once(':')
+        .ok_or("it is not USER:HASH, as \"slimta password\" prints it")?;
+    if !is_user(user) {
+        return Err("the name is empty, too long, or holds control characters".to_owned());
+    }
+    let no_hash = |error: password_hash::Error| {
+        format!("the hash is not one of Argon2id, as \"slimta password\" prints it: {error}")
+    };
+    let read =
+        PasswordHash::new(hash).map_err(|_| no_hash(password_hash::Error::EncodingInvalid))?;
+    if read.algorithm != Algorithm::Argon2id.ident() || read.salt.is_none() || read.hash.is_none() {
+        return Err(no_hash(password_hash::Error::Algorithm));
+    }
+    let params = Params::try_from(&read).map_err(no_hash)?;
+    if params.m_cost() > MEMORY_KIB_MAX || params.t_cost() > PASSES_MAX {
+        return Err(format!(
+            "the hash costs too much: m may be {MEMORY_KIB_MAX} and t {PASSES_MAX} at most"
+        ));
+    }
+    Ok((user, read))
+}
+
+/// Whether a client can say that it is that user.
+fn is_user(user: &str) -> bool {
+    Credentials::new(user.as_bytes(), b"x").is_some()
+}
+
+/// The line of a [`CredentialsFile`](super::CredentialsFile) for a user: its
+/// password as a hash of Argon2id, with 19 MiB of memory and two passes.
+///
+/// None if no client could send that name and password, or if the name begins
+/// with `#`. `world` gives the salt.
+pub fn password_line(user: &str, password: &[u8], world: &World) -> Option<String> {
+    Credentials::new(user.as_bytes(), password)?;
+    if user.starts_with('#') {
+        return None;
+    }
+    let salt: [u8; 16] = world.random();
+    let hashed = Argon2::default().hash_password_with_salt(password, &salt);
+    Some(format!("{user}:{}", hashed.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use slimta_core::world::Timestamp;
+
+    use super::*;
+
+    fn line(user: &str, password: &str) -> String {
+        let world = World::simulated(Timestamp::from_secs(0), 1);
+        password_line(user, password.as_bytes(), &world).unwrap()
+    }
+
+    fn fit(entries: &Entries, user: &str, password: &str) -> bool {
+        let credentials = Credentials::new(user.as_bytes(), password.as_bytes());
+        entries.fit(&credentials.unwrap())
+    }
+
+    #[test]
+    fn everybody_has_a_password_of_their_own() {
+        let text = format!(
+            "# users\n\n{}\r\n{}\n",
+            line("ann", "one"),
+            line("b:ob@x", "two")
+        );
+        let entries = Entries::parse(&text).unwrap();
+        assert!(fit(&entries, "ann", "one") && fit(&entries, "b:ob@x", "two"));
+        for (user, password) in [
+            ("ann", "two"),
+            ("b:ob@x", "one"),
+            ("Ann", "one"),
+            ("ann", "ON"),
+        ] {
+            assert!(!fit(&entries, user, password), "{user} {password}");
+        }
+        // Whose hash is taken for a user that is not there, does not matter.
+        for user in ["carl", "dora", "emil", "fred", "greg", "hans"] {
+            assert!(!fit(&entries, user, "one") && !fit(&entries, user, "two"));
+        }
+        assert!(!fit(&Entries::default(), "ann", "one"));
+    }
+
+    #[test]
+    fn a_user_that_is_not_there_has_a_hash_to_check() {
+        let text = [
+            line("ann", "one"),
+            line("bob", "two"),
+            line("carl", "three"),
+        ]
+        .join("\n");
+        let entries = Entries::parse(&text).unwrap();
+        let (own, is_own) = entries.hash_for("bob").unwrap();
+        assert!(is_own && text.contains(&format!("bob:{own}\n")));
+        for user in ["dora", "emil", "fred", "greg", "hans"] {
+            let (hash, is_own) = entries.hash_for(user).unwrap();
+            assert!(!is_own && text.contains(&hash.to_string()));
+            assert_eq!(entries.hash_for(user), Some((hash, false)));
+        }
+    }
+
+    /// One of the tests of the reference implementation, with other costs than
+    /// ours.
+    #[test]
+    fn hashes_of_others_are_understood() {
+        let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$\
+                    CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        let entries = Entries::parse(&format!("ann:{hash}")).unwrap();
+        assert!(fit(&entries, "ann", "password") && !fit(&entries, "ann", "Password"));
+    }
+
+    #[test]
+    fn a_bad_line_is_named_without_its_hash() {
+        let good = line("ann", "one");
+        let other = |from: &str, to: &str| {
+            let changed = good.replace(from, to);
+            assert_ne!(changed, good);
+            changed
+        };
+        for (bad, reason) in [
+            ("ann".to_owned(), "it is not USER:HASH"),
+            ("ann:canary".to_owned(), "not one of Argon2id"),
+            (other("ann:", ":"), "the name is empty"),
+            (other("argon2id", "argon2i"), "not one of Argon2id"),
+            (other("m=19456", "m=262145"), "costs too much"),
+            (other("t=2", "t=101"), "costs too much"),
+            (other("m=19456", "m=1"), "not one of Argon2id"),
+            (
+                good.rsplit_once('$').unwrap().0.to_owned(),
+                "not one of Argon2id",
+            ),
+            (good.clone(), "user \"ann\" has line 1 already"),
+        ] {
+            let told = Entries::parse(&format!("{good}\n#\n{bad}\n")).unwrap_err();
+            assert_eq!(told.line, 3, "{bad}");
+            assert!(told.reason.contains(reason), "{bad}: {}", told.reason);
+            let hash = bad.rsplit_once(':').map_or("canary", |(_, hash)| hash);
+            assert!(!told.reason.contains(hash));
+        }
+    }
+
+    #[test]
+    fn what_no_client_can_send_has_no_line() {
+        let world = World::system();
+        for (user, password) in [
+            ("", "x"),
+            ("#a", "x"),
+            ("a", ""),
+            ("a\nb", "x"),
+            ("a", "x\0"),
+        ] {
+            assert_eq!(password_line(user, password.as_bytes(), &world), None);
+        }
+        let lines = [(); 2].map(|()| password_line("ann", b"x", &world).unwrap());
+        assert_ne!(lines[0], lines[1]);
+    }
+}

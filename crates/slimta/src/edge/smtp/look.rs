@@ -1,0 +1,37 @@
+//! How a file looks from outside: whether it has changed, and who may read it.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// What changes when a file is written anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Look {
+    modified: Option<SystemTime>,
+    bytes: u64,
+}
+
+impl Look {
+    /// How it looks now; none if it cannot be seen.
+    pub(super) fn at(file: &Path) -> Option<Self> {
+        let metadata = fs::metadata(file).ok()?;
+        Some(Look {
+            modified: metadata.modified().ok(),
+            bytes: metadata.len(),
+        })
+    }
+}
+
+/// Whether everybody on this machine can read or write it: then what is in it
+/// is no secret.
+#[cfg(unix)]
+pub(super) fn is_open_to_all(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = fs::metadata(file);
+    metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_open_to_all(_: &Path) -> bool {
+    false
+}

@@ -14,6 +14,7 @@ mod encryption;
 mod full;
 mod late;
 mod limits;
+mod lmtp;
 mod load;
 mod mailq;
 mod managers;

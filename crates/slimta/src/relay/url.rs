@@ -1,7 +1,9 @@
 //! Relays by URL, as flags and configuration name them.
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
-use super::{Blackhole, Maildir, Relay, SmtpRelay, Sources, Tls};
+use super::{
+    Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpRelay, Sources, Tls,
+};
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
 use crate::routing::{ByDomain, Router, Smarthost};
@@ -47,12 +49,20 @@ impl Default for Connections {
 pub enum OpenError {
     /// No relay has that name. The error lists what exists.
     #[error(
-        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"maildir:DIRECTORY\" and \"blackhole:\""
+        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"lmtp://HOST:PORT\", \"lmtp:/SOCKET\", \"maildir:DIRECTORY\" and \"blackhole:\""
     )]
     Unknown(String),
     /// What follows `smtp://` or `smtps://` is not a host and a port.
     #[error("the relay \"{0}\" lacks its host and port, as in \"smtp://127.0.0.1:2526\"")]
     NoHost(String),
+    /// What follows `lmtp:` names no server.
+    #[error("the relay \"{url}\" cannot be used: {error}")]
+    Lmtp {
+        /// The URL.
+        url: String,
+        /// Why.
+        error: LmtpAddressError,
+    },
     /// A Maildir without its directory.
     #[error("the relay \"{0}\" lacks its directory, as in \"maildir:./mail\"")]
     NoDirectory(String),
@@ -71,6 +81,7 @@ pub enum OpenError {
 
 /// Opens the relay that a URL names: `mx`, `smtp://HOST:PORT` (port 25 if it is
 /// left out), `smtps://HOST:PORT` (with the feature `tls`; port 465),
+/// `lmtp://HOST:PORT`, `lmtp:/SOCKET` (the path of a Unix socket),
 /// `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host calls itself.
 pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenError> {
     open_with(url, hostname, Connections::default(), world)
@@ -90,6 +101,20 @@ pub fn open_with(
     };
     if let Some(relay) = smarthost(url, hostname, &world) {
         let relay = relay?
+            .with_messages_per_connection(connections.messages)
+            .with_sources(connections.sources)
+            .with_tls(connections.tls);
+        return Ok(NextHop {
+            relay: Box::new(relay),
+            router: Box::new(Smarthost::new(url)),
+        });
+    }
+    if url.starts_with("lmtp:") {
+        let address: LmtpAddress = url.parse().map_err(|error| OpenError::Lmtp {
+            url: url.to_owned(),
+            error,
+        })?;
+        let relay = LmtpRelay::new(address, hostname, world)
             .with_messages_per_connection(connections.messages)
             .with_sources(connections.sources)
             .with_tls(connections.tls);
@@ -182,6 +207,13 @@ mod tests {
             assert!(error(&format!("smtp://{url}")).contains("host and port"));
             assert!(error(&format!("smtps://{url}")).contains("host and port"));
         }
+    }
+
+    #[test]
+    fn a_server_of_lmtp_is_not_at_the_port_of_smtp() {
+        assert!(error("lmtp://127.0.0.1:25").contains("RFC 2033"));
+        assert!(error("lmtp:run/lmtp").contains("whole path"));
+        assert_eq!(error("lmtp:/run/dovecot/lmtp"), "");
     }
 
     #[test]

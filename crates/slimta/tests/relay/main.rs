@@ -6,6 +6,7 @@
 mod certificates;
 mod dns;
 mod hop;
+mod lmtp;
 mod mail;
 mod maildir;
 mod smtp;

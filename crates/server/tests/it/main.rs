@@ -19,6 +19,7 @@ mod load;
 mod mailq;
 mod managers;
 mod notices;
+mod pipe;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;
 mod postfix;

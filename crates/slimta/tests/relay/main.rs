@@ -9,6 +9,7 @@ mod hop;
 mod lmtp;
 mod mail;
 mod maildir;
+mod pipe;
 mod smtp;
 mod smuggling;
 mod tls;

@@ -49,8 +49,7 @@ impl fmt::Display for Endpoint {
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
     /// Connects to `endpoint`, from the local address `source` if one is named,
-    /// as it never is for a Unix socket.
-    /// The caller limits the time.
+    /// as it never is for a Unix socket. The caller limits the time.
     async fn connect(
         &self,
         endpoint: &Endpoint,

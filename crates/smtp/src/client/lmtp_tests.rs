@@ -1,6 +1,7 @@
 //! Sessions by LMTP: each recipient has its own answer to the contents.
 
 use bytes::BytesMut;
+use proptest::prelude::*;
 use slimta_core::message::{Class, Content, Envelope, Priority, Recipient, Response, ReversePath};
 
 use super::*;
@@ -155,4 +156,44 @@ fn nobody_sends_a_dot_for_nobody() {
     ));
     assert_eq!(codes(&step), [550]);
     assert!(session.is_open());
+}
+
+proptest! {
+    /// Whatever comes after the dot, a recipient is delivered only by its own 2yz,
+    /// with an answer for each before it.
+    #[test]
+    fn only_its_own_answer_delivers(
+        answers in prop::collection::vec(
+            prop_oneof![
+                4 => Just("250"), 1 => Just("354"), 1 => Just("550"), 1 => Just("450"),
+                1 => Just("421"), 1 => Just("garbage"),
+            ],
+            0..5,
+        ),
+        piece in 1_usize..9,
+    ) {
+        let mut session = begun(&["a", "b", "c"]);
+        until_sent(&mut session, "250\r\n250\r\n250\r\n250\r\n354\r\n");
+        let said: String = answers.iter().map(|answer| format!("{answer} x\r\n")).collect();
+        let (mut step, mut input) = (Step::Ready, BytesMut::new());
+        for piece in said.as_bytes().chunks(piece) {
+            input.extend_from_slice(piece);
+            step = session.step(&mut input);
+            if matches!(step, Step::Done(_)) {
+                break;
+            }
+        }
+        if !matches!(step, Step::Done(_)) {
+            session.fail(Response::transient(4, 2, "Connection lost"));
+            step = session.step(&mut BytesMut::new());
+        }
+        let is_answer = |answer: &&str| matches!(*answer, "250" | "550" | "450");
+        for (index, code) in codes(&step).into_iter().enumerate() {
+            let expected = answers.get(..=index).filter(|until| until.iter().all(is_answer));
+            match expected.and_then(|until| until.last()) {
+                Some(own) => prop_assert_eq!(code.to_string(), *own),
+                None => prop_assert_eq!(code / 100, 4),
+            }
+        }
+    }
 }

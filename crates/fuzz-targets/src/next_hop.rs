@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
 use slimta_smtp::client::{
-    Channel, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
+    Channel, Dialect, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
 };
 
 use crate::pieces::Pieces;
@@ -31,13 +31,17 @@ pub(crate) fn any_replies(bytes: &[u8]) {
     let recipients = 1 + pieces.pick(4);
     // A next hop that waits for its turn, or one that does not.
     let in_turn = pieces.flag();
+    let dialect = match pieces.flag() {
+        false => Dialect::Smtp,
+        true => Dialect::Lmtp,
+    };
     let bytes = pieces.rest();
-    let whole = play(recipients, &turns(bytes, in_turn), usize::MAX);
+    let whole = play(dialect, recipients, &turns(bytes, in_turn), usize::MAX);
     // Cut finer within a turn, nothing changes. A reply that comes too early is
     // noticed only if it is there when the next command is sent.
     if in_turn {
-        assert_eq!(play(recipients, &turns(bytes, in_turn), 1), whole);
-        assert_eq!(play(recipients, &turns(bytes, in_turn), 3), whole);
+        assert_eq!(play(dialect, recipients, &turns(bytes, in_turn), 1), whole);
+        assert_eq!(play(dialect, recipients, &turns(bytes, in_turn), 3), whole);
     }
     check(recipients, &whole);
 }
@@ -59,7 +63,7 @@ fn turns(bytes: &[u8], in_turn: bool) -> Vec<&[u8]> {
     turns
 }
 
-fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
+fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played {
     let content = Content::new(CONTENT);
     let envelope = Envelope::new(ReversePath::parse("f@from.example").expect("a path"), []);
     let names = (0..count).map(|n| format!("r{n}@to.example").parse().expect("an address"));
@@ -71,6 +75,7 @@ fn play(count: usize, turns: &[&[u8]], piece: usize) -> Played {
         priority: Priority::High,
     };
     let session = Session::new("client.example", Timing::default());
+    let session = session.with_dialect(dialect);
     let mut session = session.with_tls(TlsLevel::Opportunistic);
     let mut said = turns
         .iter()

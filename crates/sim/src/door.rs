@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use slimta::edge::smtp::Listener;
-use slimta::relay::{Connector, Stream};
+use slimta::relay::{Connector, Endpoint, Stream};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
@@ -117,7 +117,7 @@ pub(crate) struct Way {
 
 #[async_trait]
 impl Connector for Way {
-    async fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, _: &Endpoint, _: Option<IpAddr>) -> io::Result<Box<dyn Stream>> {
         let (near, line) = self.door.enter()?;
         // A client connects once a try.
         let _ = self.line.set(line);

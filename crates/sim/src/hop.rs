@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use slimta::relay::{Connector, SmtpRelay, Stream};
+use slimta::relay::{Connector, Endpoint, SmtpRelay, Stream};
 use slimta_core::message::{Report, Response};
 use slimta_core::relay::{Delivery, Relay};
 use slimta_oracle::Window;
@@ -132,7 +132,7 @@ struct Network {
 
 #[async_trait]
 impl Connector for Network {
-    async fn connect(&self, _: SocketAddr, _: Option<IpAddr>) -> io::Result<Box<dyn Stream>> {
+    async fn connect(&self, _: &Endpoint, _: Option<IpAddr>) -> io::Result<Box<dyn Stream>> {
         let chance = &self.weather.chance;
         chance
             .0

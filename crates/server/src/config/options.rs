@@ -48,8 +48,9 @@ pub(crate) struct Options {
     /// several times
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen_tls: Vec<SocketAddr>,
-    /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, maildir:DIR,
-    /// blackhole:, or none to store only [default: mx]
+    /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT,
+    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:, or none
+    /// to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
     /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE, redis://HOST or memory: [default: embedded:./slimta-data]

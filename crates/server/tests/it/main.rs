@@ -15,10 +15,12 @@ mod encryption;
 mod full;
 mod late;
 mod limits;
+mod lmtp;
 mod load;
 mod mailq;
 mod managers;
 mod notices;
+mod pipe;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;
 mod postfix;

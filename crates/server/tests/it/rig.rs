@@ -366,11 +366,22 @@ pub(crate) struct KeepingSink {
 impl KeepingSink {
     #[track_caller]
     pub(crate) fn start() -> Self {
+        KeepingSink::start_with(&[])
+    }
+
+    /// The same, which speaks LMTP.
+    #[track_caller]
+    pub(crate) fn start_lmtp() -> Self {
+        KeepingSink::start_with(&["-L"])
+    }
+
+    #[track_caller]
+    fn start_with(args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         // It cannot choose a port itself.
         let address = free_address();
         let mut command = Command::new(postfix("smtp-sink"));
-        command.current_dir(directory.path());
+        command.current_dir(directory.path()).args(args);
         if is_root() {
             // It refuses to run as root.
             command.args(["-u", "nobody"]);

@@ -2,14 +2,17 @@
 //!
 //! [`open`] makes the relay that a URL names, [`routed`] one of several that go by
 //! destination. [`SmtpRelay`] hands everything to one server, [`MxRelay`] finds the
-//! mail exchangers of each domain; both keep connections open and use them again.
-//! [`Maildir`] and [`Blackhole`] are ends
-//! of the way, for trying out and for tests.
+//! mail exchangers of each domain, [`LmtpRelay`] talks to a server that delivers into
+//! mailboxes; all three keep connections open and use them again. `PipeRelay` runs a
+//! command of this machine (feature `pipe`). [`Maildir`] and
+//! [`Blackhole`] are ends of the way, for trying out and for tests.
 
 mod blackhole;
 mod maildir;
 #[cfg(feature = "mx")]
 mod mx;
+#[cfg(feature = "pipe")]
+mod pipe;
 mod routed;
 mod smtp;
 mod url;
@@ -18,10 +21,15 @@ pub use blackhole::Blackhole;
 pub use maildir::Maildir;
 #[cfg(feature = "mx")]
 pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
+#[cfg(feature = "pipe")]
+pub use pipe::{PipeCommand, PipeCommandError, PipeRelay};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::{Timing, TlsLevel, TlsLevelError};
-pub use smtp::{Connector, SmtpRelay, Sources, SourcesError, Stream, Tls};
+pub use smtp::{
+    Connector, Endpoint, LmtpAddress, LmtpAddressError, LmtpRelay, SmtpRelay, Sources,
+    SourcesError, Stream, Tls,
+};
 #[cfg(feature = "tls")]
 pub use smtp::{Roots, RootsError};
 pub use url::{Connections, NextHop, OpenError, open, open_with};

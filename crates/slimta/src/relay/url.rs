@@ -1,7 +1,9 @@
 //! Relays by URL, as flags and configuration name them.
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
-use super::{Blackhole, Maildir, Relay, SmtpRelay, Sources, Tls};
+use super::{
+    Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpRelay, Sources, Tls,
+};
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
 use crate::routing::{ByDomain, Router, Smarthost};
@@ -47,12 +49,38 @@ impl Default for Connections {
 pub enum OpenError {
     /// No relay has that name. The error lists what exists.
     #[error(
-        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"maildir:DIRECTORY\" and \"blackhole:\""
+        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"lmtp://HOST:PORT\", \"lmtp:/SOCKET\", \"pipe:/COMMAND ARGUMENT...\", \"maildir:DIRECTORY\" and \"blackhole:\""
     )]
     Unknown(String),
     /// What follows `smtp://` or `smtps://` is not a host and a port.
     #[error("the relay \"{0}\" lacks its host and port, as in \"smtp://127.0.0.1:2526\"")]
     NoHost(String),
+    /// What follows `lmtp:` names no server.
+    #[error("the relay \"{url}\" cannot be used: {error}")]
+    Lmtp {
+        /// The URL.
+        url: String,
+        /// Why.
+        error: LmtpAddressError,
+    },
+    /// What follows `pipe:` is no command.
+    #[cfg(feature = "pipe")]
+    #[error("the relay \"{url}\" cannot be used: {error}")]
+    Command {
+        /// The URL.
+        url: String,
+        /// Why.
+        error: super::PipeCommandError,
+    },
+    /// The program of a pipe is not there.
+    #[cfg(feature = "pipe")]
+    #[error("the relay \"{url}\" cannot be used: its command is not there: {error}")]
+    Program {
+        /// The URL.
+        url: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A Maildir without its directory.
     #[error("the relay \"{0}\" lacks its directory, as in \"maildir:./mail\"")]
     NoDirectory(String),
@@ -71,7 +99,10 @@ pub enum OpenError {
 
 /// Opens the relay that a URL names: `mx`, `smtp://HOST:PORT` (port 25 if it is
 /// left out), `smtps://HOST:PORT` (with the feature `tls`; port 465),
-/// `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host calls itself.
+/// `lmtp://HOST:PORT`, `lmtp:/SOCKET` (the path of a Unix socket),
+/// `pipe:/COMMAND ARGUMENT...` (with the feature `pipe`: the words of a
+/// `PipeCommand`), `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host
+/// calls itself.
 pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenError> {
     open_with(url, hostname, Connections::default(), world)
 }
@@ -98,6 +129,20 @@ pub fn open_with(
             router: Box::new(Smarthost::new(url)),
         });
     }
+    if url.starts_with("lmtp:") {
+        let address: LmtpAddress = url.parse().map_err(|error| OpenError::Lmtp {
+            url: url.to_owned(),
+            error,
+        })?;
+        let relay = LmtpRelay::new(address, hostname, world)
+            .with_messages_per_connection(connections.messages)
+            .with_sources(connections.sources)
+            .with_tls(connections.tls);
+        return Ok(NextHop {
+            relay: Box::new(relay),
+            router: Box::new(Smarthost::new(url)),
+        });
+    }
     let relay: Box<dyn Relay> = match url.split_once(':') {
         #[cfg(feature = "mx")]
         None if url == "mx" => {
@@ -110,6 +155,8 @@ pub fn open_with(
             Box::new(relay)
         }
         Some(("blackhole", "")) => Box::new(Blackhole),
+        #[cfg(feature = "pipe")]
+        Some(("pipe", command)) => Box::new(pipe(url, command, hostname, world)?),
         Some(("maildir", "")) => return Err(OpenError::NoDirectory(url.to_owned())),
         Some(("maildir", path)) => match Maildir::open(path) {
             Ok(maildir) => Box::new(maildir),
@@ -124,6 +171,22 @@ pub fn open_with(
         relay,
         router: by_domain(),
     })
+}
+
+#[cfg(feature = "pipe")]
+fn pipe(
+    url: &str,
+    command: &str,
+    hostname: &str,
+    world: World,
+) -> Result<super::PipeRelay, OpenError> {
+    let url = || url.to_owned();
+    let command: super::PipeCommand = command
+        .parse()
+        .map_err(|error| OpenError::Command { url: url(), error })?;
+    std::fs::metadata(command.program())
+        .map_err(|error| OpenError::Program { url: url(), error })?;
+    Ok(super::PipeRelay::new(command, hostname, world))
 }
 
 /// The relay to one server, if the URL names one.
@@ -182,6 +245,22 @@ mod tests {
             assert!(error(&format!("smtp://{url}")).contains("host and port"));
             assert!(error(&format!("smtps://{url}")).contains("host and port"));
         }
+    }
+
+    #[test]
+    fn a_server_of_lmtp_is_not_at_the_port_of_smtp() {
+        assert!(error("lmtp://127.0.0.1:25").contains("RFC 2033"));
+        assert!(error("lmtp:run/lmtp").contains("whole path"));
+        assert_eq!(error("lmtp:/run/dovecot/lmtp"), "");
+    }
+
+    #[cfg(feature = "pipe")]
+    #[test]
+    fn a_command_is_there_and_named_by_its_whole_path() {
+        assert!(error("pipe:maildrop -d {user}").contains("whole path"));
+        assert!(error("pipe:/nowhere/maildrop").contains("not there"));
+        assert!(error("pipe:/bin/sh -d{user}").contains("an argument of its own"));
+        assert_eq!(error("pipe:/bin/sh {user}"), "");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A next hop that does as it is told.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use slimta::relay::Stream;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -27,6 +28,8 @@ pub(crate) enum Do {
     /// Answers, as a polite server would.
     Fine,
     Say(&'static str),
+    /// Says it and closes.
+    SayLast(&'static str),
     /// Begins TLS: at a connection at once, else after saying that it does.
     Tls(Arc<ServerConfig>),
     Close,
@@ -61,6 +64,28 @@ impl Hop {
         let listener = TcpListener::bind(address.into()).await.unwrap();
         let hop = Hop {
             address: listener.local_addr().unwrap(),
+            log: Log::default(),
+        };
+        let (script, log) = (Arc::new(script), hop.log.clone());
+        tokio::spawn(async move {
+            let mut count = 0;
+            while let Ok((stream, _)) = listener.accept().await {
+                count += 1;
+                let (script, log) = (script.clone(), log.clone());
+                tokio::spawn(async move { serve(Box::new(stream), count, &*script, &log).await });
+            }
+        });
+        hop
+    }
+
+    /// The same at a Unix socket; its address says nothing.
+    pub(crate) fn start_at_socket(
+        path: &Path,
+        script: impl Fn(Met<'_>) -> Do + Send + Sync + 'static,
+    ) -> Hop {
+        let listener = UnixListener::bind(path).unwrap();
+        let hop = Hop {
+            address: ([127, 0, 0, 1], 0).into(),
             log: Log::default(),
         };
         let (script, log) = (Arc::new(script), hop.log.clone());
@@ -116,7 +141,7 @@ async fn serve(
         let text = text.trim_end().to_owned();
         log.lock().unwrap().push(text.clone());
         let fine = match text.split(' ').next().unwrap_or_default() {
-            "EHLO" => "250-hop.example\r\n250-PIPELINING\r\n250 8BITMIME",
+            "EHLO" | "LHLO" => "250-hop.example\r\n250-PIPELINING\r\n250 8BITMIME",
             "DATA" => "354 Go",
             "QUIT" => "221 Bye",
             _ => "250 Fine",
@@ -156,6 +181,10 @@ impl Line {
         match what {
             Do::Fine => self.say(fine).await,
             Do::Say(said) => self.say(said).await,
+            Do::SayLast(said) => {
+                self.say(said).await?;
+                None
+            }
             Do::Tls(config) => {
                 let said = self.say("220 Go").await?;
                 self.encrypt(config, log).await?;

@@ -6,8 +6,10 @@
 mod certificates;
 mod dns;
 mod hop;
+mod lmtp;
 mod mail;
 mod maildir;
+mod pipe;
 mod smtp;
 mod smuggling;
 mod tls;

@@ -1,4 +1,5 @@
-//! The client end: hands mail to a next hop (RFC 5321 section 3.3).
+//! The client end: hands mail to a next hop, by SMTP (RFC 5321 section 3.3) or
+//! LMTP (RFC 2033).
 //!
 //! A [`Session`] is told the bytes that came and says in [`Step`]s what to do
 //! next: write what is in its output, read within a time, begin TLS, send the
@@ -7,6 +8,7 @@
 //! recipient without an answer has failed for now.
 
 mod commands;
+mod dialect;
 mod extensions;
 mod outcome;
 mod reply;
@@ -16,11 +18,14 @@ mod timing;
 mod tls;
 
 #[cfg(test)]
+mod lmtp_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
 
 pub use commands::Parcel;
+pub use dialect::Dialect;
 pub use extensions::Extensions;
 pub use outcome::{Outcome, Stage};
 pub use reply::ReplyError;

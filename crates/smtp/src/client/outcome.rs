@@ -9,6 +9,9 @@ pub struct Outcome {
     pub responses: Vec<Response>,
     /// How far it came.
     pub stage: Stage,
+    /// Who was answered 452 at RCPT, as places in the parcel: a further
+    /// transaction may take them (RFC 5321 section 4.5.3.1.10).
+    pub too_many: Vec<usize>,
     /// Whether the next hop was told which notices the sender asked for (DSN,
     /// RFC 3461).
     pub passed_on: bool,
@@ -31,6 +34,7 @@ pub enum Stage {
 #[derive(Debug)]
 pub(super) struct Transaction {
     recipients: Vec<Fate>,
+    too_many: Vec<usize>,
     stage: Stage,
 }
 
@@ -46,6 +50,7 @@ impl Transaction {
     pub(super) fn new(recipients: usize) -> Self {
         Transaction {
             recipients: (0..recipients).map(|_| Fate::Open).collect(),
+            too_many: Vec::new(),
             stage: Stage::Unsent,
         }
     }
@@ -65,10 +70,20 @@ impl Transaction {
             };
         }
         if let Some(fate @ Fate::Open) = self.recipients.get_mut(index) {
+            if reply.code.get() == 452 {
+                self.too_many.push(index);
+            }
             *fate = match reply.class() {
                 Class::Success => Fate::Accepted,
                 _ => Fate::Settled(reply),
             };
+        }
+    }
+
+    /// Settles one that was accepted: the answer to the contents for it.
+    pub(super) fn settle(&mut self, index: usize, reply: Response) {
+        if let Some(fate @ Fate::Accepted) = self.recipients.get_mut(index) {
+            *fate = Fate::Settled(reply);
         }
     }
 
@@ -91,7 +106,13 @@ impl Transaction {
     }
 
     pub(super) fn has_accepted(&self) -> bool {
-        self.recipients.iter().any(|f| matches!(f, Fate::Accepted))
+        self.accepted().next().is_some()
+    }
+
+    /// Who was accepted and has no answer yet, in order.
+    pub(super) fn accepted(&self) -> impl Iterator<Item = usize> {
+        let places = self.recipients.iter().enumerate();
+        places.filter_map(|(index, fate)| matches!(fate, Fate::Accepted).then_some(index))
     }
 
     pub(super) fn is_open(&self, index: usize) -> bool {
@@ -106,6 +127,7 @@ impl Transaction {
         Outcome {
             responses: self.recipients.into_iter().map(response).collect(),
             stage: self.stage,
+            too_many: self.too_many,
             passed_on,
         }
     }

@@ -1,5 +1,6 @@
 //! A session with a next hop: its opening, one transaction after the other.
 
+mod contents;
 mod opening;
 
 use std::collections::VecDeque;
@@ -9,10 +10,10 @@ use bytes::BytesMut;
 use slimta_core::message::{Class, Response};
 
 use super::commands::Parcel;
+use super::dialect::Dialect;
 use super::extensions::Extensions;
 use super::outcome::{Outcome, Stage, Transaction};
 use super::reply::Reader;
-use super::stuffing::Stuffing;
 use super::timing::Timing;
 use super::tls::{Channel, TlsLevel};
 
@@ -42,6 +43,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Session {
     hostname: String,
+    dialect: Dialect,
     timing: Timing,
     level: TlsLevel,
     channel: Channel,
@@ -73,6 +75,7 @@ enum State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asked {
     Greeting,
+    /// EHLO, or LHLO.
     Ehlo,
     Helo,
     StartTls,
@@ -81,6 +84,8 @@ enum Asked {
     Recipient(usize),
     Data,
     Contents,
+    /// The same for one recipient.
+    ContentsFor(usize),
     /// Contents that are for nobody.
     Nothing,
     Quit,
@@ -92,6 +97,7 @@ impl Session {
     pub fn new(hostname: impl Into<String>, timing: Timing) -> Self {
         Session {
             hostname: hostname.into(),
+            dialect: Dialect::Smtp,
             timing,
             level: TlsLevel::Off,
             channel: Channel::Clear,
@@ -258,7 +264,7 @@ impl Session {
             Asked::StartTls => self.timing.tls,
             Asked::Reset | Asked::Mail | Asked::Recipient(_) => self.timing.command,
             Asked::Data => self.timing.data,
-            Asked::Contents | Asked::Nothing => self.timing.contents,
+            Asked::Contents | Asked::ContentsFor(_) | Asked::Nothing => self.timing.contents,
             Asked::Quit => self.timing.quit,
         }
     }
@@ -280,6 +286,7 @@ impl Session {
             Asked::Recipient(index) => self.hear_recipient(index, reply),
             Asked::Data => self.hear_data(reply),
             Asked::Contents => self.hear_contents(&reply),
+            Asked::ContentsFor(index) => self.hear_contents_for(index, reply),
             Asked::Nothing => {}
             Asked::Quit => {}
         }
@@ -306,44 +313,6 @@ impl Session {
         }
         if let Some(transaction) = &mut self.transaction {
             transaction.answer(index, reply);
-        }
-    }
-
-    fn hear_data(&mut self, reply: Response) {
-        let Some(transaction) = &mut self.transaction else {
-            return;
-        };
-        match reply.class() {
-            Class::Intermediate if transaction.has_accepted() => {
-                transaction.reach(Stage::Contents);
-                self.state = State::Contents;
-            }
-            Class::Intermediate => {
-                // All recipients were refused, and still it wants to read
-                // (RFC 2920 section 3.1): it gets nothing.
-                self.output.extend_from_slice(Stuffing::END);
-                self.asked.push_back(Asked::Nothing);
-            }
-            Class::Transient | Class::Permanent => transaction.settle_accepted(&reply),
-            Class::Success => self.fail(unexpected("DATA", &reply)),
-        }
-    }
-
-    fn hear_contents(&mut self, reply: &Response) {
-        if reply.class() == Class::Intermediate {
-            return self.fail(unexpected("the message", reply));
-        }
-        if let Some(transaction) = &mut self.transaction {
-            transaction.settle_accepted(reply);
-        }
-        self.is_soiled = false;
-    }
-
-    /// The contents and the final dot were written.
-    pub fn contents_sent(&mut self) {
-        if matches!(self.state, State::Contents) {
-            self.state = State::Open;
-            self.asked.push_back(Asked::Contents);
         }
     }
 

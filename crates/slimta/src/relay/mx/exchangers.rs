@@ -1,9 +1,12 @@
 //! Which hosts to try for a domain, and when to try none (RFC 5321 section
 //! 5.1, RFC 7505).
 
-use async_trait::async_trait;
+use std::net::IpAddr;
 
-use super::super::smtp::{Begin, Host, Hosts};
+use async_trait::async_trait;
+use slimta_smtp::client::Dialect;
+
+use super::super::smtp::{Begin, Endpoint, Host, Hosts};
 use super::resolver::{Exchanger, LookupError, Resolver};
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
@@ -38,11 +41,9 @@ impl Hosts for Exchangers<'_> {
         let mut trouble = None;
         for name in names {
             match self.resolver.addresses(&name).await {
-                Ok(addresses) => hosts.extend(addresses.into_iter().map(|ip| Host {
-                    name: name.clone(),
-                    address: (ip, self.port).into(),
-                    begin: Begin::Clear,
-                })),
+                Ok(addresses) => {
+                    hosts.extend(addresses.into_iter().map(|ip| self.host(&name, ip)));
+                }
                 Err(error) => trouble = Some(error),
             }
             if hosts.len() >= HOSTS_ENOUGH {
@@ -63,14 +64,19 @@ impl Hosts for Exchangers<'_> {
 }
 
 impl Exchangers<'_> {
+    fn host(&self, name: &str, ip: IpAddr) -> Host {
+        Host {
+            name: name.to_owned(),
+            endpoint: Endpoint::Tcp((ip, self.port).into()),
+            dialect: Dialect::Smtp,
+            begin: Begin::Clear,
+        }
+    }
+
     async fn domain_itself(&self) -> Result<Vec<Host>, Response> {
         match self.resolver.addresses(self.domain).await {
             Ok(addresses) if !addresses.is_empty() => {
-                let host = |ip| Host {
-                    name: self.domain.to_owned(),
-                    address: (ip, self.port).into(),
-                    begin: Begin::Clear,
-                };
+                let host = |ip| self.host(self.domain, ip);
                 Ok(addresses.into_iter().map(host).collect())
             }
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {

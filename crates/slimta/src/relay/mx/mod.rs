@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use slimta_smtp::client::Dialect;
 
 pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
@@ -100,6 +101,7 @@ impl Relay for MxRelay {
             let target = Target {
                 host: ip.to_string(),
                 port: self.port,
+                dialect: Dialect::Smtp,
                 begin: Begin::Clear,
             };
             return self.carrier.carry(domain, &delivery, &target).await;

@@ -57,7 +57,7 @@ async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
     match exchangers.find().await {
         Ok(hosts) => Ok(hosts
             .iter()
-            .map(|host| format!("{} {}", host.name, host.address))
+            .map(|host| format!("{} {}", host.name, host.endpoint))
             .collect()),
         Err(why) => Err(why
             .to_string()

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing, TlsLevel};
+use slimta_smtp::client::{Dialect, Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing, TlsLevel};
 
 use super::Host;
 use super::connection::{Connection, lease_lost};
@@ -131,7 +131,11 @@ impl Carrier {
             }
             remote = Some(connection.host().to_owned());
             if !outcome.passed_on {
-                on_success = OnSuccess::Relayed;
+                on_success = match connection.dialect() {
+                    Dialect::Smtp => OnSuccess::Relayed,
+                    // Its answers come from the mailboxes.
+                    Dialect::Lmtp => OnSuccess::Delivered,
+                };
             }
             answers.take(outcome);
             let messages_max = *self.messages_per_connection.get(destination);
@@ -157,13 +161,13 @@ impl Carrier {
         }
         let mut last = Response::transient(4, 1, "Host not found");
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let source = sources.towards(host.address.ip());
+            let source = host.endpoint.ip().and_then(|ip| sources.towards(ip));
             let why = match self.opener.open(host, source, level).await {
                 Ok(connection) => return Ok((connection, false)),
                 Err(NoSession::Tampered(why)) => return Err(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };
-            tracing::debug!(host = %host.name, address = %host.address, %why, "no session");
+            tracing::debug!(host = %host.name, endpoint = %host.endpoint, %why, "no session");
             last = why;
         }
         Err(last)
@@ -207,9 +211,8 @@ impl<'a> Answers<'a> {
         let mut again = Vec::new();
         let answers = outcome.responses.into_iter().map(Some);
         let answers = answers.chain(std::iter::repeat(None));
-        for (index, response) in self.open.drain(..asked).zip(answers) {
-            let too_many = |r: &Response| r.code.get() == 452;
-            if is_progress && response.as_ref().is_some_and(too_many) {
+        for (place, (index, response)) in self.open.drain(..asked).zip(answers).enumerate() {
+            if is_progress && outcome.too_many.contains(&place) {
                 again.push(index);
             } else if let Some(answer) = self.responses.get_mut(index) {
                 *answer = response;

@@ -6,7 +6,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use slimta_smtp::client::{Channel, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing};
+use slimta_smtp::client::{
+    Channel, Dialect, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::unconstrained;
 
@@ -72,6 +74,11 @@ impl Connection {
         self.session.channel()
     }
 
+    /// What is spoken on it.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.session.dialect()
+    }
+
     /// The name of the next hop.
     pub(super) fn host(&self) -> &str {
         &self.host
@@ -118,6 +125,7 @@ impl Connection {
                     return Outcome {
                         responses: vec![lost; parcel.recipients.len()],
                         stage: Stage::Contents,
+                        too_many: Vec::new(),
                         passed_on: false,
                     };
                 }

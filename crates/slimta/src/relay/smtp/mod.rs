@@ -1,8 +1,10 @@
-//! Relays by SMTP to a fixed next hop, and what all SMTP relays share.
+//! Relays by SMTP or LMTP to a fixed next hop, and what all such relays share.
 
 mod carrier;
 mod connection;
 mod connector;
+mod lmtp;
+mod lmtp_address;
 mod opening;
 mod pool;
 mod source;
@@ -19,17 +21,20 @@ mod tls_roots;
 #[cfg(feature = "tls")]
 mod tls_words;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
-pub use connector::{Connector, Stream};
+pub use connector::{Connector, Endpoint, Stream};
+pub use lmtp::LmtpRelay;
+pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls_roots::{Roots, RootsError};
+
+use slimta_smtp::client::Dialect;
 
 use super::{Delivery, Relay, Timing};
 use crate::message::{Report, Response};
@@ -45,7 +50,9 @@ pub(super) struct Host {
     /// Its name, for notices, and for its certificate.
     pub(super) name: String,
     /// Where it listens.
-    pub(super) address: SocketAddr,
+    pub(super) endpoint: Endpoint,
+    /// What it speaks.
+    pub(super) dialect: Dialect,
     /// How a connection to it begins.
     pub(super) begin: Begin,
 }
@@ -75,6 +82,7 @@ impl SmtpRelay {
             target: Target {
                 host: host.into(),
                 port,
+                dialect: Dialect::Smtp,
                 begin: Begin::Clear,
             },
         }
@@ -151,6 +159,7 @@ impl Relay for SmtpRelay {
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) dialect: Dialect,
     pub(super) begin: Begin,
 }
 
@@ -161,13 +170,18 @@ impl Target {
         Some(Target {
             host: named.host.clone()?,
             port: named.port.unwrap_or(default_port),
+            dialect: Dialect::Smtp,
             begin: Begin::Clear,
         })
     }
 
-    /// Connections to it are kept apart by their port.
+    /// Connections to it are kept apart by their port and by what is spoken.
     pub(super) async fn carry(&self, carrier: &Carrier, delivery: &Delivery) -> Report {
-        let key = format!("{}:{}", self.host, self.port);
+        let kind = match self.dialect {
+            Dialect::Smtp => "",
+            Dialect::Lmtp => "lmtp ",
+        };
+        let key = format!("{kind}{}:{}", self.host, self.port);
         carrier.carry(&key, delivery, self).await
     }
 }
@@ -182,7 +196,8 @@ impl Hosts for Target {
             .flatten()
             .map(|address| Host {
                 name: self.host.clone(),
-                address,
+                endpoint: Endpoint::Tcp(address),
+                dialect: self.dialect,
                 begin: self.begin,
             })
             .collect();

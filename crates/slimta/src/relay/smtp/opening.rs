@@ -8,7 +8,7 @@ use std::sync::Arc;
 use slimta_smtp::client::{Channel, Session, Step, Timing, TlsLevel};
 
 use super::connection::Connection;
-use super::connector::{Connector, Stream, Tcp};
+use super::connector::{Connector, Endpoint, Network, Stream};
 use super::source::Unusable;
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
@@ -56,7 +56,7 @@ impl Opener {
             hostname: hostname.to_owned(),
             timing: Timing::default(),
             world,
-            connector: Arc::new(Tcp),
+            connector: Arc::new(Network),
             tls: Tls::default(),
             failures: TlsFailures::default(),
         }
@@ -72,21 +72,22 @@ impl Opener {
         source: Option<IpAddr>,
         level: TlsLevel,
     ) -> Result<Connection, NoSession> {
+        let Endpoint::Tcp(address) = host.endpoint else {
+            // What is said there does not leave this machine.
+            return self.open_once(host, source, TlsLevel::Off).await;
+        };
         if level != TlsLevel::Opportunistic || host.begin == Begin::Encrypted {
             return self.open_once(host, source, level).await;
         }
-        if self
-            .failures
-            .is_recent(host.address, self.world.monotonic())
-        {
+        if self.failures.is_recent(address, self.world.monotonic()) {
             return self.open_once(host, source, TlsLevel::Off).await;
         }
         match self.open_once(host, source, level).await {
             Err(NoSession::NoTls(why)) => {
-                tracing::debug!(host = %host.name, address = %host.address, %why, "again in clear");
+                tracing::debug!(host = %host.name, %address, %why, "again in clear");
                 let connection = self.open_once(host, source, TlsLevel::Off).await?;
                 // The host is well but for TLS.
-                self.failures.note(host.address, self.world.monotonic());
+                self.failures.note(address, self.world.monotonic());
                 Ok(connection)
             }
             opened => opened,
@@ -101,7 +102,8 @@ impl Opener {
     ) -> Result<Connection, NoSession> {
         let stream = self.connect(host, source).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
-        let mut session = Session::new(&self.hostname, self.timing.clone());
+        let mut session =
+            Session::new(&self.hostname, self.timing.clone()).with_dialect(host.dialect);
         match host.begin {
             Begin::Clear => session = session.with_tls(level),
             Begin::Encrypted => {
@@ -138,11 +140,11 @@ impl Opener {
         host: &Host,
         source: Option<IpAddr>,
     ) -> Result<Box<dyn Stream>, Response> {
-        let connecting = self.connector.connect(host.address, source);
+        let connecting = self.connector.connect(&host.endpoint, source);
         match self.world.timeout(self.timing.connect, connecting).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) if is_our_fault(&error) => {
-                let text = format!("No connection to {}: {error}", host.address);
+                let text = format!("No connection to {}: {error}", host.endpoint);
                 Err(Response::transient(3, 0, text))
             }
             Some(Err(error)) => Err(failed(host, &error.to_string())),
@@ -168,7 +170,7 @@ impl Opener {
                 NoSession::NoTls(Response::transient(7, 5, text))
             }
             NoTls::InClear if host.begin == Begin::Encrypted => {
-                let text = format!("{} does not begin with TLS", host.address);
+                let text = format!("{} does not begin with TLS", host.endpoint);
                 NoSession::Failed(Response::transient(7, 5, text))
             }
             NoTls::InClear => {
@@ -184,7 +186,7 @@ impl Opener {
 }
 
 fn failed(host: &Host, why: &str) -> Response {
-    let text = format!("Connection to {} failed: {why}", host.address);
+    let text = format!("Connection to {} failed: {why}", host.endpoint);
     Response::transient(4, 1, text)
 }
 

@@ -76,13 +76,15 @@ impl Tls {
     ) -> Result<Box<dyn Stream>, NoTls> {
         let config = self.config(level, world).await;
         let connector = TlsConnector::from(config.map_err(NoTls::OurFault)?);
-        let handshake = connector.connect(server_name(host), stream).await;
+        let no_name = || NoTls::OurFault(format!("{} has no name for a certificate", host.name));
+        let name = server_name(host).ok_or_else(no_name)?;
+        let handshake = connector.connect(name, stream).await;
         let stream = handshake.map_err(|error| reason(&error, &host.name))?;
         let (_, tls) = stream.get_ref();
         let cipher = tls.negotiated_cipher_suite().map(|suite| suite.suite());
         tracing::debug!(
             host = %host.name,
-            address = %host.address,
+            endpoint = %host.endpoint,
             version = tls.protocol_version().map(tracing::field::debug),
             cipher = cipher.map(tracing::field::debug),
             verified = level == TlsLevel::Verified,
@@ -123,8 +125,9 @@ impl Default for Tls {
 
 /// What the host is told that we look for, and what its certificate has to be
 /// good for. A name that cannot stand in a certificate leaves the address.
-fn server_name(host: &Host) -> ServerName<'static> {
+fn server_name(host: &Host) -> Option<ServerName<'static>> {
     let name = host.name.strip_suffix('.').unwrap_or(&host.name);
     let name = ServerName::try_from(name.to_owned());
-    name.unwrap_or_else(|_| ServerName::from(host.address.ip()))
+    name.ok()
+        .or_else(|| host.endpoint.ip().map(ServerName::from))
 }

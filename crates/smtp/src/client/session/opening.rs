@@ -1,13 +1,26 @@
-//! How a session begins: greeting, EHLO, and STARTTLS (RFC 3207) if it is to be
-//! encrypted and the next hop offers that.
+//! How a session begins: greeting, EHLO or LHLO, and STARTTLS (RFC 3207) if it is
+//! to be encrypted and the next hop offers that.
 
 use slimta_core::message::{Class, Response};
 
 use super::{Asked, Session, State, unexpected};
+use crate::client::dialect::Dialect;
 use crate::client::extensions::Extensions;
 use crate::client::tls::{Channel, TlsLevel};
 
 impl Session {
+    /// Sets what it speaks. Default: SMTP.
+    #[must_use]
+    pub fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// What it speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Sets how much encryption the session needs. Default: off, as it is for a
     /// connection that is encrypted before its first byte.
     #[must_use]
@@ -32,7 +45,8 @@ impl Session {
             }
             // Whoever knows no EHLO has no extension.
             (Asked::Helo, Class::Success) => self.ask_for_tls(),
-            (Asked::Ehlo, Class::Permanent) => {
+            // LMTP has no older form (RFC 2033 section 4.1).
+            (Asked::Ehlo, Class::Permanent) if self.dialect == Dialect::Smtp => {
                 let line = format!("HELO {}", self.hostname);
                 self.ask(Asked::Helo, &line);
             }
@@ -45,7 +59,11 @@ impl Session {
     }
 
     fn say_hello(&mut self) {
-        let line = format!("EHLO {}", self.hostname);
+        let verb = match self.dialect {
+            Dialect::Smtp => "EHLO",
+            Dialect::Lmtp => "LHLO",
+        };
+        let line = format!("{verb} {}", self.hostname);
         self.ask(Asked::Ehlo, &line);
     }
 

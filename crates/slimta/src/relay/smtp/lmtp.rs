@@ -1,0 +1,122 @@
+//! The relay by LMTP (RFC 2033): to a server that delivers into mailboxes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use slimta_smtp::client::Dialect;
+
+use super::lmtp_address::{LmtpAddress, Place};
+use super::{Begin, Carrier, Connector, Endpoint, Host, Hosts, SMTP_PORT, Sources, Target, Tls};
+use crate::message::{Report, Response};
+use crate::queue::ByDestination;
+use crate::relay::{Delivery, Relay, Timing};
+use crate::world::World;
+
+/// Hands every message to one server by LMTP, which answers for each recipient:
+/// who is not delivered is tried again alone. To the host that an envelope names
+/// mail goes by SMTP.
+pub struct LmtpRelay {
+    carrier: Carrier,
+    server: Server,
+}
+
+enum Server {
+    Tcp(Target),
+    Unix(Socket),
+}
+
+/// A server of this machine.
+struct Socket {
+    path: PathBuf,
+    hostname: String,
+}
+
+impl LmtpRelay {
+    /// Hands mail to the server at `address`. `hostname` is what this host calls
+    /// itself in LHLO.
+    pub fn new(address: LmtpAddress, hostname: &str, world: World) -> Self {
+        LmtpRelay {
+            carrier: Carrier::new(hostname, world),
+            server: match address.0 {
+                Place::Tcp { host, port } => Server::Tcp(Target {
+                    host,
+                    port,
+                    dialect: Dialect::Lmtp,
+                    begin: Begin::Clear,
+                }),
+                Place::Unix(path) => Server::Unix(Socket {
+                    path,
+                    hostname: hostname.to_owned(),
+                }),
+            },
+        }
+    }
+
+    /// Sets how long to wait for the server. Default: see [`Timing`].
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.carrier = self.carrier.with_timing(timing);
+        self
+    }
+
+    /// Sets how many messages a connection carries before it is ended. Default
+    /// 100; a message with more than 100 recipients counts for each hundred.
+    #[must_use]
+    pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
+        self.carrier = self.carrier.with_messages_per_connection(messages);
+        self
+    }
+
+    /// Sets from which addresses of this host TCP connections are made. Default:
+    /// as the system chooses.
+    #[must_use]
+    pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
+        self.carrier = self.carrier.with_sources(sources);
+        self
+    }
+
+    /// Sets how TCP connections are encrypted. Default: with the feature `tls`,
+    /// opportunistic for all. What goes through a Unix socket is in clear.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.carrier = self.carrier.with_tls(tls);
+        self
+    }
+
+    /// Sets how connections are made. Default: by TCP, or to the Unix socket.
+    #[must_use]
+    pub fn with_connector(mut self, connector: impl Connector) -> Self {
+        self.carrier = self.carrier.with_connector(Arc::new(connector));
+        self
+    }
+}
+
+#[async_trait]
+impl Relay for LmtpRelay {
+    async fn attempt(&self, delivery: Delivery) -> Report {
+        if let Some(named) = Target::named(&delivery, SMTP_PORT) {
+            return named.carry(&self.carrier, &delivery).await;
+        }
+        match &self.server {
+            Server::Tcp(target) => target.carry(&self.carrier, &delivery).await,
+            Server::Unix(socket) => {
+                let key = format!("lmtp {}", socket.path.display());
+                self.carrier.carry(&key, &delivery, socket).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Hosts for Socket {
+    /// This host itself, as notices name it.
+    async fn find(&self) -> Result<Vec<Host>, Response> {
+        Ok(vec![Host {
+            name: self.hostname.clone(),
+            endpoint: Endpoint::Unix(self.path.clone()),
+            dialect: Dialect::Lmtp,
+            begin: Begin::Clear,
+        }])
+    }
+}

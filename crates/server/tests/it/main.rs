@@ -13,6 +13,7 @@ mod crash;
 mod dkim;
 mod encryption;
 mod full;
+mod interop;
 mod late;
 mod limits;
 mod lmtp;
@@ -20,6 +21,7 @@ mod load;
 mod mailq;
 mod managers;
 mod notices;
+mod peers;
 mod pipe;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;

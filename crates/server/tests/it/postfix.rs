@@ -26,7 +26,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 relayhost = [127.0.0.1]:NEXT
-smtp_tls_security_level = none
+smtp_tls_security_level = may
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_recipient_restrictions = permit_mynetworks, reject
 smtpd_tls_security_level = may
@@ -56,7 +56,7 @@ pub(crate) struct Postfix {
     /// What starts the master and waits for it.
     script: Child,
     directory: TempDir,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Postfix {

@@ -68,3 +68,13 @@ fn servers_that_share_a_storage_are_measured() {
     let said = bench("managers", &["--messages", "200", "--rounds", "1"]);
     assert!(said.contains("of one"), "{said}");
 }
+
+#[test]
+fn encryption_is_measured() {
+    let said = bench(
+        "tls",
+        &["--messages", "200", "--rounds", "1", "--sizes", "1"],
+    );
+    let rows = said.lines().filter(|line| line.starts_with("   1  "));
+    assert_eq!(rows.count(), 4, "{said}");
+}

@@ -12,12 +12,14 @@ mod dkim;
 mod edge_auth;
 mod edge_tls;
 mod file;
+mod forward;
 mod logging;
 mod machine;
 mod network;
 mod notices;
 mod options;
 mod sources;
+mod spam_scan;
 mod span;
 mod tenants;
 mod written;
@@ -38,11 +40,13 @@ use crate::failure::Failure;
 pub(crate) use dkim::Dkim;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
+use forward::ForwardRules;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
+use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -102,6 +106,10 @@ pub(crate) struct Settings {
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
+    /// Which spam filter is asked, if one is.
+    pub(crate) spam_scan: Option<SpamScanOptions>,
+    /// Which recipients are rewritten.
+    pub(crate) forward: ForwardRules,
     /// What signs for which domains.
     pub(crate) dkim: Dkim,
     /// The bounds of the queue.

@@ -9,7 +9,11 @@ mod add_received;
 mod assign_tenant;
 #[cfg(feature = "dkim")]
 mod dkim;
+#[cfg(feature = "forward")]
+mod forward;
 mod loop_check;
+#[cfg(feature = "spam-scan")]
+mod spam;
 
 pub use add_date::AddDate;
 pub use add_message_id::AddMessageId;
@@ -17,8 +21,15 @@ pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
 #[cfg(feature = "dkim")]
 pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
+#[cfg(feature = "forward")]
+pub use forward::{Forward, ForwardError};
 pub use loop_check::LoopCheck;
 pub use slimta_core::policy::{Chain, Policy};
+#[cfg(feature = "spam-scan")]
+pub use spam::{
+    OnScanFailure, ScanError, ScannerUrlError, SpamRules, SpamScan, SpamScanner, SpamVerdict,
+    open_scanner,
+};
 
 use crate::message::{NewField, Response};
 use crate::world::World;

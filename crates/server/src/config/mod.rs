@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod relay_login;
 mod sources;
 mod span;
 mod tenants;
@@ -25,6 +26,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
+pub(crate) use relay_login::RelayLogin;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -73,6 +76,10 @@ pub(crate) struct Settings {
     pub(crate) relay: Option<String>,
     /// The URLs of the relays that some destinations have of their own.
     pub(crate) routes: Vec<(DestinationPattern, String)>,
+    /// Who this host says it is to the server that the URL names.
+    pub(crate) relay_login: Option<RelayLogin>,
+    /// The same of relays that destinations have of their own.
+    pub(crate) route_logins: BTreeMap<DestinationPattern, RelayLogin>,
     /// The URL of the storage.
     pub(crate) storage: String,
     /// Where the admin socket lies, if not in the directory of the storage.

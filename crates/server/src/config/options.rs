@@ -10,7 +10,7 @@ use slimta::policy::AssignTenant;
 use slimta::relay::TlsLevel;
 use slimta_core::queue::Schedule;
 
-use super::destinations::{Destinations, RateOrNone, by_destination, routes};
+use super::destinations::{Destinations, RateOrNone, by_destination, route_logins, routes};
 use super::dkim::Dkim;
 use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
@@ -18,6 +18,7 @@ use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
+use super::relay_login::{RelayLogin, Said};
 use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
@@ -53,6 +54,15 @@ pub(crate) struct Options {
     /// to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
+    /// Say that this host is USER to the server of an smtp:// or smtps:// relay
+    #[arg(long, value_name = "USER")]
+    pub(crate) relay_user: Option<String>,
+    /// The file whose first line is the password of that user
+    #[arg(long, value_name = "FILE")]
+    pub(crate) relay_password_file: Option<PathBuf>,
+    /// Send it in the clear too, where others can read it [default: false]
+    #[arg(long, value_name = "true|false")]
+    pub(crate) relay_auth_in_clear: Option<bool>,
     /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE, redis://HOST or memory: [default: embedded:./slimta-data]
     #[arg(long, value_name = "URL")]
     pub(crate) storage: Option<String>,
@@ -216,6 +226,9 @@ impl Options {
             listen: either(self.listen, other.listen),
             listen_tls: either(self.listen_tls, other.listen_tls),
             relay: self.relay.or(other.relay),
+            relay_user: self.relay_user.or(other.relay_user),
+            relay_password_file: self.relay_password_file.or(other.relay_password_file),
+            relay_auth_in_clear: self.relay_auth_in_clear.or(other.relay_auth_in_clear),
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
             retry: self.retry.or(other.retry),
@@ -279,6 +292,8 @@ impl Options {
             .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
         Ok(Settings {
             notices: self.notices()?,
+            relay_login: self.relay_login(&relay)?,
+            route_logins: route_logins(&self.destination)?,
             lock_duration: self.lock_duration()?,
             edge: self.edge()?,
             limits: self.limits(),
@@ -334,6 +349,16 @@ impl Options {
             returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),
             header: self.bounce_header.clone(),
             footer: self.bounce_footer.clone(),
+        })
+    }
+
+    fn relay_login(&self, relay: &str) -> Result<Option<RelayLogin>, Failure> {
+        RelayLogin::of(&Said {
+            user: &self.relay_user,
+            password_file: &self.relay_password_file,
+            in_clear: self.relay_auth_in_clear,
+            relay: Some(relay),
+            place: "",
         })
     }
 

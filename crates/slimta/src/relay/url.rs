@@ -2,7 +2,8 @@
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpRelay, Sources, Tls,
+    Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpLogin, SmtpRelay,
+    Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -31,6 +32,9 @@ pub struct Connections {
     pub sources: ByDestination<Sources>,
     /// How they are encrypted. Default: see [`Tls`].
     pub tls: Tls,
+    /// Who this host says it is to the server that a URL of SMTP names. Default: it
+    /// does not say it.
+    pub login: Option<SmtpLogin>,
 }
 
 impl Default for Connections {
@@ -39,6 +43,7 @@ impl Default for Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
             tls: Tls::default(),
+            login: None,
         }
     }
 }
@@ -120,7 +125,11 @@ pub fn open_with(
         })
     };
     if let Some(relay) = smarthost(url, hostname, &world) {
-        let relay = relay?
+        let mut relay = relay?;
+        if let Some(login) = connections.login {
+            relay = relay.with_login(login);
+        }
+        let relay = relay
             .with_messages_per_connection(connections.messages)
             .with_sources(connections.sources)
             .with_tls(connections.tls);

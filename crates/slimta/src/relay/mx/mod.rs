@@ -103,6 +103,7 @@ impl Relay for MxRelay {
                 port: self.port,
                 dialect: Dialect::Smtp,
                 begin: Begin::Clear,
+                login: None,
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }

@@ -44,6 +44,7 @@ impl LmtpRelay {
                     port,
                     dialect: Dialect::Lmtp,
                     begin: Begin::Clear,
+                    login: None,
                 }),
                 Place::Unix(path) => Server::Unix(Socket {
                     path,

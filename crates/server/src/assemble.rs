@@ -121,6 +121,7 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
     }
     Ok(Connections {
         messages: settings.messages_per_connection.clone(),
+        keeping: settings.keeping,
         sources: settings.sources.clone(),
         tls,
         login: None,
@@ -171,8 +172,11 @@ fn queue(
     storage: Arc<dyn Storage>,
     dkim: &SignDkim,
 ) -> Result<Queue, Failure> {
+    let mut sites = None;
     let (relay_bus, router) = match next_hop {
         Some(NextHop { relay, router }) => {
+            let relay: Arc<dyn relay::Relay> = relay.into();
+            sites = Some(relay.clone());
             (Some(Arc::new(Direct(relay)) as RelayBus), Some(router))
         }
         None => (None, None),
@@ -181,6 +185,9 @@ fn queue(
         .with_hostname(settings.hostname.clone())
         .with_delay_notice(settings.delay_notice)
         .with_limits(settings.limits.clone());
+    if let Some(relay) = sites {
+        queue = queue.with_sites(relay);
+    }
     let retry = settings.retry.clone();
     if settings.heed_replies {
         queue.set_retry_algorithm(HeedReplies(retry));

@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
-use slimta::relay::{Sources, TlsLevel};
+use slimta::relay::{Keeping, Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -101,6 +101,8 @@ pub(crate) struct Settings {
     pub(crate) edge: EdgeSettings,
     /// How many messages one connection to a next hop carries.
     pub(crate) messages_per_connection: ByDestination<u32>,
+    /// How long such a connection is kept.
+    pub(crate) keeping: Keeping,
     /// The local addresses that next hops are connected to from.
     pub(crate) sources: ByDestination<Sources>,
     /// How connections to next hops are encrypted.

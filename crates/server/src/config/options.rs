@@ -18,7 +18,6 @@ use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
-use super::relay_login::{RelayLogin, Said};
 use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
@@ -150,6 +149,10 @@ pub(crate) struct Options {
     /// Most attempts at the same time to one destination [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
+    /// Most attempts at the same time to all destinations that share their hosts;
+    /// a destination that may have more by itself brings it along [default: 20]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) attempts_per_site_max: Option<NonZeroUsize>,
     /// Most attempts to one destination in a time, such as 5/s, 100/min or
     /// 1000/h; or none [default: none]
     #[arg(long, value_name = "RATE", help_heading = "Queue")]
@@ -158,6 +161,14 @@ pub(crate) struct Options {
     /// Most messages that one connection to a next hop carries [default: 100]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) messages_per_connection: Option<NonZeroU32>,
+    /// How long a connection to a next hop is kept that is not used [default: 10s]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) connection_idle_max: Option<Span>,
+    /// How old it becomes before it is ended [default: 5m]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) connection_age_max: Option<Span>,
     /// Connect to next hops from this address of this host; may be given twice,
     /// for IPv4 and for IPv6 [default: as the system chooses]
     #[arg(long, value_name = "IP", help_heading = "Queue")]
@@ -253,10 +264,13 @@ impl Options {
             attempts_per_destination_max: self
                 .attempts_per_destination_max
                 .or(other.attempts_per_destination_max),
+            attempts_per_site_max: self.attempts_per_site_max.or(other.attempts_per_site_max),
             rate_per_destination: self.rate_per_destination.or(other.rate_per_destination),
             messages_per_connection: self
                 .messages_per_connection
                 .or(other.messages_per_connection),
+            connection_idle_max: self.connection_idle_max.or(other.connection_idle_max),
+            connection_age_max: self.connection_age_max.or(other.connection_age_max),
             source_address: either(self.source_address, other.source_address),
             tls: self.tls.or(other.tls),
             tls_roots: self.tls_roots.or(other.tls_roots),
@@ -298,6 +312,7 @@ impl Options {
             edge: self.edge()?,
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
+            keeping: self.keeping(),
             sources: self.sources()?,
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
                 options.tls
@@ -349,16 +364,6 @@ impl Options {
             returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),
             header: self.bounce_header.clone(),
             footer: self.bounce_footer.clone(),
-        })
-    }
-
-    fn relay_login(&self, relay: &str) -> Result<Option<RelayLogin>, Failure> {
-        RelayLogin::of(&Said {
-            user: &self.relay_user,
-            password_file: &self.relay_password_file,
-            in_clear: self.relay_auth_in_clear,
-            relay: Some(relay),
-            place: "",
         })
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use slimta::relay::SmtpLogin;
 
+use super::Options;
 use crate::failure::Failure;
 
 /// The relays to one server by SMTP.
@@ -26,6 +27,18 @@ pub(super) struct Said<'a> {
     pub(super) relay: Option<&'a str>,
     /// Where it was said, as messages go on.
     pub(super) place: &'a str,
+}
+
+impl Options {
+    pub(super) fn relay_login(&self, relay: &str) -> Result<Option<RelayLogin>, Failure> {
+        RelayLogin::of(&Said {
+            user: &self.relay_user,
+            password_file: &self.relay_password_file,
+            in_clear: self.relay_auth_in_clear,
+            relay: Some(relay),
+            place: "",
+        })
+    }
 }
 
 impl RelayLogin {

@@ -2,8 +2,8 @@
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpLogin, SmtpRelay,
-    Sources, Tls,
+    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpLogin,
+    SmtpRelay, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -27,6 +27,8 @@ const SMTPS_PORT: u16 = 465;
 pub struct Connections {
     /// How many messages each carries before it is ended. Default 100.
     pub messages: ByDestination<u32>,
+    /// How long each is kept. Default: see [`Keeping`].
+    pub keeping: Keeping,
     /// From which addresses of this host they are made. Default: as the system
     /// chooses.
     pub sources: ByDestination<Sources>,
@@ -41,6 +43,7 @@ impl Default for Connections {
     fn default() -> Self {
         Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
+            keeping: Keeping::default(),
             sources: Sources::default().into(),
             tls: Tls::default(),
             login: None,
@@ -131,6 +134,7 @@ pub fn open_with(
         }
         let relay = relay
             .with_messages_per_connection(connections.messages)
+            .with_keeping(connections.keeping)
             .with_sources(connections.sources)
             .with_tls(connections.tls);
         return Ok(NextHop {
@@ -145,6 +149,7 @@ pub fn open_with(
         })?;
         let relay = LmtpRelay::new(address, hostname, world)
             .with_messages_per_connection(connections.messages)
+            .with_keeping(connections.keeping)
             .with_sources(connections.sources)
             .with_tls(connections.tls);
         return Ok(NextHop {
@@ -159,6 +164,7 @@ pub fn open_with(
             let relay = super::MxRelay::new(dns, hostname, world);
             let relay = relay
                 .with_messages_per_connection(connections.messages)
+                .with_keeping(connections.keeping)
                 .with_sources(connections.sources)
                 .with_tls(connections.tls);
             Box::new(relay)

@@ -11,6 +11,7 @@ mod lmtp;
 mod mail;
 mod maildir;
 mod pipe;
+mod sites;
 mod smtp;
 mod smuggling;
 mod tls;

@@ -11,7 +11,7 @@ use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
 use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
-use super::pool::Pool;
+use super::pool::{Keeping, Pool};
 use super::source::Sources;
 use super::tls::Tls;
 use crate::message::{Class, Destination, OnSuccess, Recipient, Report, Response};
@@ -43,6 +43,7 @@ pub(in crate::relay) trait Hosts: Send + Sync {
 pub(in crate::relay) struct Carrier {
     opener: Opener,
     pool: Arc<Pool>,
+    world: World,
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
 }
@@ -59,7 +60,8 @@ impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
             opener: Opener::new(hostname, world.clone()),
-            pool: Pool::new(world),
+            pool: Pool::new(world.clone(), Keeping::default()),
+            world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
         }
@@ -70,6 +72,11 @@ impl Carrier {
         messages: ByDestination<u32>,
     ) -> Self {
         self.messages_per_connection = messages;
+        self
+    }
+
+    pub(in crate::relay) fn with_keeping(mut self, keeping: Keeping) -> Self {
+        self.pool = Pool::new(self.world.clone(), keeping);
         self
     }
 

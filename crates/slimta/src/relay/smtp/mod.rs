@@ -31,6 +31,7 @@ pub use connector::{Connector, Endpoint, Stream};
 pub use lmtp::LmtpRelay;
 pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
+pub use pool::Keeping;
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
@@ -39,7 +40,7 @@ pub use tls_roots::{Roots, RootsError};
 use slimta_smtp::client::Dialect;
 
 use super::{Delivery, Relay, Timing};
-use crate::message::{Report, Response};
+use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
 
@@ -123,6 +124,13 @@ impl SmtpRelay {
         self
     }
 
+    /// Sets how long connections are kept. Default: see [`Keeping`].
+    #[must_use]
+    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
+        self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
     /// Sets from which addresses of this host connections are made. Default: as
     /// the system chooses.
     #[must_use]
@@ -162,6 +170,11 @@ impl Relay for SmtpRelay {
             _ => self.target.carry(&self.carrier, &delivery).await,
         }
     }
+
+    /// The server: whatever is handed to it shares it.
+    async fn site(&self, _destination: &Destination) -> Option<Arc<str>> {
+        Some(self.target.key().into())
+    }
 }
 
 /// A next hop that was named by hand.
@@ -195,12 +208,17 @@ impl Target {
 
     /// Connections to it are kept apart by their port and by what is spoken.
     pub(super) async fn carry(&self, carrier: &Carrier, delivery: &Delivery) -> Report {
+        carrier.carry(&self.key(), delivery, self).await
+    }
+
+    /// What it is called: connections are kept by that, and destinations whose mail
+    /// goes there share it.
+    pub(super) fn key(&self) -> String {
         let kind = match self.dialect {
             Dialect::Smtp => "",
             Dialect::Lmtp => "lmtp ",
         };
-        let key = format!("{kind}{}:{}", self.host, self.port);
-        carrier.carry(&key, delivery, self).await
+        format!("{kind}{}:{}", self.host, self.port)
     }
 }
 

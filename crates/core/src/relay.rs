@@ -15,12 +15,34 @@ use crate::world::World;
 pub trait Relay: Send + Sync + 'static {
     /// Attempts one delivery. Dropping the future cuts the attempt.
     async fn attempt(&self, delivery: Delivery) -> Report;
+
+    /// The name of the site that takes mail for `destination`: the same for all
+    /// destinations that share their hosts. None if it is not known, or shared with
+    /// nobody.
+    async fn site(&self, _destination: &Destination) -> Option<Arc<str>> {
+        None
+    }
 }
 
 #[async_trait]
 impl<R: Relay + ?Sized> Relay for Box<R> {
     async fn attempt(&self, delivery: Delivery) -> Report {
         (**self).attempt(delivery).await
+    }
+
+    async fn site(&self, destination: &Destination) -> Option<Arc<str>> {
+        (**self).site(destination).await
+    }
+}
+
+#[async_trait]
+impl<R: Relay + ?Sized> Relay for Arc<R> {
+    async fn attempt(&self, delivery: Delivery) -> Report {
+        (**self).attempt(delivery).await
+    }
+
+    async fn site(&self, destination: &Destination) -> Option<Arc<str>> {
+        (**self).site(destination).await
     }
 }
 

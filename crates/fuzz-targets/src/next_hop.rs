@@ -4,11 +4,15 @@
 use bytes::BytesMut;
 use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
 use slimta_smtp::client::{
-    Channel, Dialect, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
+    Channel, Dialect, Login, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
 };
 
 use crate::pieces::Pieces;
 
+/// With so many recipients this host says who it is first.
+const LOGS_IN_FOR: usize = 4;
+/// The end of AUTH PLAIN and LOGIN: what is secret in both.
+const SECRETS: [&[u8]; 2] = [b"AGFubgBjYW5hcnk=", b"Y2FuYXJ5"];
 const CONTENT: &str = "Subject: a\r\n\r\n.b\r\n";
 /// What a reply keeps of its text.
 const TEXT_BYTES_MAX: usize = 3 * ((8 << 10) + 4096);
@@ -77,6 +81,9 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
     let session = Session::new("client.example", Timing::default());
     let session = session.with_dialect(dialect);
     let mut session = session.with_tls(TlsLevel::Opportunistic);
+    if count == LOGS_IN_FOR {
+        session = session.with_login(Login::new("ann", b"canary").expect("a login"));
+    }
     let mut said = turns
         .iter()
         .flat_map(|turn| turn.chunks(piece.min(turn.len().max(1))));
@@ -148,6 +155,8 @@ fn check(recipients: usize, played: &Played) {
     }
     // Who spoke out of turn where TLS was to begin gets nothing.
     assert!(played.channel != Channel::Tampered || outcome.stage == Stage::Unsent);
+    let has_secret = |secret| memchr::memmem::find(&played.heard, secret).is_some();
+    assert!(played.channel == Channel::Encrypted || !SECRETS.into_iter().any(has_secret));
     let contents = memchr::memmem::find(&played.heard, b"\r\nSubject: a\r\n");
     assert_eq!(contents.is_some(), played.has_sent);
     // Nothing that the next hop says ends up in a command.

@@ -18,7 +18,7 @@ use slimta::storage::{
 use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{EdgeAuth, EdgeTls, Place, Settings};
+use crate::config::{EdgeAuth, EdgeTls, Place, RelayLogin, Settings};
 use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
@@ -94,12 +94,16 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
     };
     check_sources(settings)?;
     let connections = connections(settings)?;
-    let open_relay = |url: &str| {
-        let (connections, world) = (connections.clone(), world.clone());
-        relay::open_with(url, &settings.hostname, connections, world)
+    let open_relay = |url: &str, login: Option<&RelayLogin>, place: &str| {
+        let connections = Connections {
+            login: login.map(RelayLogin::open).transpose()?,
+            ..connections.clone()
+        };
+        let opened = relay::open_with(url, &settings.hostname, connections, world.clone());
+        opened.map_err(|error| Failure::Usage(format!("{error} ({place}")))
     };
-    let others = open_relay(url)
-        .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))?;
+    let place = "--relay); \"none\" only stores";
+    let others = open_relay(url, settings.relay_login.as_ref(), place)?;
     if settings.routes.is_empty() {
         return Ok(Some(others));
     }
@@ -117,8 +121,10 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
     }
     Ok(Connections {
         messages: settings.messages_per_connection.clone(),
+        keeping: settings.keeping,
         sources: settings.sources.clone(),
         tls,
+        login: None,
     })
 }
 
@@ -135,23 +141,22 @@ fn check_sources(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The relays that destinations have of their own; each URL is one relay,
+/// The relays that destinations have of their own; each URL and login is one relay,
 /// however many destinations it is for, so that they share its connections.
 fn routes(
     settings: &Settings,
-    open: impl Fn(&str) -> Result<NextHop, relay::OpenError>,
+    open: impl Fn(&str, Option<&RelayLogin>, &str) -> Result<NextHop, Failure>,
 ) -> Result<relay::Routes, Failure> {
-    let mut opened: BTreeMap<&str, Arc<dyn relay::Relay>> = BTreeMap::new();
+    let mut opened: BTreeMap<_, Arc<dyn relay::Relay>> = BTreeMap::new();
     let mut routes = relay::Routes::new(None);
     for (pattern, url) in &settings.routes {
-        let relay = match opened.get(url.as_str()) {
+        let login = settings.route_logins.get(pattern);
+        let relay = match opened.get(&(url, login)) {
             Some(relay) => relay.clone(),
             None => {
-                let next_hop = open(url);
-                let place = format!("relay in [destination.\"{pattern}\"]");
-                let failed = |error| Failure::Usage(format!("{error} ({place})"));
-                let relay: Arc<dyn relay::Relay> = next_hop.map_err(failed)?.relay.into();
-                opened.insert(url, relay.clone());
+                let place = format!("relay in [destination.\"{pattern}\"])");
+                let relay: Arc<dyn relay::Relay> = open(url, login, &place)?.relay.into();
+                opened.insert((url, login), relay.clone());
                 relay
             }
         };
@@ -167,8 +172,11 @@ fn queue(
     storage: Arc<dyn Storage>,
     dkim: &SignDkim,
 ) -> Result<Queue, Failure> {
+    let mut sites = None;
     let (relay_bus, router) = match next_hop {
         Some(NextHop { relay, router }) => {
+            let relay: Arc<dyn relay::Relay> = relay.into();
+            sites = Some(relay.clone());
             (Some(Arc::new(Direct(relay)) as RelayBus), Some(router))
         }
         None => (None, None),
@@ -177,6 +185,9 @@ fn queue(
         .with_hostname(settings.hostname.clone())
         .with_delay_notice(settings.delay_notice)
         .with_limits(settings.limits.clone());
+    if let Some(relay) = sites {
+        queue = queue.with_sites(relay);
+    }
     let retry = settings.retry.clone();
     if settings.heed_replies {
         queue.set_retry_algorithm(HeedReplies(retry));

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use crate::message::{Content, Destination, Report, Response, StoredMessage, Submission};
+use crate::message::{Content, Report, Response, StoredMessage, Submission};
 use crate::relay::{Delivery, LeaseSignal};
 use crate::storage::{Lease, Leased, Session, Settled, Settlement, StorageError};
 
-use super::backoff::{News, Reached, not_tried};
+use super::backoff::{Reached, not_tried};
 use super::event::Event;
 use super::judge::{Verdict, judge};
 use super::keeper::{keep, reliable_until};
@@ -20,6 +20,7 @@ use super::place::Place;
 use super::room::{Taken, is_small};
 use super::settle::{Conclusion, Telling, conclude};
 use super::shared::{Phase, Shared};
+use super::sites;
 use super::split::split;
 use super::suspend;
 
@@ -74,7 +75,7 @@ impl Attempt {
 
     /// Attempts and settles. Dropping this future leaves the message leased:
     /// it is due again when the lease ends.
-    pub(super) async fn run(self, shared: &Shared) {
+    pub(super) async fn run(mut self, shared: &Shared) {
         let Ok(session) = shared.session().await else {
             return;
         };
@@ -85,7 +86,7 @@ impl Attempt {
             &*session,
             &message,
             self.content,
-            &self.place,
+            &mut self.place,
             &self.signal,
         );
         let keeping = keep(
@@ -126,9 +127,12 @@ async fn deliver(
     session: &dyn Session,
     message: &Arc<StoredMessage>,
     content: Option<Content>,
-    place: &Place,
+    place: &mut Place,
     signal: &LeaseSignal,
 ) -> Tried {
+    if !sites::join(shared, message, place).await {
+        return Tried::HandBack;
+    }
     let mut turning = pin!(place.turn(message.priority, message.size, shared.world()));
     let (turn, content) = match turning.as_mut().now_or_never() {
         Some(turn) => (turn, content),
@@ -185,20 +189,9 @@ async fn deliver(
     let report = ask_relay(shared, delivery).await;
     let (room, now) = (slot.take_room(), shared.world().monotonic());
     if let Some(news) = place.finish(slot, &Reached::of(&report), now) {
-        shared.observe(&told(news, message.destination.of_all()));
+        shared.observe(&news.event(message.destination.of_all()));
     }
     Tried::Reported(content, report, room)
-}
-
-fn told(news: News, destination: Destination) -> Event {
-    match news {
-        News::Pauses(length, response) => Event::Paused {
-            destination,
-            length,
-            response,
-        },
-        News::Resumes => Event::Resumed { destination },
-    }
 }
 
 /// Sends one delivery to the relay bus. Whatever goes wrong on the way is a

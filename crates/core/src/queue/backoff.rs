@@ -10,8 +10,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::message::{Class, Destination, Report, Response};
+use crate::message::{Class, Destination, EnhancedCode, Report, Response};
 
+use super::event::Event;
 use super::limits::Limits;
 
 /// So many failures in a row are more than one bad message or moment.
@@ -70,6 +71,20 @@ pub(super) enum News {
     Resumes,
 }
 
+impl News {
+    /// As the observer hears it.
+    pub(super) fn event(self, destination: Destination) -> Event {
+        match self {
+            News::Pauses(length, response) => Event::Paused {
+                destination,
+                length,
+                response,
+            },
+            News::Resumes => Event::Resumed { destination },
+        }
+    }
+}
+
 impl Reached {
     /// Reads it from the report. It is absent only if no host took the message
     /// up, because none was found or opened a session. A connection that was
@@ -106,11 +121,13 @@ fn is_final(response: &Response) -> bool {
 }
 
 /// No answer from the host, no answer from the DNS, no route (RFC 3463: X.4.1,
-/// X.4.3, X.4.4), or a greeting that sends us away (RFC 5321: 421).
+/// X.4.3, X.4.4), a greeting that sends us away (RFC 5321: 421), or a name and
+/// password that it does not take (RFC 5248: X.7.8).
 fn is_absence(response: &Response) -> bool {
     let enhanced = response.enhanced.as_ref();
-    response.code.get() == 421
-        || enhanced.is_some_and(|code| code.subject == 4 && matches!(code.detail, 1 | 3 | 4))
+    let says_so =
+        |code: &EnhancedCode| matches!((code.subject, code.detail), (4, 1 | 3 | 4) | (7, 8));
+    response.code.get() == 421 || enhanced.is_some_and(says_so)
 }
 
 impl Backoff {
@@ -317,6 +334,8 @@ mod tests {
         let taken = Response::success(0, 0, "taken");
         let full = Response::transient(2, 2, "mailbox full");
         assert_eq!(of(&[&absent, &busy]), Reached::Absent(absent.clone()));
+        let denied = Response::transient(7, 8, "535 wrong password");
+        assert_eq!(of(&[&denied]), Reached::Absent(denied));
         assert_eq!(of(&[&absent, &taken]), Reached::Works);
         assert_eq!(of(&[&absent, &full]), Reached::Answers);
         assert_eq!(of(&[]), Reached::Nothing);

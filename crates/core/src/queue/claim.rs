@@ -255,10 +255,10 @@ async fn lease(
 ) -> Result<(Vec<(Leased, Place)>, Duration), StorageError> {
     let session = shared.session().await?;
     // Places before leases: nothing is leased that has no room.
-    let places: Vec<Place> = (0..count)
-        .map(|_| shared.lanes.enter(destination))
-        .collect();
     let asked = shared.world().monotonic();
+    let places: Vec<Place> = (0..count)
+        .map(|_| shared.lanes.enter(destination, asked))
+        .collect();
     let lease = shared.settings.lock_duration;
     let leased = if shared.world().random_u64().is_multiple_of(BY_AGE) {
         session.claim_longest_due(destination, count, lease).await?

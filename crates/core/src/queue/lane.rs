@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::message::Priority;
 
@@ -111,16 +111,33 @@ impl Lane {
 
     /// Completes what is known without it.
     pub(super) fn in_hand(&self, known: InHand, now: Duration) -> InHand {
-        let pause = self.backoff.pause(now);
         InHand {
             messages: self.taken.all,
             attempts: (self.allowed + self.surplus).saturating_sub(self.slots.available_permits()),
             attempts_allowed: self.allowed,
+            per_hour: self.pace.per_hour(now),
+            ..self.failing(known, now)
+        }
+    }
+
+    /// Completes what is known without its failures.
+    pub(super) fn failing(&self, known: InHand, now: Duration) -> InHand {
+        let pause = self.backoff.pause(now);
+        InHand {
             failures: self.backoff.failures(),
             last_failure: self.backoff.last().cloned(),
-            per_hour: self.pace.per_hour(now),
             pause: pause.map(|(left, last)| (left, last.clone())),
             ..known
+        }
+    }
+
+    /// Takes a slot back, which vanishes if there are too many.
+    pub(super) fn give_back(&mut self, slot: Option<OwnedSemaphorePermit>) {
+        if self.surplus > 0
+            && let Some(slot) = slot
+        {
+            self.surplus -= 1;
+            slot.forget();
         }
     }
 

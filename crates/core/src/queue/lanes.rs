@@ -25,8 +25,9 @@ use super::lane::{For, HIGH_SHARE, Lane, Places};
 use super::limits::Limits;
 use super::place::Place;
 use super::rate::{Meter, Rate};
-use super::room::Room;
+use super::room::{Room, Share};
 use super::shares::Shares;
+use super::sites::Sites;
 use super::why::InHand;
 
 /// Messages of a destination that is left alone which are put off at the same
@@ -59,6 +60,7 @@ pub(super) struct Map {
     pub(super) taken: Places,
     pub(super) shares: Shares,
     pub(super) meter: Meter,
+    pub(super) sites: Sites,
     /// Destinations with fresh mail that found no place and goes first.
     pub(super) urgent: BTreeSet<Destination>,
     /// Destinations that are back, and whose mail was put off for long.
@@ -96,7 +98,9 @@ impl Lanes {
 
     /// Ends the pause of one destination, or of all.
     pub(super) fn end_pauses(&self, destination: Option<&Destination>, now: Duration) {
-        for (to, lane) in &mut self.map().lanes {
+        let mut map = self.map();
+        map.end_pauses_of_sites(destination.map(|one| one.next_hop()), now);
+        for (to, lane) in &mut map.lanes {
             if destination.is_none_or(|one| one.next_hop() == to.as_str()) {
                 lane.backoff.end_pause(now);
             }
@@ -135,6 +139,10 @@ impl Lanes {
         };
         let known = match map.lanes.get(next_hop) {
             Some(lane) => lane.in_hand(known, now),
+            None => known,
+        };
+        let known = match map.sites.lane(next_hop) {
+            Some(site) => site.failing(known, now),
             None => known,
         };
         InHand {
@@ -180,8 +188,8 @@ impl Lanes {
         let overall = map.taken.free(self.places_max(), whom);
         let overall = overall.min(self.share_left(&map.shares, self.places_max(), &whose));
         let lane = match map.lanes.get(destination.next_hop()) {
-            Some(lane) if lane.backoff.pause(now).is_some() => {
-                PAUSED_PLACES.saturating_sub(lane.taken.all)
+            lane if map.pause(destination.next_hop(), now).is_some() => {
+                PAUSED_PLACES.saturating_sub(lane.map_or(0, |lane| lane.taken.all))
             }
             Some(lane) => {
                 let places = lane.allowed.saturating_mul(ahead);
@@ -194,6 +202,7 @@ impl Lanes {
             }
         };
         lane.min(overall)
+            .min(self.site_room(map, destination.next_hop(), whom, now))
             .min(self.tokens(map, destination, whom, now))
     }
 
@@ -214,7 +223,7 @@ impl Lanes {
         };
         let next_hop = destination.next_hop();
         let lane = map.lanes.get(next_hop);
-        if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
+        if map.pause(next_hop, now).is_some() {
             // What is put off without a try needs none.
             return usize::MAX;
         }
@@ -231,8 +240,7 @@ impl Lanes {
     pub(super) fn rate_wait(&self, destination: &Destination, now: Duration) -> Option<Duration> {
         let rate = (*self.limits.rate_per_destination.get(destination))?;
         let (map, next_hop) = (self.map(), destination.next_hop());
-        let lane = map.lanes.get(next_hop);
-        if lane.is_some_and(|lane| lane.backoff.pause(now).is_some()) {
+        if map.pause(next_hop, now).is_some() {
             return None;
         }
         let level = map.meter.level(next_hop, rate, self.managers(), now);
@@ -250,7 +258,7 @@ impl Lanes {
     }
 
     /// What is allowed for one destination, for all managers.
-    fn allowed_max(&self, destination: &Destination) -> usize {
+    pub(super) fn allowed_max(&self, destination: &Destination) -> usize {
         *self.limits.attempts_per_destination_max.get(destination)
     }
 
@@ -267,7 +275,7 @@ impl Lanes {
     /// Why a destination is left alone at `now`; none if it is not.
     pub(super) fn pause(&self, destination: &Destination, now: Duration) -> Option<Response> {
         let map = self.map();
-        let pause = map.lanes.get(destination.next_hop())?.backoff.pause(now);
+        let pause = map.pause(destination.next_hop(), now);
         pause.map(|(_, last)| last.clone())
     }
 
@@ -275,8 +283,8 @@ impl Lanes {
     /// gives how many were before.
     pub(super) fn count_put_off(&self, destination: &Destination, messages: usize) -> usize {
         let mut map = self.map();
-        let lane = map.lanes.get_mut(destination.next_hop());
-        lane.map_or(0, |lane| lane.backoff.count_put_off(destination, messages))
+        let backoff = map.backoff_mut(destination.next_hop());
+        backoff.map_or(0, |backoff| backoff.count_put_off(destination, messages))
     }
 
     /// The destinations that came back since the last time, and whose mail was
@@ -299,23 +307,33 @@ impl Lanes {
         now: Duration,
     ) -> Option<Place> {
         let mut map = self.map();
-        let lane = map.lanes.get(destination.next_hop());
-        let is_paused = lane.is_some_and(|lane| lane.backoff.pause(now).is_some());
+        let is_paused = map.pause(destination.next_hop(), now).is_some();
         let is_free = !is_paused && self.free(&map, destination, whom, now) > 0;
-        is_free.then(|| self.place(&mut map, destination, whom))
+        is_free.then(|| self.place(&mut map, destination, whom, now))
     }
 
     /// Takes a place for what is due, whether or not one is free: for callers
     /// who bound what they take by themselves.
-    pub(super) fn enter(self: &Arc<Self>, destination: &Destination) -> Place {
-        self.place(&mut self.map(), destination, For::Due)
+    pub(super) fn enter(self: &Arc<Self>, destination: &Destination, now: Duration) -> Place {
+        self.place(&mut self.map(), destination, For::Due, now)
     }
 
-    fn place(self: &Arc<Self>, map: &mut Map, destination: &Destination, whom: For) -> Place {
+    fn place(
+        self: &Arc<Self>,
+        map: &mut Map,
+        destination: &Destination,
+        whom: For,
+        now: Duration,
+    ) -> Place {
+        let is_paused = map.pause(destination.next_hop(), now).is_some();
         let (is_due, rate) = (
             whom == For::Due,
             self.limits.rate_per_destination.get(destination),
         );
+        let site = match is_paused {
+            true => None,
+            false => self.enter_site(map, destination, is_due),
+        };
         let (next_hop, whose) = (destination.of_all(), destination.tenant());
         let lane = map.lanes.entry(next_hop.clone()).or_insert_with(|| {
             let allowed_max = self.allowed_max(destination);
@@ -331,12 +349,18 @@ impl Lanes {
             next_hop,
             whose,
             slots: lane.slots.clone(),
+            site,
             gate: lane.gate.clone(),
             is_due,
             rate: *rate,
             has_token: AtomicBool::new(false),
             room: lane.room.clone(),
         }
+    }
+
+    /// A share of the room for contents.
+    pub(super) fn room_share(&self) -> Share {
+        self.room.share()
     }
 
     /// Completes when a place was given back since the last time.

@@ -44,7 +44,7 @@ async fn places_are_bounded_by_destination_and_overall() {
 #[tokio::test]
 async fn a_full_lane_leaves_the_others_free() {
     let lanes = lanes();
-    let a = lanes.enter(&to("a"));
+    let a = lanes.enter(&to("a"), NOW);
     let _held = (
         a.slot(Priority::Normal, 0).await,
         a.slot(Priority::Normal, 0).await,
@@ -52,7 +52,7 @@ async fn a_full_lane_leaves_the_others_free() {
     assert!(a.slot(Priority::Normal, 0).now_or_never().is_none());
     assert!(
         lanes
-            .enter(&to("b"))
+            .enter(&to("b"), NOW)
             .slot(Priority::Normal, 0)
             .now_or_never()
             .is_some()
@@ -62,7 +62,7 @@ async fn a_full_lane_leaves_the_others_free() {
 #[tokio::test]
 async fn managers_share_the_limit_of_a_destination() {
     let lanes = lanes();
-    let place = lanes.enter(&to("a"));
+    let place = lanes.enter(&to("a"), NOW);
     for _ in 0..5 {
         place.finish(place.slot(Priority::Normal, 0).await, &Reached::Works, NOW);
     }
@@ -87,7 +87,7 @@ async fn managers_share_the_limit_of_a_destination() {
 #[tokio::test]
 async fn slots_grow_with_success_and_shrink_with_failure() {
     let lanes = lanes();
-    let place = lanes.enter(&to("a"));
+    let place = lanes.enter(&to("a"), NOW);
     for _ in 0..5 {
         place.finish(place.slot(Priority::Normal, 0).await, &Reached::Works, NOW);
     }
@@ -113,7 +113,7 @@ async fn slots_grow_with_success_and_shrink_with_failure() {
 #[tokio::test]
 async fn high_mail_has_one_before_it_at_most() {
     let lanes = lanes();
-    let place = lanes.enter(&to("a"));
+    let place = lanes.enter(&to("a"), NOW);
     let taken = [
         place.slot(Priority::Normal, 0).await,
         place.slot(Priority::Normal, 0).await,
@@ -138,13 +138,15 @@ async fn the_last_slots_are_for_high_mail() {
         attempts_max: 10,
         ..Limits::default()
     });
-    let places: Vec<_> = (0..3).map(|n| lanes.enter(&to(&n.to_string()))).collect();
+    let places: Vec<_> = (0..3)
+        .map(|n| lanes.enter(&to(&n.to_string()), NOW))
+        .collect();
     let slots = places.iter().flat_map(|place| [place; 3]);
     let slots: Vec<_> = slots
         .filter_map(|place| place.slot(Priority::Normal, 0).now_or_never())
         .collect();
     assert_eq!(slots.len(), 9);
-    let place = lanes.enter(&to("other"));
+    let place = lanes.enter(&to("other"), NOW);
     assert!(place.slot(Priority::Normal, 0).now_or_never().is_none());
     let tenth = place.slot(Priority::High, 0).now_or_never();
     assert!(tenth.is_some());
@@ -161,9 +163,9 @@ async fn a_place_needs_a_token_that_no_other_place_will_take() {
     let now = || world.monotonic();
     let room = || lanes.room(&to("a"), For::Due, now());
     assert_eq!(room(), 2);
-    let first = lanes.enter(&to("a"));
+    let first = lanes.enter(&to("a"), NOW);
     assert_eq!(room(), 1, "one is for the place that is taken");
-    drop(lanes.enter(&to("a")));
+    drop(lanes.enter(&to("a"), NOW));
     assert_eq!(room(), 1);
     first.turn(Priority::Normal, 0, &world).await.unwrap();
     assert_eq!(room(), 1);
@@ -171,7 +173,7 @@ async fn a_place_needs_a_token_that_no_other_place_will_take() {
     let began = now();
     for _ in 0..3 {
         // Who was let in nevertheless waits for the next.
-        let place = lanes.enter(&to("a"));
+        let place = lanes.enter(&to("a"), NOW);
         place.turn(Priority::Normal, 0, &world).await.unwrap();
     }
     assert_eq!(now() - began, Duration::from_secs(2));

@@ -20,6 +20,10 @@ pub struct Limits {
     /// Attempts at the same time for one destination, over all managers.
     /// Default 20.
     pub attempts_per_destination_max: ByDestination<usize>,
+    /// Attempts at the same time for all destinations that share their hosts, over
+    /// all managers, as far as the queue is told of them; the greatest limit of one of
+    /// them if that is more. Default 20.
+    pub attempts_per_site_max: usize,
     /// Attempts for one destination in a time, over all managers. Default none.
     pub rate_per_destination: ByDestination<Option<Rate>>,
     /// Messages of one destination that are in memory, attempted or waiting for
@@ -56,6 +60,7 @@ impl Default for Limits {
             attempts_max: 500,
             attempts_per_destination_initial: 5,
             attempts_per_destination_max: 20.into(),
+            attempts_per_site_max: 20,
             rate_per_destination: None.into(),
             ahead_factor: 4,
             tenant_weights: BTreeMap::new(),

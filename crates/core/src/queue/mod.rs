@@ -44,6 +44,7 @@ mod schedule;
 mod settle;
 mod shared;
 mod shares;
+mod sites;
 mod split;
 mod suspend;
 mod unlock;
@@ -61,7 +62,7 @@ use crate::bus;
 use crate::message::{
     Bounce, BounceBuilder, Content, Message, MessageId, Report, Response, StoredMessage,
 };
-use crate::relay::{Delivery, LeaseSignal, Router};
+use crate::relay::{Delivery, LeaseSignal, Relay, Router};
 use crate::storage::{Filter, Leased, Session, Storage};
 use crate::world::{Timestamp, Watched, World};
 
@@ -137,6 +138,7 @@ impl Queue {
             delay_notice_after: None,
             lock_duration: LOCK_DURATION_DEFAULT,
             limits: limits.clone(),
+            sites: None,
         };
         Queue {
             shared: Arc::new(Shared {
@@ -301,6 +303,14 @@ impl Queue {
     #[must_use]
     pub fn with_delay_notice(mut self, after: Option<Duration>) -> Self {
         self.settings().delay_notice_after = after;
+        self
+    }
+
+    /// Sets what knows which destinations share their hosts: the relay behind the bus.
+    /// Default: none do.
+    #[must_use]
+    pub fn with_sites(mut self, relay: Arc<dyn Relay>) -> Self {
+        self.settings().sites = Some(relay);
         self
     }
 

@@ -14,6 +14,7 @@ use super::lanes::Lanes;
 use super::rate::Rate;
 use super::room::{Share, Taken, is_small};
 use super::shares::Whose;
+use super::sites::{AtSite, learned};
 
 /// Destinations that are remembered as failing while nothing of them is in
 /// memory; beyond that they begin anew.
@@ -27,6 +28,8 @@ pub(super) struct Place {
     pub(super) next_hop: Destination,
     pub(super) whose: Whose,
     pub(super) slots: Arc<Semaphore>,
+    /// What it has taken where its destination is not alone.
+    pub(super) site: Option<AtSite>,
     pub(super) gate: Arc<Semaphore>,
     pub(super) room: Share,
     pub(super) is_due: bool,
@@ -39,6 +42,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Slot {
     lane: Option<OwnedSemaphorePermit>,
+    site: Option<OwnedSemaphorePermit>,
     room: Option<Taken>,
     _ordinary: Option<OwnedSemaphorePermit>,
     _overall: Option<OwnedSemaphorePermit>,
@@ -89,6 +93,10 @@ impl Place {
             false => self.gate.acquire().await.ok(),
         };
         let lane = self.slots.clone().acquire_owned().await.ok();
+        let site = match &self.site {
+            Some(at) => at.slots.clone().acquire_owned().await.ok(),
+            None => None,
+        };
         // Small mail passes those that wait for room.
         let _gate = gate.filter(|_| is_small(bytes));
         let room = self.room.take(bytes).await;
@@ -99,6 +107,7 @@ impl Place {
         let overall = self.lanes.attempts.clone().acquire_owned().await.ok();
         Slot {
             lane,
+            site,
             room,
             _ordinary: ordinary,
             _overall: overall,
@@ -123,6 +132,7 @@ impl Place {
     /// Ends an attempt at `now`, and lets the lane learn from it.
     pub(super) fn finish(&self, mut slot: Slot, reached: &Reached, now: Duration) -> Option<News> {
         let mut map = self.lanes.map();
+        let map = &mut *map;
         let lane = map.lanes.get_mut(&self.next_hop)?;
         let max = self.lanes.share(lane.allowed_max);
         match reached {
@@ -133,17 +143,19 @@ impl Place {
             Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
             Reached::Nothing => {}
         }
-        let news = lane.backoff.learn(reached, now, &self.lanes.limits);
         lane.narrow_to(max);
-        if lane.surplus > 0
-            && let Some(permit) = slot.lane.take()
-        {
-            lane.surplus -= 1;
-            permit.forget();
-        }
-        if news == Some(News::Resumes)
-            && let Some(long) = lane.backoff.take_long()
-        {
+        lane.give_back(slot.lane.take());
+        let site = self.site.as_ref();
+        let site = site.and_then(|at| map.sites.finish(at, reached, &self.lanes));
+        let backoff = match site {
+            Some(site) => {
+                site.give_back(slot.site.take());
+                &mut site.backoff
+            }
+            None => &mut lane.backoff,
+        };
+        let (news, long) = learned(backoff, reached, &self.lanes, now);
+        if !long.is_empty() {
             map.returned.extend(long);
             self.lanes.returned.notify_one();
         }
@@ -156,6 +168,7 @@ impl Drop for Place {
         let mut map = self.lanes.map();
         map.taken.remove(self.is_due);
         map.shares.remove(&self.whose);
+        self.leave_site(&mut map);
         let crowded = map.lanes.len() > FAILING_LANES_MAX;
         if let Some(lane) = map.lanes.get_mut(&self.next_hop) {
             lane.taken.remove(self.is_due);

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::bus;
 use crate::message::{BounceBuilder, Message, Report, Response, Submission};
-use crate::relay::{Delivery, Router};
+use crate::relay::{Delivery, Relay, Router};
 use crate::storage::{Owner, Session, Storage, StorageError};
 use crate::world::{Watched, World};
 
@@ -31,6 +31,8 @@ pub(super) struct Settings {
     pub(super) delay_notice_after: Option<Duration>,
     pub(super) lock_duration: Duration,
     pub(super) limits: Limits,
+    /// What knows which destinations share their hosts.
+    pub(super) sites: Option<Arc<dyn Relay>>,
 }
 
 /// How far a shutdown has come.

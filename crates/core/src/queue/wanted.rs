@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::message::{Destination, Tenant};
 
 use super::lane::For;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Map};
 use super::shares::{Shares, Whose};
 
 /// Destinations that are noted as urgent; mail of others waits in its order.
@@ -18,7 +18,11 @@ impl Lanes {
     /// that it is short of and could use; gives whether its tenant has less than its
     /// share, so that it should be looked at first.
     pub(super) fn note_wanted(&self, destination: &Destination, whom: For, now: Duration) -> bool {
-        if self.tokens(&self.map(), destination, whom, now) == 0 {
+        let room = |map: &Map| {
+            let site = self.site_room(map, destination.next_hop(), whom, now);
+            self.tokens(map, destination, whom, now).min(site)
+        };
+        if room(&self.map()) == 0 {
             return false;
         }
         let (map, whose) = (&mut *self.map(), destination.tenant());
@@ -30,11 +34,11 @@ impl Lanes {
             share > 0 && (whose.is_some() || share < usize::MAX)
         };
         let share = self.share_left(&map.shares, self.places_max(), &whose);
+        if map.pause(destination.next_hop(), now).is_some() {
+            return false;
+        }
         let lane = map.lanes.get_mut(destination.next_hop());
         if let Some(lane) = lane {
-            if lane.backoff.pause(now).is_some() {
-                return false;
-            }
             let places = lane.allowed.saturating_mul(self.limits.ahead_factor.max(1));
             let lane_share = self.share_left(&lane.shares, places, &whose);
             if lane.taken.free(places, whom).min(lane_share) == 0 {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::message::{Destination, Response, StoredMessage, Tenant};
@@ -43,6 +44,9 @@ pub enum Why {
     /// So many attempts to its destination are under way, as many as there may
     /// be.
     DestinationBusy(usize),
+    /// So many messages are in hand for the hosts that its destination shares with
+    /// others, as many as there may be.
+    SiteBusy(Arc<str>, usize),
     /// Its tenant has its share of what may be attempted, and others want some, too.
     OthersToo(Tenant),
     /// So many messages are in hand, as many as there may be.
@@ -99,6 +103,10 @@ impl fmt::Display for Why {
             Why::DestinationBusy(attempts) => {
                 write!(f, "{attempts} attempts to its destination are under way")
             }
+            Why::SiteBusy(site, messages) => write!(
+                f,
+                "{messages} messages are in hand for all destinations of its hosts, {site}"
+            ),
             Why::OthersToo(tenant) => write!(
                 f,
                 "its tenant {tenant} has its share of the places while others want some, too"
@@ -218,6 +226,8 @@ impl Queue {
         }
         if lanes.room(&due.destination, For::Due, monotonic) > 0 {
             Why::Next
+        } else if let Some((site, messages)) = lanes.full_site(&due.destination, monotonic) {
+            Why::SiteBusy(site, messages)
         } else if let Some(tenant) = lanes.held_to_share(&due.destination) {
             Why::OthersToo(tenant)
         } else if lane.attempts >= lane.attempts_allowed {

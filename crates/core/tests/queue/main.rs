@@ -11,6 +11,7 @@ mod peers;
 mod rig;
 mod running;
 mod seed;
+mod sites;
 mod story;
 mod successes;
 mod suspending;

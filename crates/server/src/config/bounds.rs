@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use slimta::relay::Sources;
+use slimta::relay::{Keeping, Sources};
 use slimta_core::queue::{ByDestination, Limits};
 
 use super::destinations::{RateOrNone, by_destination};
@@ -17,6 +17,16 @@ impl Options {
         by_destination(all, &self.destination, |options| {
             options.messages_per_connection.map(NonZeroU32::get)
         })
+    }
+
+    pub(super) fn keeping(&self) -> Keeping {
+        let defaults = Keeping::default();
+        Keeping {
+            idle_time_max: self
+                .connection_idle_max
+                .map_or(defaults.idle_time_max, Span::get),
+            age_max: self.connection_age_max.map_or(defaults.age_max, Span::get),
+        }
     }
 
     pub(super) fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
@@ -41,6 +51,7 @@ impl Options {
                 &self.destination,
                 |options| options.attempts_max.map(NonZeroUsize::get),
             ),
+            attempts_per_site_max: or(self.attempts_per_site_max, defaults.attempts_per_site_max),
             rate_per_destination: by_destination(rate_all, &self.destination, |options| {
                 options.rate.map(RateOrNone::get)
             }),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use slimta::relay::{Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
 use super::RELAY_NONE;
+use super::relay_login::{RelayLogin, Said};
 use super::sources::sources;
 use super::written::written;
 use crate::failure::Failure;
@@ -37,6 +39,12 @@ pub(crate) struct DestinationOptions {
     pub(super) tls: Option<TlsLevel>,
     /// The URL of the relay that hands its mail on.
     relay: Option<String>,
+    /// Who this host says it is to that relay's server.
+    relay_user: Option<String>,
+    /// The file of its password.
+    relay_password_file: Option<PathBuf>,
+    /// Whether that is sent in clear, too.
+    relay_auth_in_clear: Option<bool>,
 }
 
 /// The value of one option for each destination: for all, and where its table
@@ -66,6 +74,25 @@ pub(super) fn routes(
         _ => Ok((pattern, url)),
     });
     checked.collect()
+}
+
+/// Who this host says it is to them. A table's relay hears nothing that was said
+/// of another.
+pub(super) fn route_logins(
+    destinations: &Destinations,
+) -> Result<BTreeMap<DestinationPattern, RelayLogin>, Failure> {
+    let mut logins = BTreeMap::new();
+    for (pattern, options) in destinations {
+        let login = RelayLogin::of(&Said {
+            user: &options.relay_user,
+            password_file: &options.relay_password_file,
+            in_clear: options.relay_auth_in_clear,
+            relay: options.relay.as_deref(),
+            place: &format!(" (in [destination.\"{pattern}\"])"),
+        })?;
+        logins.extend(login.map(|login| (pattern.clone(), login)));
+    }
+    Ok(logins)
 }
 
 /// A rate, or `none`.

@@ -18,6 +18,7 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod relay_login;
 mod sources;
 mod spam_scan;
 mod span;
@@ -27,12 +28,13 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
-use slimta::relay::{Sources, TlsLevel};
+use slimta::relay::{Keeping, Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -47,6 +49,7 @@ pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
 use spam_scan::SpamScanOptions;
+pub(crate) use relay_login::RelayLogin;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -77,6 +80,10 @@ pub(crate) struct Settings {
     pub(crate) relay: Option<String>,
     /// The URLs of the relays that some destinations have of their own.
     pub(crate) routes: Vec<(DestinationPattern, String)>,
+    /// Who this host says it is to the server that the URL names.
+    pub(crate) relay_login: Option<RelayLogin>,
+    /// The same of relays that destinations have of their own.
+    pub(crate) route_logins: BTreeMap<DestinationPattern, RelayLogin>,
     /// The URL of the storage.
     pub(crate) storage: String,
     /// Where the admin socket lies, if not in the directory of the storage.
@@ -98,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) edge: EdgeSettings,
     /// How many messages one connection to a next hop carries.
     pub(crate) messages_per_connection: ByDestination<u32>,
+    /// How long such a connection is kept.
+    pub(crate) keeping: Keeping,
     /// The local addresses that next hops are connected to from.
     pub(crate) sources: ByDestination<Sources>,
     /// How connections to next hops are encrypted.

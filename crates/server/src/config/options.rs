@@ -10,7 +10,7 @@ use slimta::policy::AssignTenant;
 use slimta::relay::TlsLevel;
 use slimta_core::queue::Schedule;
 
-use super::destinations::{Destinations, RateOrNone, by_destination, routes};
+use super::destinations::{Destinations, RateOrNone, by_destination, route_logins, routes};
 use super::dkim::Dkim;
 use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
@@ -55,6 +55,15 @@ pub(crate) struct Options {
     /// to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
+    /// Say that this host is USER to the server of an smtp:// or smtps:// relay
+    #[arg(long, value_name = "USER")]
+    pub(crate) relay_user: Option<String>,
+    /// The file whose first line is the password of that user
+    #[arg(long, value_name = "FILE")]
+    pub(crate) relay_password_file: Option<PathBuf>,
+    /// Send it in the clear too, where others can read it [default: false]
+    #[arg(long, value_name = "true|false")]
+    pub(crate) relay_auth_in_clear: Option<bool>,
     /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE, redis://HOST or memory: [default: embedded:./slimta-data]
     #[arg(long, value_name = "URL")]
     pub(crate) storage: Option<String>,
@@ -142,6 +151,10 @@ pub(crate) struct Options {
     /// Most attempts at the same time to one destination [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
+    /// Most attempts at the same time to all destinations that share their hosts;
+    /// a destination that may have more by itself brings it along [default: 20]
+    #[arg(long, value_name = "N", help_heading = "Queue")]
+    pub(crate) attempts_per_site_max: Option<NonZeroUsize>,
     /// Most attempts to one destination in a time, such as 5/s, 100/min or
     /// 1000/h; or none [default: none]
     #[arg(long, value_name = "RATE", help_heading = "Queue")]
@@ -150,6 +163,14 @@ pub(crate) struct Options {
     /// Most messages that one connection to a next hop carries [default: 100]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) messages_per_connection: Option<NonZeroU32>,
+    /// How long a connection to a next hop is kept that is not used [default: 10s]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) connection_idle_max: Option<Span>,
+    /// How old it becomes before it is ended [default: 5m]
+    #[arg(long, value_name = "TIME", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) connection_age_max: Option<Span>,
     /// Connect to next hops from this address of this host; may be given twice,
     /// for IPv4 and for IPv6 [default: as the system chooses]
     #[arg(long, value_name = "IP", help_heading = "Queue")]
@@ -224,6 +245,9 @@ impl Options {
             listen: either(self.listen, other.listen),
             listen_tls: either(self.listen_tls, other.listen_tls),
             relay: self.relay.or(other.relay),
+            relay_user: self.relay_user.or(other.relay_user),
+            relay_password_file: self.relay_password_file.or(other.relay_password_file),
+            relay_auth_in_clear: self.relay_auth_in_clear.or(other.relay_auth_in_clear),
             storage: self.storage.or(other.storage),
             hostname: self.hostname.or(other.hostname),
             retry: self.retry.or(other.retry),
@@ -248,10 +272,13 @@ impl Options {
             attempts_per_destination_max: self
                 .attempts_per_destination_max
                 .or(other.attempts_per_destination_max),
+            attempts_per_site_max: self.attempts_per_site_max.or(other.attempts_per_site_max),
             rate_per_destination: self.rate_per_destination.or(other.rate_per_destination),
             messages_per_connection: self
                 .messages_per_connection
                 .or(other.messages_per_connection),
+            connection_idle_max: self.connection_idle_max.or(other.connection_idle_max),
+            connection_age_max: self.connection_age_max.or(other.connection_age_max),
             source_address: either(self.source_address, other.source_address),
             tls: self.tls.or(other.tls),
             tls_roots: self.tls_roots.or(other.tls_roots),
@@ -289,10 +316,13 @@ impl Options {
             .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
         Ok(Settings {
             notices: self.notices()?,
+            relay_login: self.relay_login(&relay)?,
+            route_logins: route_logins(&self.destination)?,
             lock_duration: self.lock_duration()?,
             edge: self.edge()?,
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
+            keeping: self.keeping(),
             sources: self.sources()?,
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
                 options.tls

@@ -32,14 +32,18 @@ fn password(user: &str, typed: &str) -> Output {
 
 /// A directory with certificates and the file of ann, whose password is the
 /// secret.
-struct Users(Certificates);
+pub(crate) struct Users(Certificates);
 
 impl Users {
     fn new() -> Self {
+        Users::with("ann", SECRET)
+    }
+
+    pub(crate) fn with(user: &str, secret: &str) -> Self {
         let certificates = Certificates::new();
         certificates.make("a", HOST);
         let users = Users(certificates);
-        users.are(&[("ann", SECRET)]);
+        users.are(&[(user, secret)]);
         users
     }
 
@@ -59,7 +63,7 @@ impl Users {
     }
 
     /// A server that knows them and takes mail from nobody else.
-    fn serve(&self, store: &Store, options: &[&str]) -> Server {
+    pub(crate) fn serve(&self, store: &Store, options: &[&str]) -> Server {
         let file = self.file();
         let all = [
             &NOBODY[..],

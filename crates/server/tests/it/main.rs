@@ -34,6 +34,7 @@ mod proxy;
 mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;
+mod relay_auth;
 mod rerouted;
 mod rig;
 mod routes;

@@ -46,6 +46,13 @@ impl Relay for RoutedRelay {
             None => self.others.attempt(delivery).await,
         }
     }
+
+    async fn site(&self, destination: &Destination) -> Option<Arc<str>> {
+        match self.routes.get(destination) {
+            Some(relay) => relay.site(destination).await,
+            None => self.others.site(destination).await,
+        }
+    }
 }
 
 struct RoutedRouter {

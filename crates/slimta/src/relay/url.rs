@@ -2,7 +2,8 @@
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpRelay, Sources, Tls,
+    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpLogin,
+    SmtpRelay, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -26,19 +27,26 @@ const SMTPS_PORT: u16 = 465;
 pub struct Connections {
     /// How many messages each carries before it is ended. Default 100.
     pub messages: ByDestination<u32>,
+    /// How long each is kept. Default: see [`Keeping`].
+    pub keeping: Keeping,
     /// From which addresses of this host they are made. Default: as the system
     /// chooses.
     pub sources: ByDestination<Sources>,
     /// How they are encrypted. Default: see [`Tls`].
     pub tls: Tls,
+    /// Who this host says it is to the server that a URL of SMTP names. Default: it
+    /// does not say it.
+    pub login: Option<SmtpLogin>,
 }
 
 impl Default for Connections {
     fn default() -> Self {
         Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
+            keeping: Keeping::default(),
             sources: Sources::default().into(),
             tls: Tls::default(),
+            login: None,
         }
     }
 }
@@ -120,8 +128,13 @@ pub fn open_with(
         })
     };
     if let Some(relay) = smarthost(url, hostname, &world) {
-        let relay = relay?
+        let mut relay = relay?;
+        if let Some(login) = connections.login {
+            relay = relay.with_login(login);
+        }
+        let relay = relay
             .with_messages_per_connection(connections.messages)
+            .with_keeping(connections.keeping)
             .with_sources(connections.sources)
             .with_tls(connections.tls);
         return Ok(NextHop {
@@ -136,6 +149,7 @@ pub fn open_with(
         })?;
         let relay = LmtpRelay::new(address, hostname, world)
             .with_messages_per_connection(connections.messages)
+            .with_keeping(connections.keeping)
             .with_sources(connections.sources)
             .with_tls(connections.tls);
         return Ok(NextHop {
@@ -150,6 +164,7 @@ pub fn open_with(
             let relay = super::MxRelay::new(dns, hostname, world);
             let relay = relay
                 .with_messages_per_connection(connections.messages)
+                .with_keeping(connections.keeping)
                 .with_sources(connections.sources)
                 .with_tls(connections.tls);
             Box::new(relay)

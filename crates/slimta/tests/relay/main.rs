@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod auth;
 mod certificates;
 mod dns;
 mod hop;
@@ -10,6 +11,7 @@ mod lmtp;
 mod mail;
 mod maildir;
 mod pipe;
+mod sites;
 mod smtp;
 mod smuggling;
 mod tls;

@@ -7,6 +7,10 @@ use slimta_core::message::Response;
 pub struct Extensions {
     /// The session may be encrypted (RFC 3207).
     pub starttls: bool,
+    /// A client may say who it is by PLAIN (RFC 4954, RFC 4616).
+    pub auth_plain: bool,
+    /// The same by LOGIN.
+    pub auth_login: bool,
     /// Commands may be sent in batches (RFC 2920).
     pub pipelining: bool,
     /// Octets above 127 in the body (RFC 6152).
@@ -43,10 +47,23 @@ impl Extensions {
                     let named = words.next().and_then(|word| word.parse().ok());
                     extensions.size_max = named.filter(|size| *size > 0);
                 }
-                _ => {}
+                "AUTH" => extensions.add_mechanisms(words),
+                _ => {
+                    // As clients of old want it.
+                    if let Some(first) = keyword.strip_prefix("AUTH=") {
+                        extensions.add_mechanisms(std::iter::once(first).chain(words));
+                    }
+                }
             }
         }
         extensions
+    }
+
+    fn add_mechanisms<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            self.auth_plain |= name.eq_ignore_ascii_case("PLAIN");
+            self.auth_login |= name.eq_ignore_ascii_case("LOGIN");
+        }
     }
 }
 
@@ -69,6 +86,22 @@ mod tests {
             ..Extensions::default()
         };
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn mechanisms_are_read_in_both_forms() {
+        for (line, plain, login) in [
+            ("AUTH PLAIN", true, false),
+            ("auth cram-md5 login", false, true),
+            ("AUTH=LOGIN PLAIN", true, true),
+            ("AUTH", false, false),
+            ("AUTHPLAIN", false, false),
+            ("X PLAIN", false, false),
+        ] {
+            let text = format!("mx.example\n{line}");
+            let read = Extensions::read(&Response::new(250, None, text));
+            assert_eq!((read.auth_plain, read.auth_login), (plain, login), "{line}");
+        }
     }
 
     #[test]

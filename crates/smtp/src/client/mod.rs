@@ -10,6 +10,7 @@
 mod commands;
 mod dialect;
 mod extensions;
+mod login;
 mod outcome;
 mod reply;
 mod session;
@@ -17,6 +18,8 @@ mod stuffing;
 mod timing;
 mod tls;
 
+#[cfg(test)]
+mod auth_tests;
 #[cfg(test)]
 mod lmtp_tests;
 #[cfg(test)]
@@ -27,6 +30,7 @@ mod tls_tests;
 pub use commands::Parcel;
 pub use dialect::Dialect;
 pub use extensions::Extensions;
+pub use login::Login;
 pub use outcome::{Outcome, Stage};
 pub use reply::ReplyError;
 pub use session::{Session, Step};

@@ -1,5 +1,6 @@
 //! A session with a next hop: its opening, one transaction after the other.
 
+mod auth;
 mod contents;
 mod opening;
 
@@ -16,6 +17,7 @@ use super::outcome::{Outcome, Stage, Transaction};
 use super::reply::Reader;
 use super::timing::Timing;
 use super::tls::{Channel, TlsLevel};
+use auth::Auth;
 
 /// What to do next.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +49,7 @@ pub struct Session {
     timing: Timing,
     level: TlsLevel,
     channel: Channel,
+    auth: Auth,
     extensions: Extensions,
     reader: Reader,
     replies: u64,
@@ -79,6 +82,8 @@ enum Asked {
     Ehlo,
     Helo,
     StartTls,
+    /// AUTH, or another line of its exchange.
+    Auth,
     Reset,
     Mail,
     Recipient(usize),
@@ -101,6 +106,7 @@ impl Session {
             timing,
             level: TlsLevel::Off,
             channel: Channel::Clear,
+            auth: Auth::Done,
             extensions: Extensions::default(),
             reader: Reader::default(),
             replies: 0,
@@ -262,7 +268,7 @@ impl Session {
         match asked {
             Asked::Greeting | Asked::Ehlo | Asked::Helo => self.timing.greeting,
             Asked::StartTls => self.timing.tls,
-            Asked::Reset | Asked::Mail | Asked::Recipient(_) => self.timing.command,
+            Asked::Auth | Asked::Reset | Asked::Mail | Asked::Recipient(_) => self.timing.command,
             Asked::Data => self.timing.data,
             Asked::Contents | Asked::ContentsFor(_) | Asked::Nothing => self.timing.contents,
             Asked::Quit => self.timing.quit,
@@ -280,6 +286,7 @@ impl Session {
         match asked {
             Asked::Greeting | Asked::Ehlo | Asked::Helo => self.hear_opening(asked, reply),
             Asked::StartTls => self.hear_starttls(&reply),
+            Asked::Auth => self.hear_auth(&reply),
             Asked::Reset if reply.is_success() => {}
             Asked::Reset => self.fail(unexpected("RSET", &reply)),
             Asked::Mail => self.hear_sender(reply),

@@ -1,7 +1,8 @@
 //! Which hosts to try for a domain, and when to try none (RFC 5321 section
-//! 5.1, RFC 7505).
+//! 5.1, RFC 7505); and which domains share theirs.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
@@ -16,33 +17,31 @@ const EXCHANGERS_MAX: usize = 20;
 /// Enough hosts: more are not tried in one attempt.
 const HOSTS_ENOUGH: usize = 10;
 
-/// The mail exchangers of a domain, looked up when they are needed.
+/// The mail exchangers of a domain; their addresses are looked up when they are
+/// needed.
 pub(super) struct Exchangers<'a> {
-    pub(super) domain: &'a str,
-    pub(super) resolver: &'a dyn Resolver,
-    pub(super) hostname: &'a str,
-    pub(super) port: u16,
-    pub(super) world: &'a World,
+    domain: &'a str,
+    /// The preferred first; none if the domain is its own exchanger.
+    records: Option<Vec<Exchanger>>,
+    resolver: &'a dyn Resolver,
+    port: u16,
+    world: &'a World,
 }
 
 #[async_trait]
 impl Hosts for Exchangers<'_> {
     async fn find(&self) -> Result<Vec<Host>, Response> {
-        let names = match self.resolver.exchangers(self.domain).await {
-            Ok(records) if !records.is_empty() => {
-                in_order(records, self.hostname, || self.world.random_u64())?
-            }
-            // Without MX records the domain itself is its exchanger.
-            Ok(_) | Err(LookupError::NoRecords) => return self.domain_itself().await,
-            Err(LookupError::NoSuchName) => return Err(no_such_domain()),
-            Err(error) => return Err(unknown(&error)),
+        let Some(records) = &self.records else {
+            return self.domain_itself().await;
         };
+        let names = in_order(records, || self.world.random_u64());
         let mut hosts = Vec::new();
         let mut trouble = None;
         for name in names {
-            match self.resolver.addresses(&name).await {
+            match self.resolver.addresses(name).await {
                 Ok(addresses) => {
-                    hosts.extend(addresses.into_iter().map(|ip| self.host(&name, ip)));
+                    let addresses = by_turns(addresses).into_iter();
+                    hosts.extend(addresses.map(|ip| self.host(name, ip)));
                 }
                 Err(error) => trouble = Some(error),
             }
@@ -63,7 +62,49 @@ impl Hosts for Exchangers<'_> {
     }
 }
 
-impl Exchangers<'_> {
+impl<'a> Exchangers<'a> {
+    /// Those of `domain`; or the answer for its mail, when it is clear without
+    /// trying. `hostname` is what this host calls itself.
+    pub(super) async fn of(
+        domain: &'a str,
+        resolver: &'a dyn Resolver,
+        hostname: &str,
+        port: u16,
+        world: &'a World,
+    ) -> Result<Self, Response> {
+        let records = match resolver.exchangers(domain).await {
+            Ok(records) if !records.is_empty() => Some(usable(records, hostname)?),
+            // Without MX records the domain itself is its exchanger.
+            Ok(_) | Err(LookupError::NoRecords) => None,
+            Err(LookupError::NoSuchName) => return Err(no_such_domain()),
+            Err(error) => return Err(unknown(&error)),
+        };
+        Ok(Exchangers {
+            domain,
+            records,
+            resolver,
+            port,
+            world,
+        })
+    }
+
+    /// The name of the site: the names of all exchangers, those that are preferred
+    /// alike with commas between, each such group behind those before it. So any
+    /// host that one domain of a site is connected to, also one that is tried when
+    /// others are down, takes the mail of all of them. Not their addresses: a
+    /// certificate is good for a name.
+    pub(super) fn site(&self) -> Arc<str> {
+        let Some(records) = &self.records else {
+            return self.domain.to_lowercase().into();
+        };
+        let groups = records.chunk_by(|a, b| a.preference == b.preference);
+        let groups = groups.map(|group| {
+            let names: Vec<_> = group.iter().map(|record| record.host.as_str()).collect();
+            names.join(",")
+        });
+        groups.collect::<Vec<_>>().join(" then ").into()
+    }
+
     fn host(&self, name: &str, ip: IpAddr) -> Host {
         Host {
             name: name.to_owned(),
@@ -77,7 +118,7 @@ impl Exchangers<'_> {
         match self.resolver.addresses(self.domain).await {
             Ok(addresses) if !addresses.is_empty() => {
                 let host = |ip| self.host(self.domain, ip);
-                Ok(addresses.into_iter().map(host).collect())
+                Ok(by_turns(addresses).into_iter().map(host).collect())
             }
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";
@@ -88,14 +129,9 @@ impl Exchangers<'_> {
     }
 }
 
-/// The names of exchangers in the order in which to try them: by preference,
-/// equal ones by `chance`. This host, and what is preferred less, is left out:
-/// mail would go in circles.
-fn in_order(
-    mut records: Vec<Exchanger>,
-    hostname: &str,
-    mut chance: impl FnMut() -> u64,
-) -> Result<Vec<String>, Response> {
+/// The exchangers that may be tried, the preferred first and equal ones by name.
+/// This host, and what is preferred less, is left out: mail would go in circles.
+fn usable(mut records: Vec<Exchanger>, hostname: &str) -> Result<Vec<Exchanger>, Response> {
     if let [only] = records.as_slice()
         && only.host.is_empty()
     {
@@ -115,10 +151,31 @@ fn in_order(
         let text = format!("{hostname} is the best mail exchanger itself: mail would loop");
         return Err(Response::new(554, Some(EnhancedCode::new(5, 4, 6)), text));
     }
-    records.sort_by_cached_key(|record| (record.preference, chance()));
-    records.dedup_by(|a, b| a.host.eq_ignore_ascii_case(&b.host));
+    for record in &mut records {
+        record.host.make_ascii_lowercase();
+    }
+    records.sort_by(|a, b| (a.preference, &a.host).cmp(&(b.preference, &b.host)));
+    records.dedup();
     records.truncate(EXCHANGERS_MAX);
-    Ok(records.into_iter().map(|record| record.host).collect())
+    Ok(records)
+}
+
+/// Their names in the order in which to try them: by preference, equal ones by
+/// `chance`.
+fn in_order(records: &[Exchanger], mut chance: impl FnMut() -> u64) -> Vec<&str> {
+    let mut records: Vec<_> = records.iter().collect();
+    records.sort_by_cached_key(|record| (record.preference, chance()));
+    records.iter().map(|record| record.host.as_str()).collect()
+}
+
+/// Addresses of IPv4 and IPv6 by turns, so that two that are tried are one of each,
+/// where a host has both. IPv4 first: many hosts have an IPv6 address of which
+/// nobody takes mail, and a refusal is worse than a connection that fails.
+fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let (v4, v6): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv4);
+    let longest = v4.len().max(v6.len());
+    let turn = |index| [v4.get(index), v6.get(index)];
+    (0..longest).flat_map(turn).flatten().copied().collect()
 }
 
 fn no_such_domain() -> Response {
@@ -144,7 +201,18 @@ mod tests {
             count += 1;
             u64::MAX - count
         };
-        in_order(records.collect(), "us.example", chance).map_err(|r| r.code.get())
+        let records = usable(records.collect(), "us.example").map_err(|r| r.code.get())?;
+        let names = in_order(&records, chance).into_iter();
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn families_are_tried_by_turns() {
+        let parsed = |text: &str| text.split(' ').map(|ip| ip.parse().unwrap()).collect();
+        let order = |text: &str| by_turns(parsed(text));
+        let expected: Vec<_> = parsed("192.0.2.1 ::1 192.0.2.2 ::2 ::3");
+        assert_eq!(order("::1 ::2 ::3 192.0.2.1 192.0.2.2"), expected);
+        assert_eq!(order("::2 ::1"), parsed("::2 ::1"));
     }
 
     #[test]

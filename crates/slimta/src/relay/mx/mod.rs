@@ -18,8 +18,8 @@ pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
-use super::{Delivery, Relay, Sources, Timing, Tls};
-use crate::message::Report;
+use super::{Delivery, Keeping, Relay, Sources, Timing, Tls};
+use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
 use exchangers::Exchangers;
@@ -71,6 +71,14 @@ impl MxRelay {
         self
     }
 
+    /// Sets how long connections are kept. Default: see [`Keeping`]. Domains that
+    /// share their exchangers share the connections.
+    #[must_use]
+    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
+        self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
     /// Sets from which addresses of this host connections are made. Default: as
     /// the system chooses.
     #[must_use]
@@ -90,6 +98,13 @@ impl MxRelay {
     }
 }
 
+impl MxRelay {
+    async fn exchangers<'a>(&'a self, domain: &'a str) -> Result<Exchangers<'a>, Response> {
+        let (resolver, world) = (&*self.resolver, &self.world);
+        Exchangers::of(domain, resolver, &self.hostname, self.port, world).await
+    }
+}
+
 #[async_trait]
 impl Relay for MxRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
@@ -103,17 +118,26 @@ impl Relay for MxRelay {
                 port: self.port,
                 dialect: Dialect::Smtp,
                 begin: Begin::Clear,
+                login: None,
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }
-        let exchangers = Exchangers {
-            domain,
-            resolver: &*self.resolver,
-            hostname: &self.hostname,
-            port: self.port,
-            world: &self.world,
-        };
-        self.carrier.carry(domain, &delivery, &exchangers).await
+        match self.exchangers(domain).await {
+            Ok(exchangers) => {
+                let site = exchangers.site();
+                self.carrier.carry(&site, &delivery, &exchangers).await
+            }
+            Err(why) => Report::all(why, delivery.message.envelope.recipients.len()),
+        }
+    }
+
+    async fn site(&self, destination: &Destination) -> Option<Arc<str>> {
+        let domain = destination.next_hop();
+        if address_literal(domain).is_some() {
+            return None;
+        }
+        let found = self.exchangers(domain).await.ok()?;
+        Some(found.site())
     }
 }
 

@@ -10,7 +10,8 @@ pub trait Resolver: Send + Sync + 'static {
     /// The MX records of a domain, in any order.
     async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError>;
 
-    /// The addresses of a host, in the order in which to try them.
+    /// The addresses of a host, IPv4 and IPv6; those of a family in the order in
+    /// which to try them.
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError>;
 }
 

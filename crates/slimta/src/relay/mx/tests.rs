@@ -47,14 +47,12 @@ fn broken<T>() -> Result<T, LookupError> {
 /// The hosts of `d.example` as `name address`, or the code that says why none.
 async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
     let world = World::system();
-    let exchangers = Exchangers {
-        domain: "d.example",
-        resolver: &zone,
-        hostname: "us.example",
-        port: 25,
-        world: &world,
+    let looking = Exchangers::of("d.example", &zone, "us.example", 25, &world);
+    let found = match looking.await {
+        Ok(exchangers) => exchangers.find().await,
+        Err(why) => Err(why),
     };
-    match exchangers.find().await {
+    match found {
         Ok(hosts) => Ok(hosts
             .iter()
             .map(|host| format!("{} {}", host.name, host.endpoint))
@@ -119,6 +117,52 @@ async fn only_what_the_dns_is_certain_of_bounces() {
         hosts(with(mx(&["us.example"]), &[])).await.unwrap_err(),
         "554 5.4.6"
     );
+}
+
+/// Sites are alike if their exchangers are, in the same order.
+#[tokio::test]
+async fn a_site_is_named_by_all_exchangers_in_their_order() {
+    let record = |preference, host: &str| Exchanger {
+        preference,
+        host: host.to_owned(),
+    };
+    let site = async |records: Vec<Exchanger>| {
+        let zone = Zone {
+            exchangers: [("d.example", Ok(records))].into(),
+            ..Zone::default()
+        };
+        let world = World::system();
+        let found = Exchangers::of("d.example", &zone, "us.example", 25, &world);
+        found.await.ok().map(|found| found.site().to_string())
+    };
+    let expected = Some("mx.example then a.example,b.example".to_owned());
+    let named = [
+        vec![
+            record(1, "mx.example"),
+            record(5, "a.example"),
+            record(5, "b.example"),
+        ],
+        vec![
+            record(20, "B.example"),
+            record(20, "a.example"),
+            record(10, "MX.example"),
+        ],
+    ];
+    for records in named {
+        assert_eq!(site(records).await, expected);
+    }
+    for records in [
+        vec![record(1, "mx.example"), record(5, "a.example")],
+        vec![
+            record(1, "mx.example"),
+            record(5, "a.example"),
+            record(6, "b.example"),
+        ],
+    ] {
+        assert_ne!(site(records).await, expected);
+    }
+    assert_eq!(site(Vec::new()).await, Some("d.example".to_owned()));
+    assert_eq!(site(vec![record(1, "us.example")]).await, None);
 }
 
 #[test]

@@ -9,11 +9,12 @@ use slimta_smtp::client::{Dialect, Outcome, Parcel, RECIPIENTS_MAX, Stage, Timin
 use super::Host;
 use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
-use super::opening::{NoSession, Opener};
-use super::pool::Pool;
+use super::login::SmtpLogin;
+use super::opening::{NoSession, Opener, Terms};
+use super::pool::{Keeping, Pool};
 use super::source::Sources;
 use super::tls::Tls;
-use crate::message::{Class, OnSuccess, Recipient, Report, Response};
+use crate::message::{Class, Destination, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
 use crate::world::World;
@@ -31,12 +32,18 @@ pub(in crate::relay) trait Hosts: Send + Sync {
     /// The hosts to try, best first; or the answer for the message, when it is
     /// clear without trying.
     async fn find(&self) -> Result<Vec<Host>, Response>;
+
+    /// Who this host says it is to each of them, if it says it.
+    fn login(&self) -> Option<&SmtpLogin> {
+        None
+    }
 }
 
 /// Hands messages over by SMTP.
 pub(in crate::relay) struct Carrier {
     opener: Opener,
     pool: Arc<Pool>,
+    world: World,
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
 }
@@ -53,7 +60,8 @@ impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
             opener: Opener::new(hostname, world.clone()),
-            pool: Pool::new(world),
+            pool: Pool::new(world.clone(), Keeping::default()),
+            world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
         }
@@ -64,6 +72,11 @@ impl Carrier {
         messages: ByDestination<u32>,
     ) -> Self {
         self.messages_per_connection = messages;
+        self
+    }
+
+    pub(in crate::relay) fn with_keeping(mut self, keeping: Keeping) -> Self {
+        self.pool = Pool::new(self.world.clone(), keeping);
         self
     }
 
@@ -96,11 +109,11 @@ impl Carrier {
         hosts: &dyn Hosts,
     ) -> Report {
         let destination = &delivery.message.destination;
-        let sources = self.sources.get(destination);
-        let key = &sources.key(key);
-        let level = self.opener.tls.level(destination);
-        // Never one that is less safe than this mail needs.
-        let key = &format!("{key} tls={level}");
+        let terms = Terms {
+            sources: self.sources.get(destination),
+            level: self.level(destination, hosts.login()),
+        };
+        let key = &key_under(key, &terms, hosts.login());
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
@@ -109,8 +122,7 @@ impl Carrier {
                 answers.close(&lease_lost());
                 break;
             }
-            let (mut connection, is_used) = match self.connection(key, sources, level, hosts).await
-            {
+            let (mut connection, is_used) = match self.connection(key, &terms, hosts).await {
                 Ok(connection) => connection,
                 Err(why) => {
                     answers.close(&why);
@@ -148,29 +160,51 @@ impl Carrier {
         }
     }
 
+    /// What mail for a destination needs. A password needs TLS, whatever else does
+    /// not.
+    fn level(&self, destination: &Destination, login: Option<&SmtpLogin>) -> TlsLevel {
+        let level = self.opener.tls.level(destination);
+        match login {
+            Some(login) if !login.goes_in_clear() => level.max(TlsLevel::Required),
+            _ => level,
+        }
+    }
+
     /// A connection, and whether it was used before.
     async fn connection(
         &self,
         key: &str,
-        sources: &Sources,
-        level: TlsLevel,
+        terms: &Terms<'_>,
         hosts: &dyn Hosts,
     ) -> Result<(Connection, bool), Response> {
         if let Some(connection) = self.pool.take(key) {
             return Ok((connection, true));
         }
+        let login = match hosts.login() {
+            Some(login) => Some(login.read().await?),
+            None => None,
+        };
         let mut last = Response::transient(4, 1, "Host not found");
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let source = host.endpoint.ip().and_then(|ip| sources.towards(ip));
-            let why = match self.opener.open(host, source, level).await {
+            let why = match self.opener.open(host, terms, login.as_ref()).await {
                 Ok(connection) => return Ok((connection, false)),
-                Err(NoSession::Tampered(why)) => return Err(why),
+                Err(NoSession::Tampered(why) | NoSession::Denied(why)) => return Err(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };
             tracing::debug!(host = %host.name, endpoint = %host.endpoint, %why, "no session");
             last = why;
         }
         Err(last)
+    }
+}
+
+/// Under what connections are kept: never one that is less safe than mail needs,
+/// or on which this host is somebody else.
+fn key_under(key: &str, terms: &Terms<'_>, login: Option<&SmtpLogin>) -> String {
+    let (key, level) = (terms.sources.key(key), terms.level);
+    match login {
+        Some(login) => format!("{key} tls={level} as {}", login.user()),
+        None => format!("{key} tls={level}"),
     }
 }
 

@@ -69,9 +69,14 @@ impl Connection {
         Ok(Connection { stream, ..self })
     }
 
-    /// How far it is encrypted by STARTTLS.
+    /// How far it is encrypted.
     pub(super) fn channel(&self) -> Channel {
         self.session.channel()
+    }
+
+    /// Whether the next hop refused name and password.
+    pub(super) fn was_denied(&self) -> bool {
+        self.session.was_denied()
     }
 
     /// What is spoken on it.

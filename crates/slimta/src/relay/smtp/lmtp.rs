@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 use super::lmtp_address::{LmtpAddress, Place};
-use super::{Begin, Carrier, Connector, Endpoint, Host, Hosts, SMTP_PORT, Sources, Target, Tls};
-use crate::message::{Report, Response};
+use super::{
+    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, SMTP_PORT, Sources, Target, Tls,
+};
+use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::{Delivery, Relay, Timing};
 use crate::world::World;
@@ -44,6 +46,7 @@ impl LmtpRelay {
                     port,
                     dialect: Dialect::Lmtp,
                     begin: Begin::Clear,
+                    login: None,
                 }),
                 Place::Unix(path) => Server::Unix(Socket {
                     path,
@@ -65,6 +68,13 @@ impl LmtpRelay {
     #[must_use]
     pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
         self.carrier = self.carrier.with_messages_per_connection(messages);
+        self
+    }
+
+    /// Sets how long connections are kept. Default: see [`Keeping`].
+    #[must_use]
+    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
+        self.carrier = self.carrier.with_keeping(keeping);
         self
     }
 
@@ -100,11 +110,22 @@ impl Relay for LmtpRelay {
         }
         match &self.server {
             Server::Tcp(target) => target.carry(&self.carrier, &delivery).await,
-            Server::Unix(socket) => {
-                let key = format!("lmtp {}", socket.path.display());
-                self.carrier.carry(&key, &delivery, socket).await
-            }
+            Server::Unix(socket) => self.carrier.carry(&socket.key(), &delivery, socket).await,
         }
+    }
+
+    /// The server: whatever is handed to it shares it.
+    async fn site(&self, _destination: &Destination) -> Option<Arc<str>> {
+        Some(match &self.server {
+            Server::Tcp(target) => target.key().into(),
+            Server::Unix(socket) => socket.key().into(),
+        })
+    }
+}
+
+impl Socket {
+    fn key(&self) -> String {
+        format!("lmtp {}", self.path.display())
     }
 }
 

@@ -5,6 +5,7 @@ mod connection;
 mod connector;
 mod lmtp;
 mod lmtp_address;
+mod login;
 mod opening;
 mod pool;
 mod source;
@@ -29,6 +30,8 @@ pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Endpoint, Stream};
 pub use lmtp::LmtpRelay;
 pub use lmtp_address::{LmtpAddress, LmtpAddressError};
+pub use login::{SmtpLogin, SmtpLoginError};
+pub use pool::Keeping;
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
@@ -37,7 +40,7 @@ pub use tls_roots::{Roots, RootsError};
 use slimta_smtp::client::Dialect;
 
 use super::{Delivery, Relay, Timing};
-use crate::message::{Report, Response};
+use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
 
@@ -84,6 +87,7 @@ impl SmtpRelay {
                 port,
                 dialect: Dialect::Smtp,
                 begin: Begin::Clear,
+                login: None,
             },
         }
     }
@@ -94,6 +98,14 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_implicit_tls(mut self) -> Self {
         self.target.begin = Begin::Encrypted;
+        self
+    }
+
+    /// Sets who this host says it is. Only the server itself hears it, never a
+    /// host that an envelope names. Default: it says nothing.
+    #[must_use]
+    pub fn with_login(mut self, login: SmtpLogin) -> Self {
+        self.target.login = Some(login);
         self
     }
 
@@ -109,6 +121,13 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
         self.carrier = self.carrier.with_messages_per_connection(messages);
+        self
+    }
+
+    /// Sets how long connections are kept. Default: see [`Keeping`].
+    #[must_use]
+    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
+        self.carrier = self.carrier.with_keeping(keeping);
         self
     }
 
@@ -144,13 +163,17 @@ impl Relay for SmtpRelay {
             Begin::Encrypted => SMTP_PORT,
         };
         match Target::named(&delivery, default_port) {
-            Some(named) => named.carry(&self.carrier, &delivery).await,
-            None => {
-                self.carrier
-                    .carry(&self.target.host, &delivery, &self.target)
-                    .await
+            // Who names the server itself goes as all others do.
+            Some(named) if !self.target.is_at(&named) => {
+                named.carry(&self.carrier, &delivery).await
             }
+            _ => self.target.carry(&self.carrier, &delivery).await,
         }
+    }
+
+    /// The server: whatever is handed to it shares it.
+    async fn site(&self, _destination: &Destination) -> Option<Arc<str>> {
+        Some(self.target.key().into())
     }
 }
 
@@ -161,9 +184,16 @@ pub(super) struct Target {
     pub(super) port: u16,
     pub(super) dialect: Dialect,
     pub(super) begin: Begin,
+    /// Who this host says it is there.
+    pub(super) login: Option<SmtpLogin>,
 }
 
 impl Target {
+    /// Whether both are one server.
+    fn is_at(&self, other: &Target) -> bool {
+        self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
+    }
+
     /// The host that the envelope names, if it names one.
     pub(super) fn named(delivery: &Delivery, default_port: u16) -> Option<Self> {
         let named = delivery.message.envelope.next_hop.as_ref()?;
@@ -172,17 +202,23 @@ impl Target {
             port: named.port.unwrap_or(default_port),
             dialect: Dialect::Smtp,
             begin: Begin::Clear,
+            login: None,
         })
     }
 
     /// Connections to it are kept apart by their port and by what is spoken.
     pub(super) async fn carry(&self, carrier: &Carrier, delivery: &Delivery) -> Report {
+        carrier.carry(&self.key(), delivery, self).await
+    }
+
+    /// What it is called: connections are kept by that, and destinations whose mail
+    /// goes there share it.
+    pub(super) fn key(&self) -> String {
         let kind = match self.dialect {
             Dialect::Smtp => "",
             Dialect::Lmtp => "lmtp ",
         };
-        let key = format!("{kind}{}:{}", self.host, self.port);
-        carrier.carry(&key, delivery, self).await
+        format!("{kind}{}:{}", self.host, self.port)
     }
 }
 
@@ -205,5 +241,9 @@ impl Hosts for Target {
             return Err(Response::transient(4, 1, "Host not found"));
         }
         Ok(hosts)
+    }
+
+    fn login(&self) -> Option<&SmtpLogin> {
+        self.login.as_ref()
     }
 }

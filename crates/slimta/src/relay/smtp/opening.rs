@@ -1,15 +1,14 @@
-//! Begins sessions with hosts: connects, says hello, and encrypts as far as the
-//! mail needs it and the host can.
+//! Begins sessions with hosts: connects, says hello, encrypts as far as the mail
+//! needs it and the host can, and says who this host is if the other wants to know.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use slimta_smtp::client::{Channel, Session, Step, Timing, TlsLevel};
+use slimta_smtp::client::{Channel, Login, Session, Step, Timing, TlsLevel};
 
 use super::connection::Connection;
 use super::connector::{Connector, Endpoint, Network, Stream};
-use super::source::Unusable;
+use super::source::{Sources, Unusable};
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
 use super::{Begin, Host};
@@ -26,6 +25,14 @@ pub(super) struct Opener {
     failures: TlsFailures,
 }
 
+/// What mail wants of a session.
+pub(super) struct Terms<'a> {
+    /// From which addresses of this host.
+    pub(super) sources: &'a Sources,
+    /// How far encrypted.
+    pub(super) level: TlsLevel,
+}
+
 /// Why there is no session. The response is the answer for the message: it was
 /// not even offered.
 #[derive(Debug)]
@@ -36,6 +43,9 @@ pub(super) enum NoSession {
     NoTls(Response),
     /// Somebody meddles with the connection: the message waits.
     Tampered(Response),
+    /// The host does not take name and password: nor would the next, and each
+    /// try may count against the account.
+    Denied(Response),
 }
 
 /// Why a handshake came to nothing.
@@ -69,23 +79,25 @@ impl Opener {
     pub(super) async fn open(
         &self,
         host: &Host,
-        source: Option<IpAddr>,
-        level: TlsLevel,
+        terms: &Terms<'_>,
+        login: Option<&Login>,
     ) -> Result<Connection, NoSession> {
+        let level = terms.level;
+        let once = |level| self.open_once(host, Terms { level, ..*terms }, login);
         let Endpoint::Tcp(address) = host.endpoint else {
             // What is said there does not leave this machine.
-            return self.open_once(host, source, TlsLevel::Off).await;
+            return once(TlsLevel::Off).await;
         };
         if level != TlsLevel::Opportunistic || host.begin == Begin::Encrypted {
-            return self.open_once(host, source, level).await;
+            return once(level).await;
         }
         if self.failures.is_recent(address, self.world.monotonic()) {
-            return self.open_once(host, source, TlsLevel::Off).await;
+            return once(TlsLevel::Off).await;
         }
-        match self.open_once(host, source, level).await {
+        match once(level).await {
             Err(NoSession::NoTls(why)) => {
                 tracing::debug!(host = %host.name, %address, %why, "again in clear");
-                let connection = self.open_once(host, source, TlsLevel::Off).await?;
+                let connection = once(TlsLevel::Off).await?;
                 // The host is well but for TLS.
                 self.failures.note(address, self.world.monotonic());
                 Ok(connection)
@@ -97,10 +109,11 @@ impl Opener {
     async fn open_once(
         &self,
         host: &Host,
-        source: Option<IpAddr>,
-        level: TlsLevel,
+        terms: Terms<'_>,
+        login: Option<&Login>,
     ) -> Result<Connection, NoSession> {
-        let stream = self.connect(host, source).await;
+        let level = terms.level;
+        let stream = self.connect(host, &terms).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
         let mut session =
             Session::new(&self.hostname, self.timing.clone()).with_dialect(host.dialect);
@@ -109,7 +122,11 @@ impl Opener {
             Begin::Encrypted => {
                 let level = level.max(TlsLevel::Required);
                 stream = self.encrypt(stream, host, level).await?;
+                session = session.in_tls();
             }
+        }
+        if let Some(login) = login {
+            session = session.with_login(login.clone());
         }
         let timing = self.timing.clone();
         let mut connection = Connection::new(stream, session, &host.name, timing, &self.world);
@@ -119,6 +136,9 @@ impl Opener {
                 Step::StartTls => {
                     let encrypting = |stream| self.encrypt(stream, host, level);
                     connection = connection.encrypted(encrypting).await?;
+                }
+                Step::Closed(why) if connection.was_denied() => {
+                    return Err(NoSession::Denied(why));
                 }
                 Step::Closed(why) => {
                     return Err(match connection.channel() {
@@ -135,11 +155,8 @@ impl Opener {
         }
     }
 
-    async fn connect(
-        &self,
-        host: &Host,
-        source: Option<IpAddr>,
-    ) -> Result<Box<dyn Stream>, Response> {
+    async fn connect(&self, host: &Host, terms: &Terms<'_>) -> Result<Box<dyn Stream>, Response> {
+        let source = host.endpoint.ip().and_then(|ip| terms.sources.towards(ip));
         let connecting = self.connector.connect(&host.endpoint, source);
         match self.world.timeout(self.timing.connect, connecting).await {
             Some(Ok(stream)) => Ok(stream),

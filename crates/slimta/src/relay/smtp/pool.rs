@@ -7,19 +7,35 @@ use std::time::Duration;
 use super::connection::Connection;
 use crate::world::World;
 
-/// How long an unused connection is kept.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a connection is used: hosts behind one name change.
-const AGE_MAX: Duration = Duration::from_secs(300);
 /// Most connections that are kept, over all next hops.
 const CONNECTIONS_MAX: usize = 500;
 /// Time between two looks for connections that were kept too long.
 const SWEEP_DELAY: Duration = Duration::from_secs(2);
 
+/// How long connections are kept for the next message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keeping {
+    /// How long an unused connection is kept. Default 10 seconds.
+    pub idle_time_max: Duration,
+    /// How long a connection is used: hosts behind one name change. Default 5
+    /// minutes.
+    pub age_max: Duration,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Keeping {
+            idle_time_max: Duration::from_secs(10),
+            age_max: Duration::from_secs(300),
+        }
+    }
+}
+
 /// Idle connections by next hop.
 #[derive(Debug)]
 pub(super) struct Pool {
     world: World,
+    keeping: Keeping,
     /// A std mutex: held to move one connection in or out, or for a sweep.
     idle: Mutex<Idle>,
 }
@@ -39,9 +55,10 @@ struct Kept {
 }
 
 impl Pool {
-    pub(super) fn new(world: World) -> Arc<Self> {
+    pub(super) fn new(world: World, keeping: Keeping) -> Arc<Self> {
         Arc::new(Pool {
             world,
+            keeping,
             idle: Mutex::default(),
         })
     }
@@ -55,7 +72,7 @@ impl Pool {
     pub(super) fn take(&self, key: &str) -> Option<Connection> {
         loop {
             let mut kept = self.idle().pop(key)?;
-            let is_fresh = self.age(&kept) < IDLE_TIME_MAX;
+            let is_fresh = self.age(&kept) < self.keeping.idle_time_max;
             if is_fresh && kept.connection.is_quiet() {
                 return Some(kept.connection);
             }
@@ -72,7 +89,8 @@ impl Pool {
         if !connection.is_open() {
             return;
         }
-        let used_up = connection.transactions() >= transactions_max || connection.age() >= AGE_MAX;
+        let is_old = connection.age() >= self.keeping.age_max;
+        let used_up = is_old || connection.transactions() >= transactions_max;
         let mut idle = self.idle();
         if used_up || idle.count >= CONNECTIONS_MAX {
             drop(idle);
@@ -92,7 +110,8 @@ impl Pool {
         let mut idle = self.idle();
         let mut expired = Vec::new();
         idle.connections.retain(|_, kept| {
-            let is_old = |k: &mut Kept| now.saturating_sub(k.since) >= IDLE_TIME_MAX;
+            let idle_time_max = self.keeping.idle_time_max;
+            let is_old = |k: &mut Kept| now.saturating_sub(k.since) >= idle_time_max;
             expired.extend(kept.extract_if(.., is_old).map(|kept| kept.connection));
             !kept.is_empty()
         });

@@ -1,5 +1,5 @@
-//! How a session begins: greeting, EHLO or LHLO, and STARTTLS (RFC 3207) if it is
-//! to be encrypted and the next hop offers that.
+//! How a session begins: greeting, EHLO or LHLO, STARTTLS (RFC 3207) if it is to be
+//! encrypted and the next hop offers that, and then AUTH if that is wanted.
 
 use slimta_core::message::{Class, Response};
 
@@ -29,7 +29,14 @@ impl Session {
         self
     }
 
-    /// How far the session is encrypted by STARTTLS.
+    /// Says that the connection was encrypted before its first byte.
+    #[must_use]
+    pub fn in_tls(mut self) -> Self {
+        self.channel = Channel::Encrypted;
+        self
+    }
+
+    /// How far the session is encrypted.
     pub fn channel(&self) -> Channel {
         self.channel
     }
@@ -71,7 +78,7 @@ impl Session {
     /// the message waits: somebody may have taken the offer out of the reply.
     fn ask_for_tls(&mut self) {
         if self.level == TlsLevel::Off || self.channel == Channel::Encrypted {
-            return;
+            return self.log_in();
         }
         if self.extensions.starttls {
             self.channel = Channel::Starting;
@@ -79,6 +86,8 @@ impl Session {
         } else if self.level.is_needed() {
             let text = "Required STARTTLS not available: the next hop does not offer it";
             self.fail(Response::transient(7, 4, text));
+        } else {
+            self.log_in();
         }
     }
 
@@ -93,6 +102,8 @@ impl Session {
                 if self.level.is_needed() {
                     let text = format!("Required STARTTLS not available: {reply}");
                     self.fail(Response::transient(7, 4, text));
+                } else {
+                    self.log_in();
                 }
             }
         }

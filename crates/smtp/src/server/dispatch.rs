@@ -101,6 +101,7 @@ impl Session {
         if self.needs_tls() {
             return Err(replies::TLS_FIRST);
         }
+        self.user_first()?;
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);
         }

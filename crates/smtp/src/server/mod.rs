@@ -21,6 +21,7 @@ mod parameters;
 mod path;
 mod priority;
 mod replies;
+mod role;
 mod room;
 mod session;
 mod settings;
@@ -31,6 +32,7 @@ mod tests;
 mod transaction;
 
 pub use credentials::Credentials;
+pub use role::Role;
 pub use room::Room;
 pub use session::Session;
 pub use settings::{Auth, Settings, StartTls};

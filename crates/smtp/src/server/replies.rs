@@ -67,6 +67,7 @@ replies! {
     RECIPIENT_FIRST = "503 5.5.1 Send RCPT first";
     CHUNKS_BEGUN = "503 5.5.1 The message has begun with BDAT";
     TLS_IS_ON = "503 5.5.1 TLS is on already";
+    USER_FIRST = "530 5.7.0 Authentication required";
     TLS_FIRST = "530 5.7.0 Must issue a STARTTLS command first";
     VALUE_NOT_IMPLEMENTED = "504 5.5.4 Parameter value not implemented";
     NEEDS_SMTPUTF8 = "553 5.6.7 Such an address needs SMTPUTF8";

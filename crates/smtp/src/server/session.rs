@@ -64,6 +64,7 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
+    pub(super) is_permitted: bool,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
@@ -85,6 +86,7 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
+            is_permitted: false,
             security: None,
             user: None,
         }

@@ -4,20 +4,24 @@
 //! [`standard`] is what a server that takes mail by SMTP needs.
 
 mod add_date;
+mod add_from;
 mod add_message_id;
 mod add_received;
 mod assign_tenant;
 #[cfg(feature = "dkim")]
 mod dkim;
 mod loop_check;
+mod of_clients;
 
 pub use add_date::AddDate;
+pub use add_from::AddFrom;
 pub use add_message_id::AddMessageId;
 pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
 #[cfg(feature = "dkim")]
 pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 pub use loop_check::LoopCheck;
+pub use of_clients::OfClients;
 pub use slimta_core::policy::{Chain, Policy};
 
 use crate::message::{NewField, Response};

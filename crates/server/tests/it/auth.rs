@@ -11,7 +11,7 @@ use crate::rig::{Client, Server, Store, free_address, run, slimta, stderr, stdou
 const HOST: &str = "mx.test.example";
 /// Nobody's address here: who does not say who they are may not relay.
 const NOBODY: [&str; 2] = ["--permit", "192.0.2.0/24"];
-const SECRET: &str = "canary-in-a-coal mine";
+pub(crate) const SECRET: &str = "canary-in-a-coal mine";
 const RELAYING_DENIED: &str = "550 5.7.1 Relaying denied";
 
 /// What `slimta password USER` prints if this is typed.
@@ -32,10 +32,10 @@ fn password(user: &str, typed: &str) -> Output {
 
 /// A directory with certificates and the file of ann, whose password is the
 /// secret.
-struct Users(Certificates);
+pub(crate) struct Users(Certificates);
 
 impl Users {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let certificates = Certificates::new();
         certificates.make("a", HOST);
         let users = Users(certificates);
@@ -59,7 +59,7 @@ impl Users {
     }
 
     /// A server that knows them and takes mail from nobody else.
-    fn serve(&self, store: &Store, options: &[&str]) -> Server {
+    pub(crate) fn serve(&self, store: &Store, options: &[&str]) -> Server {
         let file = self.file();
         let all = [
             &NOBODY[..],

@@ -16,6 +16,7 @@ mod full;
 mod interop;
 mod late;
 mod limits;
+mod listeners;
 mod lmtp;
 mod load;
 mod mailq;
@@ -30,6 +31,7 @@ mod postfix;
 mod postgres;
 #[path = "../../../storage/tests/support/proxy.rs"]
 mod proxy;
+mod recipients;
 mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;

@@ -70,7 +70,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings).with_priorities(is_permitted),
+            session: Session::new(settings)
+                .with_priorities(is_permitted)
+                .with_permission(is_permitted),
             input: BytesMut::new(),
             edge,
             stream,
@@ -116,14 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
-                Step::Recipient(recipient) if self.may_relay() => {
-                    self.session.accept_recipient(recipient);
-                }
-                Step::Recipient(recipient) => {
-                    tracing::info!(ip = %self.ip, recipient = %recipient.address, "relaying denied");
-                    let denied = Response::permanent(7, 1, "Relaying denied");
-                    self.session.refuse_recipient(&denied);
-                }
+                Step::Recipient(recipient) => Box::pin(self.decide(recipient)).await,
                 Step::Authenticate(credentials) => {
                     // In a box, so that a connection that waits keeps no room
                     // for it.
@@ -153,11 +148,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
             }
         }
-    }
-
-    /// Whether the client may hand in mail for others.
-    fn may_relay(&self) -> bool {
-        self.is_permitted || self.session.user().is_some()
     }
 
     /// Decides on the wish for TLS; gives the place of the handshake if it is

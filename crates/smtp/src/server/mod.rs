@@ -1,4 +1,4 @@
-//! The server end of SMTP without I/O: bytes in, steps out.
+//! The server end of SMTP and LMTP without I/O: bytes in, steps out.
 //!
 //! A [`Session`] is fed with what a client sent and gives [`Step`]s: read more,
 //! decide on a recipient, store a message, close. Replies gather in its output.
@@ -17,6 +17,7 @@ mod data;
 mod dispatch;
 mod intake;
 mod line;
+mod lmtp;
 mod parameters;
 mod path;
 mod priority;

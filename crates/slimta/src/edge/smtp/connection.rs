@@ -131,12 +131,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                     }
                 }
                 Step::Message(received) => {
-                    let response = tokio::select! {
+                    let responses = tokio::select! {
                         biased;
-                        response = self.edge.deliver(*received, self.ip) => response,
-                        () = reached(&mut self.phase, Phase::Over) => shutdown(),
+                        responses = self.edge.deliver(*received, self.ip) => responses,
+                        () = reached(&mut self.phase, Phase::Over) => vec![shutdown()],
                     };
-                    self.session.answer(&response);
+                    self.session.answer_each(&responses);
                     if *self.phase.borrow() != Phase::Open {
                         self.session.stop();
                     }

@@ -1,10 +1,11 @@
-//! The SMTP edge: a listening server whose messages go through the policies
-//! and over the bus to the queue.
+//! The SMTP edge, which speaks LMTP, too: a listening server whose messages go
+//! through the policies and over the bus to the queue.
 //!
 //! It promises that a client hears success only after the queue has said so,
 //! and that the queue gets only messages that were sent to their end. It never
 //! tells a client what went wrong within.
 
+mod answers;
 mod auth;
 mod connection;
 mod deliver;

@@ -49,6 +49,9 @@ pub(crate) struct ListenerOptions {
     accept_domains: Option<Vec<DestinationPattern>>,
     /// The mailboxes in them.
     recipients: Option<PathBuf>,
+    /// Whose connections begin with a header that says whose they are.
+    #[serde(deserialize_with = "all_written")]
+    proxy_from: Vec<Network>,
 }
 
 /// A role as it is written.
@@ -94,13 +97,15 @@ pub(crate) struct Listener {
     pub(crate) accept_domains: Vec<DestinationPattern>,
     /// The file of the mailboxes in them, if there is one.
     pub(crate) recipients: Option<PathBuf>,
+    /// Whose connections begin with a header that says whose they are.
+    pub(crate) proxy_from: Vec<Network>,
 }
 
 impl Listener {
     /// Whether `sendmail` on this host can hand mail in here.
     pub(crate) fn is_plain_smtp(&self) -> bool {
         let may_be_clear = matches!(self.tls, None | Some(TlsMode::Offered));
-        self.role != Role::Lmtp && may_be_clear
+        self.role != Role::Lmtp && may_be_clear && self.proxy_from.is_empty()
     }
 
     /// The same for all options but these.
@@ -117,6 +122,7 @@ impl Listener {
             recipients_max: edge.recipients_max,
             accept_domains: edge.accept_domains.clone(),
             recipients: edge.recipients.clone(),
+            proxy_from: Vec::new(),
         }
     }
 
@@ -160,6 +166,7 @@ impl Listener {
         own.message_bytes_max = bytes_max.unwrap_or(own.message_bytes_max);
         let recipients_max = table.recipients_max.map(NonZeroUsize::get);
         own.recipients_max = recipients_max.unwrap_or(own.recipients_max);
+        own.proxy_from = table.proxy_from;
         own.accept_domains = table.accept_domains.unwrap_or(own.accept_domains);
         own.recipients = table.recipients.or(own.recipients);
         if own.accept_domains.is_empty() {

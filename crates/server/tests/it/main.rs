@@ -29,6 +29,7 @@ mod ports;
 mod postfix;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
+mod proxied;
 #[path = "../../../storage/tests/support/proxy.rs"]
 mod proxy;
 mod recipients;

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::SmtpEdge;
 use super::listen::Phase;
 use super::pace::Pace;
+use super::proxied::Peer;
 use super::tls;
 use crate::message::{EnhancedCode, Response};
 
@@ -63,10 +64,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         edge: Arc<SmtpEdge>,
         settings: Arc<Settings>,
         stream: S,
-        ip: IpAddr,
+        peer: Peer,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let is_permitted = (edge.permit)(ip);
+        let ip = peer.ip;
+        let is_permitted = peer.is_client && (edge.permit)(ip);
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),

@@ -14,6 +14,7 @@ mod listen;
 mod listener;
 mod look;
 mod pace;
+mod proxied;
 mod recipients;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
@@ -84,6 +85,7 @@ pub struct SmtpEdge {
     failures: Arc<auth::Failures>,
     role: Role,
     final_domains: Option<Arc<FinalDomains>>,
+    proxies: Option<Arc<Permit>>,
 }
 
 impl SmtpEdge {
@@ -107,6 +109,7 @@ impl SmtpEdge {
             failures: Arc::new(auth::Failures::new(&limits)),
             role: Role::Relay,
             final_domains: None,
+            proxies: None,
         }
     }
 
@@ -167,6 +170,20 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_final_domains(mut self, domains: FinalDomains) -> Self {
         self.final_domains = Some(Arc::new(domains));
+        self
+    }
+
+    /// Who is a proxy, by address: its connections begin with a header of the
+    /// PROXY protocol, version 1 or 2, and are those of the client that it names,
+    /// in all that an address counts for. If none comes within 5 seconds the
+    /// connection is closed. If it names nobody the client is permitted nothing.
+    /// From other addresses no header is understood.
+    #[must_use]
+    pub fn with_proxies(
+        mut self,
+        is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.proxies = Some(Arc::new(is_proxy));
         self
     }
 

@@ -13,6 +13,7 @@ mod mutate;
 mod next_hop;
 mod operator;
 mod pieces;
+mod proxy;
 mod records;
 mod schedules;
 mod server;
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("header_edits", header::edits),
     ("mailbox_lists", addresses::mailbox_lists),
     ("next_hop", next_hop::any_replies),
+    ("proxy_header", proxy::header),
     ("records", records::records),
     ("schedules", schedules::schedules),
     ("server_bdat", server::bdat),

@@ -19,7 +19,7 @@ use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
 use crate::config::{EdgeAuth, EdgeTls, Place, RelayLogin, Settings};
-use crate::edges::{Edge, edge, edges};
+use crate::edges::{Edge, Means, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
 
@@ -65,8 +65,14 @@ impl Server {
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let smtp = edge(settings, edge_end, dkim, users, &world);
-        let edges = edges(settings, &smtp, tls)?;
+        let smtp = edge(settings, edge_end, &world);
+        let means = Means {
+            tls,
+            users,
+            dkim,
+            world: world.clone(),
+        };
+        let edges = edges(settings, &smtp, &means)?;
         Ok(Server {
             world,
             queue,

@@ -1,17 +1,21 @@
 //! The edges of the server: where it takes mail.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use slimta::bus;
-use slimta::edge::smtp::{self, CredentialsFile, SmtpEdge, Tls, TlsMode};
-use slimta::message::{Message, Response};
-use slimta::policy::{self, SignDkim};
+use slimta::edge::smtp::{
+    self, CredentialsFile, FinalDomains, RecipientsFile, Role, SmtpEdge, Tls, TlsMode,
+};
+use slimta::message::{Client, Message, Response};
+use slimta::policy::{
+    AddDate, AddFrom, AddMessageId, AddReceived, Chain, LoopCheck, OfClients, SignDkim,
+};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::Settings;
+use crate::config::{Listener, Settings};
 use crate::failure::Failure;
 
 /// How many clients may have connected before they are accepted; the system
@@ -24,7 +28,7 @@ pub(crate) struct Edge {
     smtp: SmtpEdge,
     listener: TcpListener,
     address: SocketAddr,
-    mode: Option<TlsMode>,
+    protocol: &'static str,
 }
 
 impl Edge {
@@ -35,12 +39,7 @@ impl Edge {
 
     /// What is spoken there.
     pub(crate) fn protocol(&self) -> &'static str {
-        match self.mode {
-            None => "smtp",
-            Some(TlsMode::Offered) => "smtp, STARTTLS",
-            Some(TlsMode::Required) => "smtp, STARTTLS required",
-            Some(TlsMode::Implicit) => "smtps",
-        }
+        self.protocol
     }
 
     /// Takes mail until `stopped` completes and its clients are gone.
@@ -53,21 +52,113 @@ impl Edge {
 pub(crate) fn edge(
     settings: &Settings,
     bus: bus::LocalClient<Message, Response>,
-    dkim: SignDkim,
-    users: Option<CredentialsFile>,
     world: &World,
 ) -> SmtpEdge {
     let granted = &settings.edge;
-    let permit = granted.permit.clone();
     let limits = smtp::Limits {
         message_bytes_max: granted.message_bytes_max as u64,
         recipients_max: granted.recipients_max,
         connections_max: granted.connections_max,
         ..smtp::Limits::default()
     };
-    let mut policies = policy::standard(&settings.hostname, world.clone());
+    SmtpEdge::new(Arc::new(bus), world.clone())
+        .with_hostname(settings.hostname.clone())
+        .with_limits(limits)
+}
+
+/// What listeners have beside what they say.
+pub(crate) struct Means {
+    pub(crate) tls: Option<Tls>,
+    pub(crate) users: Option<CredentialsFile>,
+    pub(crate) dkim: SignDkim,
+    pub(crate) world: World,
+}
+
+/// Opens all ports, or none.
+pub(crate) fn edges(
+    settings: &Settings,
+    smtp: &SmtpEdge,
+    means: &Means,
+) -> Result<Vec<Edge>, Failure> {
+    // First what may be wrong with any of them, then the ports.
+    let ready = settings.listeners.iter().map(|listener| {
+        let smtp = listening(smtp.clone(), listener, settings, means)?;
+        Ok((listener, smtp))
+    });
+    let ready = ready.collect::<Result<Vec<_>, Failure>>()?;
+    let mut edges = Vec::new();
+    for (said, smtp) in ready {
+        for address in &said.addresses {
+            let origin = &said.origin;
+            let failed =
+                |error| Failure::Usage(format!("cannot listen on {address} ({origin}): {error}"));
+            let listener = listener(*address).map_err(failed)?;
+            edges.push(Edge {
+                smtp: smtp.clone(),
+                address: listener.local_addr().map_err(failed)?,
+                listener,
+                protocol: protocol(said.role, said.tls),
+            });
+        }
+    }
+    Ok(edges)
+}
+
+/// The shared edge as a listener says it.
+fn listening(
+    smtp: SmtpEdge,
+    said: &Listener,
+    settings: &Settings,
+    means: &Means,
+) -> Result<SmtpEdge, Failure> {
+    let permit = said.permit.clone();
+    let mut smtp = smtp
+        .with_role(said.role)
+        .with_policy(policies(settings, said, means))
+        .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
+        .with_message_limits(said.message_bytes_max as u64, said.recipients_max);
+    if !said.proxy_from.is_empty() {
+        let proxies = said.proxy_from.clone();
+        smtp = smtp.with_proxies(move |ip| proxies.iter().any(|network| network.contains(ip)));
+    }
+    if !said.accept_domains.is_empty() {
+        let mut domains = FinalDomains::new(said.accept_domains.iter().cloned());
+        if let Some(file) = &said.recipients {
+            let opened = RecipientsFile::open(file);
+            let origin = &said.origin;
+            let unusable = |error| Failure::Usage(format!("{error} (recipients, {origin})"));
+            domains = domains.with_recipients(opened.map_err(unusable)?);
+        }
+        smtp = smtp.with_final_domains(domains);
+    }
+    if let (Some(tls), Some(mode)) = (&means.tls, said.tls) {
+        smtp = smtp.with_tls(tls.clone(), mode);
+    }
+    if let (Some(users), Some(auth), true) = (&means.users, &settings.edge.auth, said.has_auth) {
+        smtp = smtp.with_authenticator(users.clone(), auth.mode());
+    }
+    Ok(smtp)
+}
+
+/// What mail of a listener passes before the queue gets it.
+fn policies(settings: &Settings, said: &Listener, means: &Means) -> Chain {
+    let hostname = &settings.hostname;
+    let ids = AddMessageId::new(hostname, means.world.clone());
+    let completed = Chain::new().then(AddDate).then(ids);
+    let permit = said.permit.clone();
+    let is_own = move |client: &Client| {
+        let is_permitted = |ip: IpAddr| permit.iter().any(|network| network.contains(ip));
+        client.auth.is_some() || client.ip.is_some_and(is_permitted)
+    };
+    let policies = Chain::new().then(LoopCheck::default());
+    let policies = match said.role {
+        Role::Submission => policies.then(AddFrom::new(hostname)).then(completed),
+        // What other hosts hand on is not ours to complete.
+        Role::Relay | Role::Lmtp => policies.then(OfClients::new(is_own, completed)),
+    };
+    let mut policies = policies.then(AddReceived::new(hostname));
     if let Some(spam_scan) = &settings.spam_scan {
-        policies = policies.then(spam_scan.policy(world.clone()));
+        policies = policies.then(spam_scan.policy(means.world.clone()));
     }
     if let Some(forward) = settings.forward.policy() {
         policies = policies.then(forward);
@@ -76,49 +167,25 @@ pub(crate) fn edge(
         policies = policies.then(tenant.clone());
     }
     // Behind all that changes a message.
-    let policies = policies.then(dkim);
-    let smtp = SmtpEdge::new(Arc::new(bus), world.clone())
-        .with_hostname(settings.hostname.clone())
-        .with_policy(policies)
-        .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
-        .with_limits(limits);
-    match (users, &granted.auth) {
-        (Some(users), Some(auth)) => smtp.with_authenticator(users, auth.mode()),
-        _ => smtp,
-    }
+    policies.then(means.dkim.clone())
 }
 
-/// Opens all ports, or none.
-pub(crate) fn edges(
-    settings: &Settings,
-    smtp: &SmtpEdge,
-    tls: Option<Tls>,
-) -> Result<Vec<Edge>, Failure> {
-    let encryption = settings.edge.tls.as_ref().zip(tls.as_ref());
-    let turn = encryption.map(|(said, tls)| (tls, said.mode()));
-    let clear = settings.listen.iter();
-    let clear = clear.map(|address| (address, "--listen", turn));
-    let encrypted = encryption.iter().flat_map(|(said, tls)| {
-        let begun = Some((*tls, TlsMode::Implicit));
-        let listen = said.listen.iter();
-        listen.map(move |address| (address, "--listen-tls", begun))
-    });
-    let mut edges = Vec::new();
-    for (address, option, encryption) in clear.chain(encrypted) {
-        let failed =
-            |error| Failure::Usage(format!("cannot listen on {address} ({option}): {error}"));
-        let listener = listener(*address).map_err(failed)?;
-        edges.push(Edge {
-            smtp: match encryption {
-                Some((tls, mode)) => smtp.clone().with_tls(tls.clone(), mode),
-                None => smtp.clone(),
-            },
-            address: listener.local_addr().map_err(failed)?,
-            listener,
-            mode: encryption.map(|(_, mode)| mode),
-        });
+/// What is spoken at a listener.
+fn protocol(role: Role, tls: Option<TlsMode>) -> &'static str {
+    match (role, tls) {
+        (Role::Relay, None) => "smtp",
+        (Role::Relay, Some(TlsMode::Offered)) => "smtp, STARTTLS",
+        (Role::Relay, Some(TlsMode::Required)) => "smtp, STARTTLS required",
+        (Role::Relay, Some(TlsMode::Implicit)) => "smtps",
+        (Role::Submission, None) => "submission",
+        (Role::Submission, Some(TlsMode::Offered)) => "submission, STARTTLS",
+        (Role::Submission, Some(TlsMode::Required)) => "submission, STARTTLS required",
+        (Role::Submission, Some(TlsMode::Implicit)) => "submissions",
+        (Role::Lmtp, None) => "lmtp",
+        (Role::Lmtp, Some(TlsMode::Offered)) => "lmtp, STARTTLS",
+        (Role::Lmtp, Some(TlsMode::Required)) => "lmtp, STARTTLS required",
+        (Role::Lmtp, Some(TlsMode::Implicit)) => "lmtp over TLS",
     }
-    Ok(edges)
 }
 
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {

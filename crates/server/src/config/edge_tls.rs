@@ -1,7 +1,5 @@
 //! TLS with clients, as options say it.
 
-use std::net::SocketAddr;
-
 use slimta::edge::smtp::{CertificateFiles, Tls, TlsMode};
 
 use super::Options;
@@ -12,8 +10,6 @@ use crate::failure::Failure;
 pub(crate) struct EdgeTls {
     /// One at least; the first is for clients that name no host that we know.
     certificates: Vec<CertificateFiles>,
-    /// Where clients connect that begin with TLS.
-    pub(crate) listen: Vec<SocketAddr>,
     /// Whether no mail is taken in the clear.
     is_required: bool,
 }
@@ -46,7 +42,6 @@ impl EdgeTls {
             });
         Ok(Some(EdgeTls {
             certificates: files.collect(),
-            listen: options.listen_tls.clone(),
             is_required,
         }))
     }

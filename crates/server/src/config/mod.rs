@@ -9,10 +9,12 @@
 mod bounds;
 mod destinations;
 mod dkim;
+mod domains;
 mod edge_auth;
 mod edge_tls;
 mod file;
 mod forward;
+mod listeners;
 mod logging;
 mod machine;
 mod network;
@@ -43,13 +45,14 @@ pub(crate) use dkim::Dkim;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 use forward::ForwardRules;
+pub(crate) use listeners::Listener;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
-use spam_scan::SpamScanOptions;
 pub(crate) use relay_login::RelayLogin;
+use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -74,8 +77,8 @@ const MESSAGES_PER_CONNECTION_DEFAULT: u32 = 100;
 /// Everything the server needs to know, complete and parsed.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Where SMTP clients connect; empty only if some do that begin with TLS.
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Where clients connect; one at least.
+    pub(crate) listeners: Vec<Listener>,
     /// The URL of the relay; none to store only.
     pub(crate) relay: Option<String>,
     /// The URLs of the relays that some destinations have of their own.
@@ -134,6 +137,10 @@ pub(crate) struct Settings {
 pub(crate) struct EdgeSettings {
     /// Whose mail is taken, by address; never empty.
     pub(crate) permit: Vec<Network>,
+    /// For which domains mail is taken from anybody.
+    pub(crate) accept_domains: Vec<DestinationPattern>,
+    /// The file of the mailboxes in them, if there is one.
+    pub(crate) recipients: Option<PathBuf>,
     /// Largest message in bytes.
     pub(crate) message_bytes_max: usize,
     /// Most recipients of one message.

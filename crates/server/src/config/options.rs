@@ -8,13 +8,15 @@ use std::time::Duration;
 use clap::Args;
 use slimta::policy::AssignTenant;
 use slimta::relay::TlsLevel;
-use slimta_core::queue::Schedule;
+use slimta_core::queue::{DestinationPattern, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, route_logins, routes};
 use super::dkim::Dkim;
+use super::domains::{domain, domains};
 use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
 use super::forward::ForwardRules;
+use super::listeners::Listeners;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
@@ -25,9 +27,9 @@ use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
-    LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT,
-    RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
+    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LOCK_DURATION_DEFAULT,
+    LOCK_DURATION_MIN, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT,
+    RELAY_NONE, STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -43,13 +45,16 @@ pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
 
     /// Take mail by SMTP here; may be given several times; port 0 takes a free
-    /// one [default: 127.0.0.1:2525, unless there is a --listen-tls]
+    /// one [default: 127.0.0.1:2525, unless another listener is named]
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen: Vec<SocketAddr>,
     /// Take mail here by SMTP that begins with TLS, as on port 465; may be given
     /// several times
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen_tls: Vec<SocketAddr>,
+    /// Where clients connect that need more words: tables of the file.
+    #[arg(skip)]
+    pub(crate) listener: Listeners,
     /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT,
     /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:, or none
     /// to store only [default: mx]
@@ -110,6 +115,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
     #[serde(deserialize_with = "all_written")]
     pub(crate) permit: Vec<Network>,
+    /// Take mail for this domain from anybody, such as example.org or
+    /// *.example.org; may be given several times
+    #[arg(long, value_name = "DOMAIN", value_parser = domain, help_heading = "Clients")]
+    #[serde(deserialize_with = "domains")]
+    pub(crate) accept_domains: Vec<DestinationPattern>,
+    /// Take it only for the mailboxes in this file, one USER@DOMAIN a line, or
+    /// @DOMAIN
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) recipients: Option<PathBuf>,
     /// Offer TLS (STARTTLS) with this certificate and those that lead to its
     /// root, in PEM; may be given several times, for several names
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
@@ -244,6 +258,7 @@ impl Options {
             config: self.config.or(other.config),
             listen: either(self.listen, other.listen),
             listen_tls: either(self.listen_tls, other.listen_tls),
+            listener: other.listener,
             relay: self.relay.or(other.relay),
             relay_user: self.relay_user.or(other.relay_user),
             relay_password_file: self.relay_password_file.or(other.relay_password_file),
@@ -259,6 +274,8 @@ impl Options {
             destination: other.destination,
             admin_socket: self.admin_socket.or(other.admin_socket),
             permit: either(self.permit, other.permit),
+            accept_domains: either(self.accept_domains, other.accept_domains),
+            recipients: self.recipients.or(other.recipients),
             tls_certificate: either(self.tls_certificate, other.tls_certificate),
             tls_key: either(self.tls_key, other.tls_key),
             require_tls: self.require_tls.or(other.require_tls),
@@ -314,12 +331,14 @@ impl Options {
             .storage
             .clone()
             .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
+        let edge = self.edge()?;
         Ok(Settings {
+            listeners: self.listeners(&edge)?,
             notices: self.notices()?,
             relay_login: self.relay_login(&relay)?,
             route_logins: route_logins(&self.destination)?,
             lock_duration: self.lock_duration()?,
-            edge: self.edge()?,
+            edge,
             limits: self.limits(),
             messages_per_connection: self.messages_per_connection(),
             keeping: self.keeping(),
@@ -332,11 +351,6 @@ impl Options {
             spam_scan: self.spam_scan.clone(),
             forward: self.forward.clone(),
             dkim: self.dkim.clone(),
-            listen: if self.listen.is_empty() && self.listen_tls.is_empty() {
-                vec![LISTEN_DEFAULT]
-            } else {
-                self.listen
-            },
             relay: (relay != RELAY_NONE).then_some(relay),
             storage,
             admin_socket: self.admin_socket,
@@ -381,12 +395,19 @@ impl Options {
 
     fn edge(&self) -> Result<EdgeSettings, Failure> {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
+        let has_mailboxes = self.recipients.is_some();
+        if has_mailboxes && self.accept_domains.is_empty() && self.listener.is_empty() {
+            let why = "recipients needs the domains that they are of: name them as accept-domains";
+            return Err(Failure::Usage(why.to_owned()));
+        }
         Ok(EdgeSettings {
             permit: if self.permit.is_empty() {
                 loopback()
             } else {
                 self.permit.clone()
             },
+            accept_domains: self.accept_domains.clone(),
+            recipients: self.recipients.clone(),
             message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),

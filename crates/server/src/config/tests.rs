@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use slimta::edge::smtp::{AuthMode, TlsMode};
+use slimta::edge::smtp::{AuthMode, Role, TlsMode};
 
 use super::*;
 
@@ -16,7 +16,12 @@ fn from_file(text: &str) -> Result<Settings, Failure> {
 #[test]
 fn nothing_said_gives_the_documented_defaults() {
     let settings = from_file("").unwrap();
-    assert_eq!(settings.listen, [LISTEN_DEFAULT]);
+    let [only] = &settings.listeners[..] else {
+        panic!("several listeners");
+    };
+    assert_eq!(only.addresses, [LISTEN_DEFAULT]);
+    assert_eq!((only.role, only.tls), (Role::Relay, None));
+    assert!(only.accept_domains.is_empty() && !only.has_auth);
     assert_eq!(settings.relay.as_deref(), Some("mx"));
     assert_eq!(settings.storage, "embedded:./slimta-data");
     assert_eq!(settings.hostname, machine_name());
@@ -60,7 +65,7 @@ fn the_file_says_what_flags_say() {
         "#,
     )
     .unwrap();
-    assert_eq!(settings.listen.len(), 2);
+    assert_eq!(settings.listeners[0].addresses.len(), 2);
     assert_eq!(settings.relay, None);
     assert_eq!(settings.edge.message_bytes_max, 10 << 20);
     assert_eq!(settings.edge.connections_max, 7);
@@ -102,19 +107,27 @@ fn users_authenticate_under_tls_unless_it_is_said() {
     assert_eq!(mode(&in_clear), Some(AuthMode::InClear));
 }
 
+/// How each listener is encrypted.
+fn modes(settings: &Settings) -> Vec<(&str, Option<TlsMode>)> {
+    let listeners = settings.listeners.iter();
+    listeners.map(|l| (l.origin.as_str(), l.tls)).collect()
+}
+
 #[test]
 fn tls_has_its_certificates_and_its_own_ports() {
     let files = "tls-certificate = ['a.pem', 'b.pem']\ntls-key = ['a.key', 'b.key']\n";
     let settings = from_file(files).unwrap();
-    let tls = settings.edge.tls.unwrap();
-    assert_eq!(tls.mode(), TlsMode::Offered);
-    assert_eq!((settings.listen.len(), tls.listen.len()), (1, 0));
+    assert_eq!(modes(&settings), [("--listen", Some(TlsMode::Offered))]);
 
     let only = format!("{files}listen-tls = ['[::]:465']\nrequire-tls = true\n");
     let settings = from_file(&only).unwrap();
-    let tls = settings.edge.tls.unwrap();
-    assert_eq!(tls.mode(), TlsMode::Required);
-    assert_eq!((settings.listen.len(), tls.listen.len()), (0, 1));
+    assert_eq!(
+        modes(&settings),
+        [("--listen-tls", Some(TlsMode::Implicit))]
+    );
+    let both = format!("{only}listen = ['[::]:25']\n");
+    let required = ("--listen", Some(TlsMode::Required));
+    assert_eq!(modes(&from_file(&both).unwrap())[0], required);
 
     assert!(from_file("require-tls = false").unwrap().edge.tls.is_none());
 }

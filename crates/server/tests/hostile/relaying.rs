@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::rig::{Server, Store};
+use crate::rig::{self, Server, Store};
 use crate::wire::Wire;
 
 const DENIED: &str = "550 5.7.1 Relaying denied\r\n";
@@ -75,8 +75,9 @@ const SPOOFS: &[&str] = &[
     "EHLO [127.0.0.1]",
 ];
 
-/// No trick makes a server take mail from a client at `address`.
-fn no_trick_works(store: &Store, address: SocketAddr) {
+/// No trick makes a server take mail from a client at `address`, but for the
+/// recipients that it is for.
+fn no_trick_works(store: &Store, address: SocketAddr, accepted: &[&str]) {
     let mut client = Wire::greeted(address);
     let offers = client.ask("EHLO client.test.example", "250");
     assert!(
@@ -85,7 +86,8 @@ fn no_trick_works(store: &Store, address: SocketAddr) {
     );
     for sender in SENDERS {
         client.ask(&format!("MAIL FROM:<{sender}> SMTPUTF8"), "250 ");
-        for recipient in RECIPIENTS.iter().chain(LOOK_ALIKES) {
+        let recipients = RECIPIENTS.iter().chain(LOOK_ALIKES);
+        for recipient in recipients.filter(|recipient| !accepted.contains(recipient)) {
             client.ask(&format!("RCPT TO:<{recipient}>"), DENIED);
         }
         client.ask(
@@ -122,9 +124,43 @@ fn no_trick_works(store: &Store, address: SocketAddr) {
 fn a_stranger_may_not_relay_by_any_trick() {
     let store = Store::new();
     let server = store.serve(&["--relay", "none", "--permit", "192.0.2.0/24"]);
-    no_trick_works(&store, server.address);
+    no_trick_works(&store, server.address, &[]);
     server.stop();
     assert!(!store.logged().contains("received"), "{}", store.logged());
+}
+
+/// Nor of one that takes mail for its own domain from anybody: what names a way
+/// to another host is not for it.
+#[test]
+fn a_host_for_one_domain_relays_to_no_other() {
+    let store = Store::new();
+    let listen = rig::free_address();
+    let config = store.path().with_extension("toml");
+    let table = format!(
+        "[listener.mx]\naddress = '{listen}'\nrole = 'relay'\npermit = []\n\
+         accept-domains = ['mx.test.example']\n"
+    );
+    std::fs::write(&config, table).unwrap();
+    let config = config.display().to_string();
+    let server = store.serve(&["--relay", "none", "--config", &config]);
+    let accepted = [
+        "victim@MX.TEST.EXAMPLE",
+        "postmaster",
+        "postmaster@mx.test.example",
+        // A mailbox like others, whoever has it.
+        "p\u{3bf}stmaster@mx.test.example",
+    ];
+    no_trick_works(&store, listen, &accepted);
+    let mut client = Wire::greeted(listen);
+    for sender in SENDERS {
+        client.ask(&format!("MAIL FROM:<{sender}> SMTPUTF8"), "250 ");
+        for recipient in accepted {
+            client.ask(&format!("RCPT TO:<{recipient}>"), "250 2.1.5 ");
+        }
+        client.ask("RSET", "250 ");
+    }
+    client.deliver("a@from.example", "victim@mx.test.example");
+    server.stop();
 }
 
 /// Nobody but this machine is permitted by default.
@@ -136,7 +172,7 @@ fn the_default_permits_no_other_machine() {
     };
     let store = Store::new();
     let server: Server = store.serve(&["--relay", "none", "--listen", "0.0.0.0:0"]);
-    no_trick_works(&store, SocketAddr::new(own, server.address.port()));
+    no_trick_works(&store, SocketAddr::new(own, server.address.port()), &[]);
     let mut client = Wire::greeted(SocketAddr::new(
         [127, 0, 0, 1].into(),
         server.address.port(),

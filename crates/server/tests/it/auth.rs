@@ -11,7 +11,7 @@ use crate::rig::{Client, Server, Store, free_address, run, slimta, stderr, stdou
 const HOST: &str = "mx.test.example";
 /// Nobody's address here: who does not say who they are may not relay.
 const NOBODY: [&str; 2] = ["--permit", "192.0.2.0/24"];
-const SECRET: &str = "canary-in-a-coal mine";
+pub(crate) const SECRET: &str = "canary-in-a-coal mine";
 const RELAYING_DENIED: &str = "550 5.7.1 Relaying denied";
 
 /// What `slimta password USER` prints if this is typed.
@@ -35,7 +35,7 @@ fn password(user: &str, typed: &str) -> Output {
 pub(crate) struct Users(Certificates);
 
 impl Users {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Users::with("ann", SECRET)
     }
 

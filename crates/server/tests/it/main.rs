@@ -17,6 +17,7 @@ mod full;
 mod interop;
 mod late;
 mod limits;
+mod listeners;
 mod lmtp;
 mod load;
 mod mailq;
@@ -29,8 +30,10 @@ mod ports;
 mod postfix;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
+mod proxied;
 #[path = "../../../storage/tests/support/proxy.rs"]
 mod proxy;
+mod recipients;
 mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;

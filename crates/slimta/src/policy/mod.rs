@@ -4,6 +4,7 @@
 //! [`standard`] is what a server that takes mail by SMTP needs.
 
 mod add_date;
+mod add_from;
 mod add_message_id;
 mod add_received;
 mod assign_tenant;
@@ -12,10 +13,12 @@ mod dkim;
 #[cfg(feature = "forward")]
 mod forward;
 mod loop_check;
+mod of_clients;
 #[cfg(feature = "spam-scan")]
 mod spam;
 
 pub use add_date::AddDate;
+pub use add_from::AddFrom;
 pub use add_message_id::AddMessageId;
 pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
@@ -24,6 +27,7 @@ pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 #[cfg(feature = "forward")]
 pub use forward::{Forward, ForwardError};
 pub use loop_check::LoopCheck;
+pub use of_clients::OfClients;
 pub use slimta_core::policy::{Chain, Policy};
 #[cfg(feature = "spam-scan")]
 pub use spam::{

@@ -10,6 +10,7 @@ mod auth;
 mod certificates;
 mod limits;
 mod messages;
+mod proxied;
 mod rig;
 mod stopping;
 #[cfg(feature = "tls")]

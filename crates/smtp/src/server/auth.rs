@@ -65,7 +65,10 @@ impl Session {
             return Err(replies::NOT_IMPLEMENTED);
         }
         if !self.hello.as_ref().is_some_and(|hello| hello.is_extended) {
-            return Err(replies::EHLO_FIRST);
+            return Err(match self.settings.is_lmtp() {
+                true => replies::LHLO_FIRST,
+                false => replies::EHLO_FIRST,
+            });
         }
         if self.needs_tls() {
             return Err(replies::TLS_FIRST);

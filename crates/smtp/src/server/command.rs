@@ -6,6 +6,8 @@ pub(super) enum Verb {
     /// Two spellings of a greeting: with and without extensions.
     Ehlo,
     Helo,
+    /// The greeting of LMTP.
+    Lhlo,
     Mail,
     Rcpt,
     Data,
@@ -27,6 +29,7 @@ pub(super) enum Verb {
 const VERBS: &[(&str, Verb)] = &[
     ("EHLO", Verb::Ehlo),
     ("HELO", Verb::Helo),
+    ("LHLO", Verb::Lhlo),
     ("MAIL", Verb::Mail),
     ("RCPT", Verb::Rcpt),
     ("DATA", Verb::Data),

@@ -25,9 +25,11 @@ impl Session {
             return None;
         }
         let (verb, argument) = command::parse(line);
+        let is_lmtp = self.settings.is_lmtp();
         let outcome = match verb {
-            Verb::Ehlo => self.hello(argument, true),
-            Verb::Helo => self.hello(argument, false),
+            Verb::Ehlo if !is_lmtp => self.hello(argument, true),
+            Verb::Helo if !is_lmtp => self.hello(argument, false),
+            Verb::Lhlo if is_lmtp => self.hello(argument, true),
             Verb::Mail => self.mail(argument),
             Verb::Rcpt => self.rcpt(argument),
             Verb::Data => self.data(argument),
@@ -35,6 +37,7 @@ impl Session {
             Verb::Rset => self.rset(argument),
             Verb::Quit => self.quit(argument),
             Verb::Noop => Ok(self.done(replies::OK)),
+            Verb::Help if is_lmtp => Ok(self.done(replies::HELP_LMTP)),
             Verb::Help => Ok(self.done(replies::HELP)),
             Verb::Auth => self.auth(argument),
             Verb::StartTls => self.starttls(argument),
@@ -45,7 +48,8 @@ impl Session {
                 self.close(replies::NOT_HTTP);
                 Ok(None)
             }
-            Verb::Unknown => Err(replies::UNKNOWN),
+            // Who greets so speaks the other protocol (RFC 2033 section 4.1).
+            Verb::Ehlo | Verb::Helo | Verb::Lhlo | Verb::Unknown => Err(replies::UNKNOWN),
         };
         outcome.unwrap_or_else(|reply| {
             self.bad(reply);
@@ -96,11 +100,12 @@ impl Session {
 
     fn mail(&mut self, argument: &[u8]) -> Outcome {
         if self.hello.is_none() {
-            return Err(replies::HELLO_FIRST);
+            return Err(self.settings.hello_first());
         }
         if self.needs_tls() {
             return Err(replies::TLS_FIRST);
         }
+        self.user_first()?;
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);
         }
@@ -142,7 +147,12 @@ impl Session {
         if transaction.envelope.recipients.is_empty() {
             // Not a bad command either: a client that pipelines sends it before
             // it knows that its recipients were refused.
-            return Ok(self.done(replies::NO_RECIPIENTS));
+            let reply = match self.settings.is_lmtp() {
+                // RFC 2033 section 4.2.
+                true => replies::RECIPIENT_FIRST,
+                false => replies::NO_RECIPIENTS,
+            };
+            return Ok(self.done(reply));
         }
         let intake = Intake::new(&self.settings, transaction.announced);
         self.state = State::Data(Data::new(intake));
@@ -183,8 +193,14 @@ impl Session {
         }
         let transaction = self.transaction.as_mut()?;
         let fault = transaction.chunks.as_ref().and_then(Intake::has_fault);
-        if !chunk.is_last && fault.is_none() {
-            return self.done(replies::CHUNK_OK);
+        if !chunk.is_last {
+            let Some(fault) = fault else {
+                return self.done(replies::CHUNK_OK);
+            };
+            // One reply by LMTP, too: the message has not come to its end
+            // (RFC 2033 section 4.3).
+            self.transaction = None;
+            return self.done(fault.into());
         }
         let intake = transaction.chunks.take()?;
         self.complete(intake)

@@ -1,4 +1,4 @@
-//! The server end of SMTP without I/O: bytes in, steps out.
+//! The server end of SMTP and LMTP without I/O: bytes in, steps out.
 //!
 //! A [`Session`] is fed with what a client sent and gives [`Step`]s: read more,
 //! decide on a recipient, store a message, close. Replies gather in its output.
@@ -17,10 +17,12 @@ mod data;
 mod dispatch;
 mod intake;
 mod line;
+mod lmtp;
 mod parameters;
 mod path;
 mod priority;
 mod replies;
+mod role;
 mod room;
 mod session;
 mod settings;
@@ -31,6 +33,7 @@ mod tests;
 mod transaction;
 
 pub use credentials::Credentials;
+pub use role::Role;
 pub use room::Room;
 pub use session::Session;
 pub use settings::{Auth, Settings, StartTls};

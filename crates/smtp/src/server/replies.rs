@@ -38,6 +38,7 @@ replies! {
     BYE = "221 2.0.0 Bye";
     START_TLS = "220 2.0.0 Ready to start TLS";
     HELP = "214 2.0.0 Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT";
+    HELP_LMTP = "214 2.0.0 Commands: LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT";
     NOT_VERIFIED = "252 2.0.0 Cannot verify, but will take a message and try";
 
     LINE_TOO_LONG = "500 5.5.2 Line too long";
@@ -52,6 +53,7 @@ replies! {
     BAD_PARAMETER = "501 5.5.4 Syntax error in parameters";
     NOT_IMPLEMENTED = "502 5.5.1 Command not implemented";
     HELLO_FIRST = "503 5.5.1 Send EHLO or HELO first";
+    LHLO_FIRST = "503 5.5.1 Send LHLO first";
     EHLO_FIRST = "503 5.5.1 Send EHLO first";
     NO_AUTH_IN_MAIL = "503 5.5.1 Not in a mail transaction";
     IS_AUTHENTICATED = "503 5.5.1 Already authenticated";
@@ -67,6 +69,7 @@ replies! {
     RECIPIENT_FIRST = "503 5.5.1 Send RCPT first";
     CHUNKS_BEGUN = "503 5.5.1 The message has begun with BDAT";
     TLS_IS_ON = "503 5.5.1 TLS is on already";
+    USER_FIRST = "530 5.7.0 Authentication required";
     TLS_FIRST = "530 5.7.0 Must issue a STARTTLS command first";
     VALUE_NOT_IMPLEMENTED = "504 5.5.4 Parameter value not implemented";
     NEEDS_SMTPUTF8 = "553 5.6.7 Such an address needs SMTPUTF8";

@@ -31,7 +31,12 @@ pub(super) enum State {
     /// A recipient was handed out and not decided on.
     Recipient,
     /// A message was handed out and not answered. It keeps its room till then.
-    Answer(#[expect(dead_code, reason = "kept for its drop")] Share),
+    Answer {
+        #[expect(dead_code, reason = "kept for its drop")]
+        share: Share,
+        /// How many replies the client waits for.
+        answers: usize,
+    },
     /// A response of the client is due (RFC 4954).
     Exchange(Exchange),
     /// Credentials of this name were handed out and not decided on.
@@ -64,6 +69,7 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
+    pub(super) is_permitted: bool,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
@@ -85,6 +91,7 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
+            is_permitted: false,
             security: None,
             user: None,
         }
@@ -104,8 +111,13 @@ impl Session {
         // Writing to a buffer in memory does not fail.
         let _ = write!(
             self.output,
-            "220 {} ESMTP slimta\r\n",
-            self.settings.hostname()
+            "220 {} {} slimta\r\n",
+            self.settings.hostname(),
+            if self.settings.is_lmtp() {
+                "LMTP"
+            } else {
+                "ESMTP"
+            }
         );
     }
 
@@ -158,9 +170,13 @@ impl Session {
                 self.state = State::Command;
                 self.chunk_done(chunk)
             }
-            State::Recipient | State::Answer(_) => {
+            State::Recipient => {
                 self.state = State::Command;
                 self.push(replies::LOCAL_ERROR);
+                None
+            }
+            State::Answer { .. } => {
+                self.answer_each(&[]);
                 None
             }
             State::User(_) => {
@@ -224,12 +240,14 @@ impl Session {
     /// wrong with it. Either way the transaction is over.
     pub(super) fn complete(&mut self, intake: Intake) -> Option<Step> {
         self.commands_done += 1;
+        let transaction = self.transaction.take()?;
+        let answers = self.settings.answers_to(&transaction);
         let Transaction {
             envelope, priority, ..
-        } = self.transaction.take()?;
+        } = transaction;
         match intake.finish() {
             Ok((content, share)) => {
-                self.state = State::Answer(share);
+                self.state = State::Answer { share, answers };
                 Some(Step::Message(Box::new(Received {
                     client: self.client(&envelope),
                     envelope,
@@ -238,7 +256,7 @@ impl Session {
                 })))
             }
             Err(fault) => {
-                self.push(fault.into());
+                self.push_each(answers, fault.into());
                 None
             }
         }
@@ -249,6 +267,8 @@ impl Session {
     fn client(&self, envelope: &Envelope) -> Client {
         let is_extended = self.hello.as_ref().is_some_and(|hello| hello.is_extended);
         let protocol = match (is_extended, envelope.smtputf8) {
+            (true, true) if self.settings.is_lmtp() => "UTF8LMTP",
+            (true, false) if self.settings.is_lmtp() => "LMTP",
             (true, true) => "UTF8SMTP",
             (true, false) => "ESMTP",
             (false, _) => "SMTP",
@@ -279,18 +299,6 @@ impl Session {
     pub fn refuse_recipient(&mut self, response: &Response) {
         if matches!(self.state, State::Recipient) {
             self.state = State::Command;
-            self.respond(response);
-        }
-    }
-
-    /// Tells the client what became of the message that was handed out.
-    pub fn answer(&mut self, response: &Response) {
-        if matches!(self.state, State::Answer(_)) {
-            // Gives the room of the message back.
-            self.state = State::Command;
-            if response.is_success() {
-                self.errors = 0;
-            }
             self.respond(response);
         }
     }

@@ -1,6 +1,6 @@
 //! What a session grants its client.
 
-use super::Room;
+use super::{Role, Room};
 
 /// Longest host name, RFC 5321 section 4.5.3.1.2.
 const HOSTNAME_BYTES_MAX: usize = 255;
@@ -36,6 +36,8 @@ pub enum Auth {
 #[derive(Clone, Debug)]
 pub struct Settings {
     hostname: Box<str>,
+    /// What mail is taken for.
+    pub role: Role,
     /// Largest message, in bytes as it is stored; what SIZE says (RFC 1870).
     pub message_bytes_max: u64,
     /// Most recipients that one message may have. RFC 5321 section 4.5.3.1.8
@@ -54,7 +56,8 @@ pub struct Settings {
 
 impl Settings {
     /// The settings of a server called `hostname`: messages of up to 50 MiB,
-    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS and no AUTH.
+    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS and no
+    /// AUTH, between hosts ([`Role::Relay`]).
     ///
     /// Characters that a reply may not hold are replaced in the name.
     pub fn new(hostname: &str) -> Self {
@@ -65,6 +68,7 @@ impl Settings {
             .collect();
         Settings {
             hostname: hostname.into(),
+            role: Role::Relay,
             message_bytes_max: 50 << 20,
             recipients_max: 1000,
             errors_max: 20,

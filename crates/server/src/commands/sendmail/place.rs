@@ -32,7 +32,11 @@ impl Place {
             Ok(server) if !server.is_empty() => server.parse().map_err(|why: String| {
                 Status::Config.because(format!("{SERVER_VARIABLE}={server}: {why}"))
             })?,
-            _ => listener(&settings.listen)?,
+            _ => {
+                let plain = settings.listeners.iter().filter(|l| l.is_plain_smtp());
+                let first = plain.flat_map(|listener| &listener.addresses).next();
+                listener(first.copied())?
+            }
         };
         Ok(Place {
             server,
@@ -57,13 +61,13 @@ pub(super) fn unusable(failure: Failure) -> Ended {
 }
 
 /// How the first listener is reached from this host.
-fn listener(listen: &[SocketAddr]) -> Result<ServerAddress, Ended> {
+fn listener(first: Option<SocketAddr>) -> Result<ServerAddress, Ended> {
     let unknown = |why: &str| {
         Status::Config.because(format!(
             "{why}: say HOST:PORT of the server by {SERVER_VARIABLE}"
         ))
     };
-    let first = listen.first().ok_or_else(|| unknown("nobody listens"))?;
+    let first = first.ok_or_else(|| unknown("no SMTP is spoken in the clear"))?;
     if first.port() == 0 {
         return Err(unknown("the server takes any port that is free"));
     }
@@ -87,9 +91,10 @@ mod tests {
             ("0.0.0.0:25", "127.0.0.1:25"),
             ("[::]:25", "[::1]:25"),
         ] {
-            assert_eq!(listener(&[listen.parse().unwrap()]).unwrap().0, reached);
+            let listen = Some(listen.parse().unwrap());
+            assert_eq!(listener(listen).unwrap().0, reached);
         }
-        for listen in [&["127.0.0.1:0".parse().unwrap()][..], &[]] {
+        for listen in [Some("127.0.0.1:0".parse().unwrap()), None] {
             let Err(Ended::With(status, why)) = listener(listen) else {
                 panic!("{listen:?} was reached");
             };

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::SmtpEdge;
 use super::listen::Phase;
 use super::pace::Pace;
+use super::proxied::Peer;
 use super::tls;
 use crate::message::{EnhancedCode, Response};
 
@@ -63,14 +64,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         edge: Arc<SmtpEdge>,
         settings: Arc<Settings>,
         stream: S,
-        ip: IpAddr,
+        peer: Peer,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        let is_permitted = (edge.permit)(ip);
+        let ip = peer.ip;
+        let is_permitted = peer.is_client && (edge.permit)(ip);
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings).with_priorities(is_permitted),
+            session: Session::new(settings)
+                .with_priorities(is_permitted)
+                .with_permission(is_permitted),
             input: BytesMut::new(),
             edge,
             stream,
@@ -116,14 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
-                Step::Recipient(recipient) if self.may_relay() => {
-                    self.session.accept_recipient(recipient);
-                }
-                Step::Recipient(recipient) => {
-                    tracing::info!(ip = %self.ip, recipient = %recipient.address, "relaying denied");
-                    let denied = Response::permanent(7, 1, "Relaying denied");
-                    self.session.refuse_recipient(&denied);
-                }
+                Step::Recipient(recipient) => Box::pin(self.decide(recipient)).await,
                 Step::Authenticate(credentials) => {
                     // In a box, so that a connection that waits keeps no room
                     // for it.
@@ -136,12 +133,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                     }
                 }
                 Step::Message(received) => {
-                    let response = tokio::select! {
+                    let responses = tokio::select! {
                         biased;
-                        response = self.edge.deliver(*received, self.ip) => response,
-                        () = reached(&mut self.phase, Phase::Over) => shutdown(),
+                        responses = self.edge.deliver(*received, self.ip) => responses,
+                        () = reached(&mut self.phase, Phase::Over) => vec![shutdown()],
                     };
-                    self.session.answer(&response);
+                    self.session.answer_each(&responses);
                     if *self.phase.borrow() != Phase::Open {
                         self.session.stop();
                     }
@@ -153,11 +150,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
             }
         }
-    }
-
-    /// Whether the client may hand in mail for others.
-    fn may_relay(&self) -> bool {
-        self.is_permitted || self.session.user().is_some()
     }
 
     /// Decides on the wish for TLS; gives the place of the handshake if it is

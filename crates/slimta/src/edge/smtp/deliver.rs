@@ -3,30 +3,37 @@
 use std::net::IpAddr;
 
 use slimta_core::bus::BusError;
-use slimta_smtp::server::Received;
+use slimta_smtp::server::{Received, Role};
 
 use super::SmtpEdge;
+use super::answers::{Parts, addresses, verdict};
 use crate::message::{Message, Response};
 
 impl SmtpEdge {
-    /// What the client of address `ip` is told about its message. Takes no
-    /// longer than the limit.
-    pub(super) async fn deliver(&self, received: Received, ip: IpAddr) -> Response {
+    /// What the client of address `ip` is told about its message: one response
+    /// for all of it, or by LMTP one for each recipient. Takes no longer than the
+    /// limit.
+    pub(super) async fn deliver(&self, received: Received, ip: IpAddr) -> Vec<Response> {
         let delivering = self.hand_on(received, ip);
         let limit = self.limits.store_time_max;
         match self.world.timeout(limit, delivering).await {
-            Some(response) => response,
+            Some(responses) => responses,
             None => {
                 tracing::warn!(%ip, "the queue gave no answer in time");
-                Response::transient(3, 2, "The queue is busy, try again later")
+                vec![Response::transient(
+                    3,
+                    2,
+                    "The queue is busy, try again later",
+                )]
             }
         }
     }
 
-    async fn hand_on(&self, received: Received, ip: IpAddr) -> Response {
+    async fn hand_on(&self, received: Received, ip: IpAddr) -> Vec<Response> {
         let mut client = received.client;
         client.ip = Some(ip);
         let (envelope, content) = (received.envelope, received.content);
+        let named = (self.role == Role::Lmtp).then(|| addresses(&envelope.recipients));
         let message = Message {
             priority: received.priority,
             ..Message::new(client, envelope, content, self.world.now())
@@ -35,29 +42,25 @@ impl SmtpEdge {
             Ok(messages) => messages,
             Err(response) => {
                 tracing::info!(%ip, %response, "message refused by policy");
-                return response;
+                return vec![response];
             }
         };
         if messages.is_empty() {
             tracing::info!(%ip, "message dropped by policy");
-            return Response::success(0, 0, "Message accepted");
+            return vec![Response::success(0, 0, "Message accepted")];
         }
+        let parts = named.map(|named| Parts::find(&named, &messages));
         match self.bus.send(messages).await {
-            Ok(responses) => verdict(responses),
+            Ok(responses) => match parts {
+                Some(parts) => parts.answers(responses),
+                None => vec![verdict(responses)],
+            },
             Err(error) => {
                 tracing::warn!(%ip, %error, "the queue gave no answer");
-                failure(error)
+                vec![failure(error)]
             }
         }
     }
-}
-
-/// One reply for all parts of a message. If one of them is not stored the
-/// client must come again, even if that brings others twice.
-fn verdict(responses: Vec<Response>) -> Response {
-    let failed = responses.iter().position(|response| !response.is_success());
-    let told = responses.into_iter().nth(failed.unwrap_or(0));
-    told.unwrap_or_else(|| Response::transient(3, 0, "Error in processing"))
 }
 
 /// Whatever is wrong with the queue, the client may come again.
@@ -65,22 +68,5 @@ fn failure(error: BusError) -> Response {
     match error {
         BusError::Closed => Response::transient(3, 2, "The queue is not there, try again later"),
         _ => Response::transient(3, 0, "Error in processing"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_failure_is_the_reply_or_else_the_first_success() {
-        let code = |codes: &[u16]| {
-            let responses = codes.iter().map(|code| Response::new(*code, None, ""));
-            verdict(responses.collect()).code.get()
-        };
-        assert_eq!(code(&[250, 251]), 250);
-        assert_eq!(code(&[250, 450, 550]), 450);
-        assert_eq!(code(&[250, 354]), 354);
-        assert_eq!(code(&[]), 451);
     }
 }

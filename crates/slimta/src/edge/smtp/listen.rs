@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::SmtpEdge;
 use super::connection::Connection;
 use super::listener::Listener;
+use super::proxied::Peer;
 
 /// How long to wait when no connection can be accepted: the usual reason is
 /// that no file descriptors are left, and that others give some back.
@@ -106,16 +107,22 @@ impl Door {
 
     fn begin(
         &mut self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        mut stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         ip: IpAddr,
         place: OwnedSemaphorePermit,
     ) {
         let (edge, settings) = (self.edge.clone(), self.settings.clone());
         let phases = self.phases.clone();
         self.sessions.spawn(async move {
-            Connection::new(edge, settings, stream, ip, phases)
-                .run()
-                .await;
+            let peer = match edge.is_proxy(ip) {
+                // In a box: the connection keeps no room for it.
+                true => Box::pin(edge.peer_behind(ip, &mut stream, phases.clone())).await,
+                false => Some(Peer::client(ip)),
+            };
+            if let Some(peer) = peer {
+                let connection = Connection::new(edge, settings, stream, peer, phases);
+                connection.run().await;
+            }
             drop(place);
         });
     }

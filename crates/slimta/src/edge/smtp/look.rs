@@ -24,14 +24,14 @@ impl Look {
 
 /// Whether everybody on this machine can read or write it: then what is in it
 /// is no secret.
-#[cfg(unix)]
+#[cfg(all(unix, any(feature = "credentials", feature = "tls")))]
 pub(super) fn is_open_to_all(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     let metadata = fs::metadata(file);
     metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0)
 }
 
-#[cfg(not(unix))]
+#[cfg(all(not(unix), any(feature = "credentials", feature = "tls")))]
 pub(super) fn is_open_to_all(_: &Path) -> bool {
     false
 }

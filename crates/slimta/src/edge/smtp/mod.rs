@@ -1,19 +1,21 @@
-//! The SMTP edge: a listening server whose messages go through the policies
-//! and over the bus to the queue.
+//! The SMTP edge, which speaks LMTP, too: a listening server whose messages go
+//! through the policies and over the bus to the queue.
 //!
 //! It promises that a client hears success only after the queue has said so,
 //! and that the queue gets only messages that were sent to their end. It never
 //! tells a client what went wrong within.
 
+mod answers;
 mod auth;
 mod connection;
 mod deliver;
 mod limits;
 mod listen;
 mod listener;
-#[cfg(any(feature = "credentials", feature = "tls"))]
 mod look;
 mod pace;
+mod proxied;
+mod recipients;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 mod tls;
@@ -35,7 +37,8 @@ pub use auth::{AuthMode, Authenticator, Verdict};
 pub use auth::{CredentialsError, CredentialsFile, password_line};
 pub use limits::Limits;
 pub use listener::Listener;
-pub use slimta_smtp::server::Credentials;
+pub use recipients::{FinalDomains, RecipientsError, RecipientsFile};
+pub use slimta_smtp::server::{Credentials, Role};
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
 
@@ -80,6 +83,9 @@ pub struct SmtpEdge {
     encryption: Option<tls::Encryption>,
     authentication: Option<auth::Authentication>,
     failures: Arc<auth::Failures>,
+    role: Role,
+    final_domains: Option<Arc<FinalDomains>>,
+    proxies: Option<Arc<Permit>>,
 }
 
 impl SmtpEdge {
@@ -101,6 +107,9 @@ impl SmtpEdge {
             encryption: None,
             authentication: None,
             failures: Arc::new(auth::Failures::new(&limits)),
+            role: Role::Relay,
+            final_domains: None,
+            proxies: None,
         }
     }
 
@@ -121,7 +130,7 @@ impl SmtpEdge {
 
     /// Whose mail is taken, by address. Other clients may connect, but unless
     /// they have authenticated each of their recipients is refused with
-    /// `550 5.7.1`.
+    /// `550 5.7.1`, if it is of none of the final domains.
     #[must_use]
     pub fn with_permit(mut self, permit: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         self.permit = Arc::new(permit);
@@ -136,6 +145,45 @@ impl SmtpEdge {
         self.handshakes = permits(limits.handshakes_max);
         self.room = Room::new(limits.memory_bytes_max);
         self.failures = Arc::new(auth::Failures::new(&limits));
+        self
+    }
+
+    /// The largest message in bytes, and the most recipients of one, where they
+    /// are others than the limits say. Clones still share all other limits.
+    #[must_use]
+    pub fn with_message_limits(mut self, bytes_max: u64, recipients_max: usize) -> Self {
+        self.limits.message_bytes_max = bytes_max;
+        self.limits.recipients_max = recipients_max;
+        self
+    }
+
+    /// What mail is taken for; between hosts if nothing is said. A listener
+    /// where mail is submitted takes it from those only who may relay.
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Whose mail is taken from anybody. Without it only those may hand in mail
+    /// who may relay.
+    #[must_use]
+    pub fn with_final_domains(mut self, domains: FinalDomains) -> Self {
+        self.final_domains = Some(Arc::new(domains));
+        self
+    }
+
+    /// Who is a proxy, by address: its connections begin with a header of the
+    /// PROXY protocol, version 1 or 2, and are those of the client that it names,
+    /// in all that an address counts for. If none comes within 5 seconds the
+    /// connection is closed. If it names nobody the client is permitted nothing.
+    /// From other addresses no header is understood.
+    #[must_use]
+    pub fn with_proxies(
+        mut self,
+        is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.proxies = Some(Arc::new(is_proxy));
         self
     }
 
@@ -189,6 +237,7 @@ impl SmtpEdge {
     /// What all sessions have in common.
     fn settings(&self) -> Settings {
         let mut settings = Settings::new(&self.hostname);
+        settings.role = self.role;
         settings.message_bytes_max = self.limits.message_bytes_max;
         settings.recipients_max = self.limits.recipients_max;
         settings.errors_max = self.limits.errors_max;

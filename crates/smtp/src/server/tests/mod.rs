@@ -7,6 +7,7 @@ mod limits;
 mod order;
 mod paths;
 mod properties;
+mod roles;
 mod starttls;
 
 use std::sync::Arc;

@@ -191,6 +191,7 @@ fn serve(server: &mut Server, line: &mut Line, received: &mut Option<Received>) 
             ServerStep::Read(_) | ServerStep::Close => return,
             ServerStep::Write | ServerStep::Pause => {}
             ServerStep::StartTls => server.refuse_tls(),
+            ServerStep::Decide(_) => server.allow(),
             ServerStep::Authenticate(_) => server.deny_user(),
             ServerStep::Recipient(recipient) => server.accept_recipient(recipient),
             ServerStep::Message(message) => {

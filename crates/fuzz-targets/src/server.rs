@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
-use slimta_smtp::server::{Auth, Received, Session, Settings, StartTls, Step};
+use slimta_smtp::server::{Asked, Auth, Received, Session, Settings, StartTls, Step};
 
 use crate::pieces::Pieces;
 
@@ -69,6 +69,7 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Read(_) => return,
             Step::Write => {}
             Step::Pause => played.pauses += 1,
+            Step::Decide(asked) => decide(session, asked),
             // Whether something was sent behind it depends on the cut.
             Step::StartTls => session.refuse_tls(),
             Step::Authenticate(credentials) => match credentials.password() {
@@ -88,6 +89,20 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 return;
             }
         }
+    }
+}
+
+/// Refuses commands of who has a name that begins with `no`.
+fn decide(session: &mut Session, asked: Asked) {
+    let envelope = session.envelope();
+    let name = match asked {
+        Asked::Hello => session.client().ehlo,
+        Asked::Mail => envelope.map(|envelope| envelope.sender.as_str().to_owned()),
+        Asked::Data => envelope.and_then(|envelope| envelope.envid.clone()),
+    };
+    match name.is_some_and(|name| name.starts_with("no")) {
+        true => session.refuse(&Response::permanent(7, 1, "Not you")),
+        false => session.allow(),
     }
 }
 

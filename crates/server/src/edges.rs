@@ -63,7 +63,7 @@ pub(crate) fn edge(
         message_bytes_max: granted.message_bytes_max as u64,
         recipients_max: granted.recipients_max,
         connections_max: granted.connections_max,
-        ..smtp::Limits::default()
+        ..granted.per_address.limits()
     };
     let mut policies = policy::standard(&settings.hostname, world.clone());
     if let Some(tenant) = &settings.tenant {

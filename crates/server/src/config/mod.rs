@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod per_address;
 mod sources;
 mod span;
 mod tenants;
@@ -43,6 +44,7 @@ pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
+use per_address::PerAddress;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -123,6 +125,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) recipients_max: usize,
     /// Most connections at the same time.
     pub(crate) connections_max: usize,
+    /// What the clients of one address may do.
+    pub(crate) per_address: PerAddress,
     /// What it encrypts connections with; none to offer no TLS.
     pub(crate) tls: Option<EdgeTls>,
     /// Who may hand mail in from elsewhere; none to offer no AUTH.

@@ -10,7 +10,9 @@ mod auth;
 mod certificates;
 mod limits;
 mod messages;
+mod origins;
 mod rig;
 mod stopping;
 #[cfg(feature = "tls")]
 mod tls;
+mod validators;

@@ -52,6 +52,7 @@ replies! {
     BAD_PARAMETER = "501 5.5.4 Syntax error in parameters";
     NOT_IMPLEMENTED = "502 5.5.1 Command not implemented";
     HELLO_FIRST = "503 5.5.1 Send EHLO or HELO first";
+    ONLY_QUIT = "503 5.5.1 Nothing but QUIT is done here";
     EHLO_FIRST = "503 5.5.1 Send EHLO first";
     NO_AUTH_IN_MAIL = "503 5.5.1 Not in a mail transaction";
     IS_AUTHENTICATED = "503 5.5.1 Already authenticated";

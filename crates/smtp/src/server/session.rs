@@ -5,11 +5,12 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use slimta_core::message::{Class, Client, EnhancedCode, Envelope, Recipient, Response};
+use slimta_core::message::{Class, EnhancedCode, Recipient, Response};
 
 use super::auth::Exchange;
 use super::chunk::Chunk;
 use super::data::Data;
+use super::decide::Pending;
 use super::intake::Intake;
 use super::line::{EXCHANGE_BYTES_MAX, LINE_BYTES_MAX, Line, Lines};
 use super::priority::Requested;
@@ -28,6 +29,8 @@ pub(super) enum State {
     Command,
     Data(Data),
     Chunk(Chunk),
+    /// A command was handed out and not decided on.
+    Asked(Pending),
     /// A recipient was handed out and not decided on.
     Recipient,
     /// A message was handed out and not answered. It keeps its room till then.
@@ -64,6 +67,8 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
+    /// Whether the client was told to go when it came.
+    pub(super) is_turned_away: bool,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
@@ -85,6 +90,7 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
+            is_turned_away: false,
             security: None,
             user: None,
         }
@@ -157,6 +163,10 @@ impl Session {
                 let chunk = *chunk;
                 self.state = State::Command;
                 self.chunk_done(chunk)
+            }
+            State::Asked(_) => {
+                self.undecided();
+                None
             }
             State::Recipient | State::Answer(_) => {
                 self.state = State::Command;
@@ -231,7 +241,7 @@ impl Session {
             Ok((content, share)) => {
                 self.state = State::Answer(share);
                 Some(Step::Message(Box::new(Received {
-                    client: self.client(&envelope),
+                    client: self.client_of(envelope.smtputf8),
                     envelope,
                     content,
                     priority: priority.map(Requested::granted).unwrap_or_default(),
@@ -241,28 +251,6 @@ impl Session {
                 self.push(fault.into());
                 None
             }
-        }
-    }
-
-    /// Who the client is, in the words of a Received field (RFC 3848, which has
-    /// none for HELO under TLS, and RFC 6531 section 4.3).
-    fn client(&self, envelope: &Envelope) -> Client {
-        let is_extended = self.hello.as_ref().is_some_and(|hello| hello.is_extended);
-        let protocol = match (is_extended, envelope.smtputf8) {
-            (true, true) => "UTF8SMTP",
-            (true, false) => "ESMTP",
-            (false, _) => "SMTP",
-        };
-        let said = |letter, is_so: bool| if is_so && is_extended { letter } else { "" };
-        let secured = said("S", self.security.is_some());
-        let authenticated = said("A", self.user.is_some());
-        Client {
-            protocol: [protocol, secured, authenticated].concat(),
-            auth: self.user.as_deref().map(str::to_owned),
-            ehlo: self.hello.as_ref().map(|hello| hello.name.to_string()),
-            security: self.security.as_deref().map(str::to_owned),
-            receiver: Some(self.settings.hostname().to_owned()),
-            ..Client::default()
         }
     }
 

@@ -2,9 +2,9 @@
 
 use slimta_core::message::{Client, Content, Envelope, Priority, Recipient};
 
-use super::Credentials;
 #[cfg(doc)]
 use super::Session;
+use super::{Asked, Credentials};
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum Step {
     Write,
     /// Let the client wait for its replies: it sends many bad commands.
     Pause,
+    /// Decide on a command with [`Session::allow`] or [`Session::refuse`].
+    Decide(Asked),
     /// Decide on a recipient with [`Session::accept_recipient`] or
     /// [`Session::refuse_recipient`].
     Recipient(Recipient),

@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let ip = self.ip;
         let is_clear = !self.edge.is_encrypted_from_start();
         let ended = if is_clear {
-            self.session.banner();
+            self.greet().await;
             self.converse().await
         } else {
             // If there is none, a line that says so would not be understood.
@@ -116,8 +116,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
+                Step::Decide(asked) => self.decide(asked).await,
                 Step::Recipient(recipient) if self.may_relay() => {
-                    self.session.accept_recipient(recipient);
+                    self.decide_recipient(recipient).await;
                 }
                 Step::Recipient(recipient) => {
                     tracing::info!(ip = %self.ip, recipient = %recipient.address, "relaying denied");
@@ -130,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                     Box::pin(self.authenticate(&credentials)).await;
                 }
                 Step::StartTls => {
-                    if let Some(place) = self.accept_tls() {
+                    if let Some(place) = self.accept_tls().await {
                         self.flush().await?;
                         return Ok(Ended::Encrypting(place));
                     }
@@ -162,7 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
 
     /// Decides on the wish for TLS; gives the place of the handshake if it is
     /// to begin.
-    fn accept_tls(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn accept_tls(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Err(response) = self.validate_tls().await {
+            self.session.refuse_tls_with(&response);
+            return None;
+        }
         let Some(place) = self.handshake_place() else {
             self.session.refuse_tls();
             return None;
@@ -293,7 +298,7 @@ pub(super) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     let _ = phases.wait_for(|now| *now >= phase).await;
 }
 
-fn shutdown() -> Response {
+pub(super) fn shutdown() -> Response {
     let code = EnhancedCode::new(4, 3, 2);
     Response::new(421, Some(code), "Service shutting down")
 }

@@ -31,6 +31,9 @@ impl SmtpEdge {
             priority: received.priority,
             ..Message::new(client, envelope, content, self.world.now())
         };
+        if let Err(response) = self.validate_message(&message).await {
+            return response;
+        }
         let messages = match self.policy.apply(message).await {
             Ok(messages) => messages,
             Err(response) => {

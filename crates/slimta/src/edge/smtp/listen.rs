@@ -15,14 +15,13 @@ use tokio::task::{JoinError, JoinSet};
 use super::SmtpEdge;
 use super::connection::Connection;
 use super::listener::Listener;
+use super::origin::{OriginPlace, Turned};
 
 /// How long to wait when no connection can be accepted: the usual reason is
 /// that no file descriptors are left, and that others give some back.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long the last goodbyes may take.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(2);
-
-const TOO_MANY: &[u8] = b"421 4.7.0 Too many connections\r\n";
 
 /// How far an edge has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -75,6 +74,9 @@ pub(super) async fn serve<L: Listener>(
     door.close(&phase).await;
 }
 
+/// What a client holds while it is connected.
+type Places = (OwnedSemaphorePermit, Option<OriginPlace>);
+
 /// Where clients come in.
 struct Door {
     edge: Arc<SmtpEdge>,
@@ -87,28 +89,38 @@ impl Door {
     /// Begins a session, if there is a place for it.
     fn admit<L: Listener>(&mut self, stream: L::Stream, peer: SocketAddr) {
         let ip = peer.ip().to_canonical();
-        match self.edge.connections.clone().try_acquire_owned() {
-            Ok(place) => {
+        match self.places(ip) {
+            Ok(places) => {
                 tracing::debug!(%peer, "client connected");
-                self.begin(stream, ip, place);
+                self.begin(stream, ip, places);
             }
-            Err(_) => {
-                tracing::info!(%peer, "client refused: too many connections");
+            Err(turned) => {
+                let now = self.edge.world.monotonic();
+                if let Some(untold) = self.edge.origins.telling.tell(now) {
+                    tracing::info!(%peer, untold, "client refused: {}", turned.reason());
+                }
                 // In the clear, who begins with TLS does not understand.
                 if !self.edge.is_encrypted_from_start() {
                     // The client is gone, or its buffer is empty and takes a
                     // line.
-                    let _ = L::refuse(stream, TOO_MANY);
+                    let _ = L::refuse(stream, turned.line());
                 }
             }
         }
+    }
+
+    /// The places of a client: among all, and among those of its origin.
+    fn places(&self, ip: IpAddr) -> Result<Places, Turned> {
+        let all = self.edge.connections.clone().try_acquire_owned();
+        let all = all.map_err(|_| Turned::Full)?;
+        Ok((all, self.edge.enter(ip)?))
     }
 
     fn begin(
         &mut self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         ip: IpAddr,
-        place: OwnedSemaphorePermit,
+        places: Places,
     ) {
         let (edge, settings) = (self.edge.clone(), self.settings.clone());
         let phases = self.phases.clone();
@@ -116,7 +128,7 @@ impl Door {
             Connection::new(edge, settings, stream, ip, phases)
                 .run()
                 .await;
-            drop(place);
+            drop(places);
         });
     }
 

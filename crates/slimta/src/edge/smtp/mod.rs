@@ -13,12 +13,14 @@ mod listen;
 mod listener;
 #[cfg(any(feature = "credentials", feature = "tls"))]
 mod look;
+mod origin;
 mod pace;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 mod tls;
 #[cfg(feature = "tls")]
 mod tls;
+mod validators;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -38,6 +40,7 @@ pub use listener::Listener;
 pub use slimta_smtp::server::Credentials;
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
+pub use validators::Validators;
 
 use crate::message::{Message, Response};
 
@@ -80,6 +83,8 @@ pub struct SmtpEdge {
     encryption: Option<tls::Encryption>,
     authentication: Option<auth::Authentication>,
     failures: Arc<auth::Failures>,
+    origins: Arc<origin::Origins>,
+    validators: Option<Arc<dyn Validators>>,
 }
 
 impl SmtpEdge {
@@ -101,6 +106,8 @@ impl SmtpEdge {
             encryption: None,
             authentication: None,
             failures: Arc::new(auth::Failures::new(&limits)),
+            origins: Arc::new(origin::Origins::new(&limits)),
+            validators: None,
         }
     }
 
@@ -136,6 +143,7 @@ impl SmtpEdge {
         self.handshakes = permits(limits.handshakes_max);
         self.room = Room::new(limits.memory_bytes_max);
         self.failures = Arc::new(auth::Failures::new(&limits));
+        self.origins = Arc::new(origin::Origins::new(&limits));
         self
     }
 
@@ -168,6 +176,13 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_authenticator(mut self, authenticator: impl Authenticator, mode: AuthMode) -> Self {
         self.authentication = Some(auth::Authentication::new(authenticator, mode));
+        self
+    }
+
+    /// What may refuse clients and each of their commands.
+    #[must_use]
+    pub fn with_validators(mut self, validators: impl Validators) -> Self {
+        self.validators = Some(Arc::new(validators));
         self
     }
 

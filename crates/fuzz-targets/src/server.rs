@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
-use slimta_smtp::server::{Asked, Auth, Received, Session, Settings, StartTls, Step};
+use slimta_smtp::server::{Asked, Auth, Mechanisms, Received, Session, Settings, StartTls, Step};
 
 use crate::pieces::Pieces;
 
@@ -42,7 +42,13 @@ pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     settings.starttls = StartTls::Offered;
     settings.auth = Auth::InClear;
     let room = settings.room.clone();
-    let mut session = Session::new(Arc::new(settings)).with_priorities(true);
+    let all = Mechanisms {
+        scram_sha_256: true,
+        oauthbearer: true,
+        ..Mechanisms::default()
+    };
+    let session = Session::new(Arc::new(settings)).with_mechanisms(all);
+    let mut session = session.with_priorities(true);
     let mut input = BytesMut::new();
     let mut played = Played::default();
     session.banner();
@@ -75,6 +81,11 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Authenticate(credentials) => match credentials.password() {
                 b"secret" => session.accept_user(),
                 _ => session.deny_user(),
+            },
+            Step::Sasl(message) => match message.bytes.len() % 3 {
+                0 => session.accept_user_as("ann"),
+                1 => session.deny_user(),
+                _ => session.challenge(&message.bytes),
             },
             Step::Recipient(recipient) if recipient.address.as_str().starts_with("no") => {
                 session.refuse_recipient(&Response::permanent(1, 1, "No such user"));

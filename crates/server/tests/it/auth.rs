@@ -16,7 +16,12 @@ const RELAYING_DENIED: &str = "550 5.7.1 Relaying denied";
 
 /// What `slimta password USER` prints if this is typed.
 fn password(user: &str, typed: &str) -> Output {
-    let mut command = slimta(&["password", user]);
+    password_with(&[user], typed)
+}
+
+/// What `slimta password ARGUMENTS` prints.
+pub(crate) fn password_with(arguments: &[&str], typed: &str) -> Output {
+    let mut command = slimta(&[&["password"], arguments].concat());
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -32,10 +37,10 @@ fn password(user: &str, typed: &str) -> Output {
 
 /// A directory with certificates and the file of ann, whose password is the
 /// secret.
-struct Users(Certificates);
+pub(crate) struct Users(Certificates);
 
 impl Users {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let certificates = Certificates::new();
         certificates.make("a", HOST);
         let users = Users(certificates);
@@ -43,12 +48,12 @@ impl Users {
         users
     }
 
-    fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.0.path("users")
     }
 
     /// Writes the file anew.
-    fn are(&self, users: &[(&str, &str)]) {
+    pub(crate) fn are(&self, users: &[(&str, &str)]) {
         let mut text = "# users\n\n".to_owned();
         for (user, secret) in users {
             let line = stdout(&password(user, &format!("{secret}\n")));
@@ -59,7 +64,7 @@ impl Users {
     }
 
     /// A server that knows them and takes mail from nobody else.
-    fn serve(&self, store: &Store, options: &[&str]) -> Server {
+    pub(crate) fn serve(&self, store: &Store, options: &[&str]) -> Server {
         let file = self.file();
         let all = [
             &NOBODY[..],

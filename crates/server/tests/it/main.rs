@@ -37,6 +37,7 @@ mod rig;
 mod routes;
 mod scenarios;
 mod schedules;
+mod scram;
 mod sendmail;
 mod sources;
 mod starttls;

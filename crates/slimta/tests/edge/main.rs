@@ -12,6 +12,7 @@ mod limits;
 mod messages;
 mod origins;
 mod rig;
+mod sasl;
 mod stopping;
 #[cfg(feature = "tls")]
 mod tls;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::Step;
-use super::auth;
 use super::chunk::{Chunk, Unwanted};
 use super::command::{self, Verb};
 use super::data::Data;
@@ -77,8 +76,8 @@ impl Session {
             false => "",
         };
         let auth = match self.offers_auth() {
-            true => auth::OFFER,
-            false => "",
+            true => self.mechanisms.offer(),
+            false => String::new(),
         };
         let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);

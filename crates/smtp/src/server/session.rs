@@ -17,7 +17,7 @@ use super::priority::Requested;
 use super::replies::{self, Reply};
 use super::room::Share;
 use super::transaction::Transaction;
-use super::{Awaits, Ending, Received, Settings, Step};
+use super::{Awaits, Ending, Mechanism, Mechanisms, Received, Settings, Step};
 
 /// Replies that gather before they have to be written: a client may send
 /// thousands of commands at once.
@@ -39,6 +39,8 @@ pub(super) enum State {
     Exchange(Exchange),
     /// Credentials of this name were handed out and not decided on.
     User(Box<str>),
+    /// A message of this mechanism was handed out and not decided on.
+    Driven(Mechanism),
     /// The wish for TLS was handed out and not decided on.
     StartTls,
     /// The client was told to begin the handshake.
@@ -73,6 +75,8 @@ pub struct Session {
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
     pub(super) user: Option<Box<str>>,
+    /// By which mechanisms it may.
+    pub(super) mechanisms: Mechanisms,
 }
 
 impl Session {
@@ -93,6 +97,7 @@ impl Session {
             is_turned_away: false,
             security: None,
             user: None,
+            mechanisms: Mechanisms::default(),
         }
     }
 
@@ -173,7 +178,7 @@ impl Session {
                 self.push(replies::LOCAL_ERROR);
                 None
             }
-            State::User(_) => {
+            State::User(_) | State::Driven(_) => {
                 self.undecided_user();
                 None
             }

@@ -4,7 +4,7 @@ use slimta_core::message::{Client, Content, Envelope, Priority, Recipient};
 
 #[cfg(doc)]
 use super::Session;
-use super::{Asked, Credentials};
+use super::{Asked, Credentials, SaslMessage};
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -30,6 +30,11 @@ pub enum Step {
     /// [`Session::accept_user`] or [`Session::refuse_user`]. Comes only if the
     /// settings offer it.
     Authenticate(Credentials),
+    /// A message of a client that says who it is by a mechanism of several
+    /// messages. Answer with [`Session::challenge`], [`Session::accept_user_as`],
+    /// [`Session::deny_user`] or [`Session::refuse_user`]. Comes only if the
+    /// session offers such mechanisms.
+    Sasl(SaslMessage),
     /// A complete message. Store it and tell the client with
     /// [`Session::answer`].
     Message(Box<Received>),

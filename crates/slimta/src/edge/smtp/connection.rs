@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::SmtpEdge;
+use super::auth::{Authentication, Exchange};
 use super::listen::Phase;
 use super::pace::Pace;
 use super::tls;
@@ -48,6 +49,8 @@ pub(super) struct Connection<S> {
     pub(super) pace: Pace,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) is_permitted: bool,
+    /// What goes on with a client that is saying who it is.
+    pub(super) exchange: Option<Box<Exchange>>,
 }
 
 /// How a conversation ended.
@@ -67,10 +70,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let is_permitted = (edge.permit)(ip);
+        let authentication = edge.authentication.as_ref();
+        let mechanisms = authentication.map(Authentication::mechanisms);
+        let session = Session::new(settings).with_priorities(is_permitted);
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings).with_priorities(is_permitted),
+            session: session.with_mechanisms(mechanisms.unwrap_or_default()),
+            exchange: None,
             input: BytesMut::new(),
             edge,
             stream,
@@ -130,6 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                     // for it.
                     Box::pin(self.authenticate(&credentials)).await;
                 }
+                Step::Sasl(message) => Box::pin(self.exchange(message)).await,
                 Step::StartTls => {
                     if let Some(place) = self.accept_tls().await {
                         self.flush().await?;

@@ -32,12 +32,14 @@ use slimta_core::world::World;
 use slimta_smtp::server::{Auth, Room, Settings, StartTls};
 use tokio::sync::Semaphore;
 
-pub use auth::{AuthMode, Authenticator, Verdict};
+pub use auth::{AuthMode, Authenticator, BearerToken, TokenVerdict, Verdict};
 #[cfg(feature = "credentials")]
-pub use auth::{CredentialsError, CredentialsFile, password_line};
+pub use auth::{
+    CredentialsError, CredentialsFile, ScramKeys, ScramKeysError, password_line, scram_line,
+};
 pub use limits::Limits;
 pub use listener::Listener;
-pub use slimta_smtp::server::Credentials;
+pub use slimta_smtp::server::{Credentials, Mechanisms};
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
 pub use validators::Validators;

@@ -8,6 +8,7 @@ mod limits;
 mod order;
 mod paths;
 mod properties;
+mod sasl;
 mod starttls;
 
 use std::sync::Arc;
@@ -117,6 +118,7 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 }
                 _ => session.deny_user(),
             },
+            Step::Sasl(message) => sasl::respond(session, &message),
             Step::StartTls => {
                 if session.accept_tls(input).is_ok() {
                     let output = session.output().split();

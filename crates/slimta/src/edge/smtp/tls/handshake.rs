@@ -101,6 +101,7 @@ where
         pace,
         phase,
         is_permitted,
+        exchange: None,
     })
 }
 

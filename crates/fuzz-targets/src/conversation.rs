@@ -191,7 +191,8 @@ fn serve(server: &mut Server, line: &mut Line, received: &mut Option<Received>) 
             ServerStep::Read(_) | ServerStep::Close => return,
             ServerStep::Write | ServerStep::Pause => {}
             ServerStep::StartTls => server.refuse_tls(),
-            ServerStep::Authenticate(_) => server.deny_user(),
+            ServerStep::Decide(_) => server.allow(),
+            ServerStep::Authenticate(_) | ServerStep::Sasl(_) => server.deny_user(),
             ServerStep::Recipient(recipient) => server.accept_recipient(recipient),
             ServerStep::Message(message) => {
                 assert!(received.is_none(), "received twice");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
-use slimta_smtp::server::{Auth, Received, Session, Settings, StartTls, Step};
+use slimta_smtp::server::{Asked, Auth, Mechanisms, Received, Session, Settings, StartTls, Step};
 
 use crate::pieces::Pieces;
 
@@ -42,7 +42,13 @@ pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     settings.starttls = StartTls::Offered;
     settings.auth = Auth::InClear;
     let room = settings.room.clone();
-    let mut session = Session::new(Arc::new(settings)).with_priorities(true);
+    let all = Mechanisms {
+        scram_sha_256: true,
+        oauthbearer: true,
+        ..Mechanisms::default()
+    };
+    let session = Session::new(Arc::new(settings)).with_mechanisms(all);
+    let mut session = session.with_priorities(true);
     let mut input = BytesMut::new();
     let mut played = Played::default();
     session.banner();
@@ -69,11 +75,17 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Read(_) => return,
             Step::Write => {}
             Step::Pause => played.pauses += 1,
+            Step::Decide(asked) => decide(session, asked),
             // Whether something was sent behind it depends on the cut.
             Step::StartTls => session.refuse_tls(),
             Step::Authenticate(credentials) => match credentials.password() {
                 b"secret" => session.accept_user(),
                 _ => session.deny_user(),
+            },
+            Step::Sasl(message) => match message.bytes.len() % 3 {
+                0 => session.accept_user_as("ann"),
+                1 => session.deny_user(),
+                _ => session.challenge(&message.bytes),
             },
             Step::Recipient(recipient) if recipient.address.as_str().starts_with("no") => {
                 session.refuse_recipient(&Response::permanent(1, 1, "No such user"));
@@ -88,6 +100,20 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 return;
             }
         }
+    }
+}
+
+/// Refuses commands of who has a name that begins with `no`.
+fn decide(session: &mut Session, asked: Asked) {
+    let envelope = session.envelope();
+    let name = match asked {
+        Asked::Hello => session.client().ehlo,
+        Asked::Mail => envelope.map(|envelope| envelope.sender.as_str().to_owned()),
+        Asked::Data => envelope.and_then(|envelope| envelope.envid.clone()),
+    };
+    match name.is_some_and(|name| name.starts_with("no")) {
+        true => session.refuse(&Response::permanent(7, 1, "Not you")),
+        false => session.allow(),
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn edge(
         message_bytes_max: granted.message_bytes_max as u64,
         recipients_max: granted.recipients_max,
         connections_max: granted.connections_max,
-        ..smtp::Limits::default()
+        ..granted.per_address.limits()
     };
     SmtpEdge::new(Arc::new(bus), world.clone())
         .with_hostname(settings.hostname.clone())

@@ -84,7 +84,8 @@ impl Host {
                 }
                 Step::Pause => {}
                 Step::StartTls => session.refuse_tls(),
-                Step::Authenticate(_) => session.deny_user(),
+                Step::Decide(_) => session.allow(),
+                Step::Authenticate(_) | Step::Sasl(_) => session.deny_user(),
                 Step::Recipient(recipient) => match self.code(&recipient) {
                     250 => session.accept_recipient(recipient),
                     code => session.refuse_recipient(&said(code)),

@@ -38,7 +38,7 @@ pub struct Rate {
 /// A text is not a rate.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "\"{0}\" is not a rate: it is a number of messages from 1 to 1000000 and its time, such as 5/s, 100/min or 1000/h"
+    "\"{0}\" is not a rate: it is a number from 1 to 1000000 and its time, such as 5/s, 100/min or 1000/h"
 )]
 pub struct RateError(String);
 
@@ -75,6 +75,23 @@ struct Share {
 }
 
 impl Rate {
+    /// So many a minute; none if that is none at all, or more than a million.
+    pub fn per_minute(count: u32) -> Option<Self> {
+        let messages = NonZeroU32::new(count).filter(|count| count.get() <= MESSAGES_MAX)?;
+        let per = Duration::from_secs(60);
+        Some(Rate { messages, per })
+    }
+
+    /// How many.
+    pub fn count(self) -> NonZeroU32 {
+        self.messages
+    }
+
+    /// In how long a time: a second, a minute or an hour.
+    pub fn per(self) -> Duration {
+        self.per
+    }
+
     /// The same in messages an hour.
     pub(super) fn per_hour(self) -> u64 {
         let times = 3600 / self.per.as_secs().max(1);

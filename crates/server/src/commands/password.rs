@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use slimta::edge::smtp::password_line;
+use slimta::edge::smtp::{password_line, scram_line};
 use slimta::world::World;
 
 use crate::failure::Failure;
@@ -22,6 +22,10 @@ pub(crate) struct PasswordCommand {
     /// The name that the user authenticates by
     #[arg(value_name = "USER")]
     user: String,
+    /// Print keys of SCRAM-SHA-256 instead of a hash of Argon2id; that mechanism
+    /// is offered when all users of the file have them
+    #[arg(long)]
+    scram: bool,
 }
 
 impl PasswordCommand {
@@ -31,11 +35,17 @@ impl PasswordCommand {
             true => asked()?,
             false => read()?,
         };
-        let line = password_line(&self.user, &password, &World::system());
+        let made = if self.scram {
+            scram_line
+        } else {
+            password_line
+        };
+        let line = made(&self.user, &password, &World::system());
         output::line(line.ok_or_else(|| {
             Failure::Usage(format!(
                 "user {:?} cannot have that password: neither may be empty or hold control \
-                 characters, and the name not begin with # nor be longer than 255 bytes",
+                 characters, and the name not begin with # nor be longer than 255 bytes; with \
+                 --scram both are text that SASLprep (RFC 4013) allows",
                 self.user
             ))
         })?)

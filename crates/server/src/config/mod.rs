@@ -20,6 +20,7 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod per_address;
 mod relay_login;
 mod sources;
 mod spam_scan;
@@ -51,6 +52,7 @@ pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
+use per_address::PerAddress;
 pub(crate) use relay_login::RelayLogin;
 use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
@@ -147,6 +149,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) recipients_max: usize,
     /// Most connections at the same time.
     pub(crate) connections_max: usize,
+    /// What the clients of one address may do.
+    pub(crate) per_address: PerAddress,
     /// What it encrypts connections with; none to offer no TLS.
     pub(crate) tls: Option<EdgeTls>,
     /// Who may hand mail in from elsewhere; none to offer no AUTH.

@@ -21,6 +21,7 @@ use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
+use super::per_address::PerAddress;
 use super::sources::one_or_several;
 use super::spam_scan::SpamScanOptions;
 use super::span::{Span, SpanOrNone};
@@ -152,6 +153,24 @@ pub(crate) struct Options {
     /// Most clients connected at the same time [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub(crate) connections_max: Option<NonZeroUsize>,
+    /// Most clients of one address connected at the same time; all in an IPv6
+    /// network of 64 bits count together, and who is permitted does not [default:
+    /// 100]
+    #[arg(long, value_name = "N", help_heading = "Clients")]
+    pub(crate) connections_per_address_max: Option<NonZeroUsize>,
+    /// How often such an address may connect anew, such as 60/min; or none
+    /// [default: 600/min]
+    #[arg(long, value_name = "RATE", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) connection_rate_per_address: Option<RateOrNone>,
+    /// How many messages are taken from such an address; or none [default: none]
+    #[arg(long, value_name = "RATE", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) message_rate_per_address: Option<RateOrNone>,
+    /// For how many recipients; or none [default: none]
+    #[arg(long, value_name = "RATE", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) recipient_rate_per_address: Option<RateOrNone>,
 
     /// How long a lock on a message lasts unless it is renewed, which happens
     /// while an attempt works; 1s at least [default: 120s]
@@ -284,6 +303,18 @@ impl Options {
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
             connections_max: self.connections_max.or(other.connections_max),
+            connections_per_address_max: self
+                .connections_per_address_max
+                .or(other.connections_per_address_max),
+            connection_rate_per_address: self
+                .connection_rate_per_address
+                .or(other.connection_rate_per_address),
+            message_rate_per_address: self
+                .message_rate_per_address
+                .or(other.message_rate_per_address),
+            recipient_rate_per_address: self
+                .recipient_rate_per_address
+                .or(other.recipient_rate_per_address),
             lock_duration: self.lock_duration.or(other.lock_duration),
             attempts_max: self.attempts_max.or(other.attempts_max),
             attempts_per_destination_max: self
@@ -411,6 +442,7 @@ impl Options {
             message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
+            per_address: PerAddress::of(self),
             tls: EdgeTls::of(self)?,
             auth: EdgeAuth::of(self)?,
         })

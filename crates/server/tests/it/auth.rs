@@ -16,7 +16,12 @@ const RELAYING_DENIED: &str = "550 5.7.1 Relaying denied";
 
 /// What `slimta password USER` prints if this is typed.
 fn password(user: &str, typed: &str) -> Output {
-    let mut command = slimta(&["password", user]);
+    password_with(&[user], typed)
+}
+
+/// What `slimta password ARGUMENTS` prints.
+pub(crate) fn password_with(arguments: &[&str], typed: &str) -> Output {
+    let mut command = slimta(&[&["password"], arguments].concat());
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -47,12 +52,12 @@ impl Users {
         users
     }
 
-    fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.0.path("users")
     }
 
     /// Writes the file anew.
-    fn are(&self, users: &[(&str, &str)]) {
+    pub(crate) fn are(&self, users: &[(&str, &str)]) {
         let mut text = "# users\n\n".to_owned();
         for (user, secret) in users {
             let line = stdout(&password(user, &format!("{secret}\n")));

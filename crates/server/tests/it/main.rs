@@ -23,6 +23,7 @@ mod load;
 mod mailq;
 mod managers;
 mod notices;
+mod origins;
 mod peers;
 mod pipe;
 #[path = "../../../storage/tests/support/ports.rs"]
@@ -43,6 +44,7 @@ mod rig;
 mod routes;
 mod scenarios;
 mod schedules;
+mod scram;
 mod sendmail;
 mod sources;
 mod spam;

@@ -10,8 +10,11 @@ mod auth;
 mod certificates;
 mod limits;
 mod messages;
+mod origins;
 mod proxied;
 mod rig;
+mod sasl;
 mod stopping;
 #[cfg(feature = "tls")]
 mod tls;
+mod validators;

@@ -1,8 +1,9 @@
 //! How a client says who it is (AUTH, RFC 4954), by the mechanisms PLAIN
-//! (RFC 4616) and LOGIN (draft-murchison-sasl-login-00).
+//! (RFC 4616) and LOGIN (draft-murchison-sasl-login-00), and by others whose
+//! messages are handed out.
 //!
-//! Both send the password itself: they are for connections that nobody else can
-//! read. What is sent during an exchange is never taken for a command.
+//! These two send the password itself: they are for connections that nobody
+//! else can read. What is sent during an exchange is never taken for a command.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,7 @@ use super::credentials::name;
 use super::dispatch::Outcome;
 use super::replies::{self, Reply};
 use super::session::{Session, State};
-use super::{Auth, Credentials, Step};
-
-/// What EHLO says.
-pub(super) const OFFER: &str = "250-AUTH PLAIN LOGIN\r\n";
+use super::{Auth, Credentials, Mechanism, SaslMessage, Step};
 
 /// What the client is to send next.
 #[derive(Debug)]
@@ -26,6 +24,11 @@ pub(super) enum Exchange {
     LoginUser,
     /// The password of this name.
     LoginPassword(Box<str>),
+    /// A message for the driver.
+    Driven {
+        mechanism: Mechanism,
+        is_first: bool,
+    },
 }
 
 /// What comes of a response.
@@ -33,6 +36,8 @@ enum Progress {
     /// Another one is due.
     Goes(Exchange),
     Ends(Credentials),
+    /// The driver has it from here.
+    Handed(SaslMessage),
 }
 
 impl Session {
@@ -88,13 +93,10 @@ impl Session {
         if words.next().is_some() {
             return Err(replies::BAD_ARGUMENT);
         }
-        let exchange = match mechanism {
-            _ if mechanism.eq_ignore_ascii_case(b"PLAIN") => Exchange::Plain,
-            _ if mechanism.eq_ignore_ascii_case(b"LOGIN") => Exchange::LoginUser,
-            _ => return Err(replies::UNKNOWN_MECHANISM),
-        };
+        let exchange = self.mechanisms.begin(mechanism);
+        let exchange = exchange.ok_or(replies::UNKNOWN_MECHANISM)?;
         match initial {
-            None => Ok(self.challenge(exchange)),
+            None => Ok(self.await_response(exchange)),
             // An initial response that is there and empty.
             Some(b"=") => self.proceed(exchange, b""),
             Some(response) => self.proceed(exchange, response),
@@ -118,15 +120,19 @@ impl Session {
             .decode(response)
             .map_err(|_| replies::BAD_EXCHANGE)?;
         Ok(match exchange.answered(&response)? {
-            Progress::Goes(exchange) => self.challenge(exchange),
+            Progress::Goes(exchange) => self.await_response(exchange),
             Progress::Ends(credentials) => {
                 self.state = State::User(credentials.user().into());
                 Some(Step::Authenticate(credentials))
             }
+            Progress::Handed(message) => {
+                self.state = State::Driven(message.mechanism);
+                Some(Step::Sasl(message))
+            }
         })
     }
 
-    fn challenge(&mut self, exchange: Exchange) -> Option<Step> {
+    fn await_response(&mut self, exchange: Exchange) -> Option<Step> {
         let challenge = exchange.challenge();
         self.state = State::Exchange(exchange);
         self.done(challenge)
@@ -144,7 +150,7 @@ impl Session {
     /// Tells the client that it is not who it said it is. That counts as a bad
     /// command, and the client has to wait.
     pub fn deny_user(&mut self) {
-        if matches!(self.state, State::User(_)) {
+        if matches!(self.state, State::User(_) | State::Driven(_)) {
             self.state = State::Command;
             self.bad(replies::BAD_CREDENTIALS);
             self.must_pause = true;
@@ -154,7 +160,7 @@ impl Session {
     /// Tells the client that nobody can say for now who it is, or that it may
     /// not ask. Counts as well.
     pub fn refuse_user(&mut self, response: &Response) {
-        if matches!(self.state, State::User(_)) {
+        if matches!(self.state, State::User(_) | State::Driven(_)) {
             self.state = State::Command;
             self.respond(response);
             if matches!(self.state, State::Command) {
@@ -174,7 +180,7 @@ impl Exchange {
     /// What the client is told to send.
     fn challenge(&self) -> Reply {
         match self {
-            Exchange::Plain => replies::INITIAL_PLEASE,
+            Exchange::Plain | Exchange::Driven { .. } => replies::INITIAL_PLEASE,
             Exchange::LoginUser => replies::USER_PLEASE,
             Exchange::LoginPassword(_) => replies::PASSWORD_PLEASE,
         }
@@ -189,6 +195,16 @@ impl Exchange {
                 return Ok(Progress::Goes(Exchange::LoginPassword(user.into())));
             }
             Exchange::LoginPassword(user) => Credentials::new(user.as_bytes(), response),
+            Exchange::Driven {
+                mechanism,
+                is_first,
+            } => {
+                return Ok(Progress::Handed(SaslMessage {
+                    mechanism,
+                    is_first,
+                    bytes: response.into(),
+                }));
+            }
         };
         ended.map(Progress::Ends).ok_or(replies::BAD_EXCHANGE)
     }

@@ -15,7 +15,16 @@ pub(super) struct Chunk {
     pub(super) is_last: bool,
     /// Why it is not taken. Its octets are read nevertheless, or they would be
     /// taken for commands.
-    pub(super) refusal: Option<Reply>,
+    pub(super) unwanted: Option<Unwanted>,
+}
+
+/// Why a chunk is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unwanted {
+    /// The client is told behind its octets.
+    Say(Reply),
+    /// It has been told.
+    Told,
 }
 
 impl Chunk {
@@ -29,15 +38,15 @@ impl Chunk {
             return None;
         }
         let left = size.parse().ok()?;
-        let (is_last, refusal) = match (words.next(), words.next()) {
+        let (is_last, unwanted) = match (words.next(), words.next()) {
             (None, _) => (false, None),
             (Some(word), None) if word.eq_ignore_ascii_case("LAST") => (true, None),
-            _ => (false, Some(replies::BAD_ARGUMENT)),
+            _ => (false, Some(Unwanted::Say(replies::BAD_ARGUMENT))),
         };
         Some(Chunk {
             left,
             is_last,
-            refusal,
+            unwanted,
         })
     }
 
@@ -46,7 +55,7 @@ impl Chunk {
     pub(super) fn read(&mut self, input: &mut BytesMut, intake: Option<&mut Intake>) -> bool {
         let here = usize::try_from(self.left).map_or(input.len(), |left| left.min(input.len()));
         let octets = input.get(..here).unwrap_or_default();
-        if let (None, Some(intake)) = (self.refusal, intake) {
+        if let (None, Some(intake)) = (self.unwanted, intake) {
             let mut rest = octets;
             while let Some(next) = intake.line(rest) {
                 rest = rest.get(next..).unwrap_or_default();
@@ -66,7 +75,7 @@ mod tests {
     #[test]
     fn sizes_are_read_or_the_command_is_not_understood() {
         let chunk = |argument: &str| {
-            Chunk::parse(argument.as_bytes()).map(|c| (c.left, c.is_last, c.refusal.is_some()))
+            Chunk::parse(argument.as_bytes()).map(|c| (c.left, c.is_last, c.unwanted.is_some()))
         };
         assert_eq!(chunk("0"), Some((0, false, false)));
         assert_eq!(chunk("1000 last"), Some((1000, true, false)));

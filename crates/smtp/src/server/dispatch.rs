@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::Step;
-use super::auth;
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Unwanted};
 use super::command::{self, Verb};
 use super::data::Data;
+use super::decide::Pending;
 use super::intake::Intake;
 use super::path;
 use super::priority::{self, Requested};
@@ -27,6 +27,8 @@ impl Session {
         let (verb, argument) = command::parse(line);
         let is_lmtp = self.settings.is_lmtp();
         let outcome = match verb {
+            Verb::Quit => self.quit(argument),
+            _ if self.is_turned_away => Err(replies::ONLY_QUIT),
             Verb::Ehlo if !is_lmtp => self.hello(argument, true),
             Verb::Helo if !is_lmtp => self.hello(argument, false),
             Verb::Lhlo if is_lmtp => self.hello(argument, true),
@@ -35,7 +37,6 @@ impl Session {
             Verb::Data => self.data(argument),
             Verb::Bdat => self.bdat(argument),
             Verb::Rset => self.rset(argument),
-            Verb::Quit => self.quit(argument),
             Verb::Noop => Ok(self.done(replies::OK)),
             Verb::Help if is_lmtp => Ok(self.done(replies::HELP_LMTP)),
             Verb::Help => Ok(self.done(replies::HELP)),
@@ -66,15 +67,21 @@ impl Session {
         let name = str::from_utf8(argument).ok().filter(|name| name.is_ascii());
         let name = name.filter(|name| path::is_host(name.strip_suffix('.').unwrap_or(name)));
         let name = name.ok_or(replies::BAD_NAME)?.into();
+        Ok(Some(self.ask(Pending::Hello(Hello { name, is_extended }))))
+    }
+
+    /// Answers a greeting, which ends a message that is not complete.
+    pub(super) fn greeted(&mut self, hello: Hello) {
+        let is_extended = hello.is_extended;
         self.transaction = None;
-        self.hello = Some(Hello { name, is_extended });
+        self.hello = Some(hello);
         let starttls = match self.offers_tls() {
             true => "250-STARTTLS\r\n",
             false => "",
         };
         let auth = match self.offers_auth() {
-            true => auth::OFFER,
-            false => "",
+            true => self.mechanisms.offer(),
+            false => String::new(),
         };
         let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
@@ -95,7 +102,6 @@ impl Session {
         } else {
             write!(output, "250 {hostname}\r\n")
         };
-        Ok(None)
     }
 
     fn mail(&mut self, argument: &[u8]) -> Outcome {
@@ -110,15 +116,19 @@ impl Session {
             return Err(replies::NESTED_MAIL);
         }
         let transaction = Transaction::begin(argument, &self.settings)?;
-        let requested = transaction.priority;
-        if requested.is_some() && !self.has_priorities() {
+        if transaction.priority.is_some() && !self.has_priorities() {
             return Err(replies::UNKNOWN_PARAMETER);
         }
         if transaction.has_auth && !self.knows_auth() {
             return Err(replies::UNKNOWN_PARAMETER);
         }
+        Ok(Some(self.ask(Pending::Mail(Box::new(transaction)))))
+    }
+
+    pub(super) fn mail_begins(&mut self, transaction: Transaction) {
+        let requested = transaction.priority;
         self.transaction = Some(transaction);
-        Ok(self.done(requested.map_or(replies::SENDER_OK, Requested::reply)))
+        self.push(requested.map_or(replies::SENDER_OK, Requested::reply));
     }
 
     fn rcpt(&mut self, argument: &[u8]) -> Outcome {
@@ -154,9 +164,15 @@ impl Session {
             };
             return Ok(self.done(reply));
         }
-        let intake = Intake::new(&self.settings, transaction.announced);
-        self.state = State::Data(Data::new(intake));
-        Ok(self.done(replies::GO_AHEAD))
+        Ok(Some(self.ask(Pending::Data)))
+    }
+
+    pub(super) fn data_begins(&mut self) {
+        if let Some(transaction) = &self.transaction {
+            let intake = Intake::new(&self.settings, transaction.announced);
+            self.state = State::Data(Data::new(intake));
+            self.push(replies::GO_AHEAD);
+        }
     }
 
     fn bdat(&mut self, argument: &[u8]) -> Outcome {
@@ -164,22 +180,29 @@ impl Session {
             self.close(replies::BAD_ARGUMENT);
             return Ok(None);
         };
-        match &mut self.transaction {
-            None => chunk.refusal = chunk.refusal.or(Some(replies::MAIL_FIRST)),
-            Some(transaction) if transaction.envelope.recipients.is_empty() => {
-                chunk.refusal = chunk.refusal.or(Some(replies::RECIPIENT_FIRST));
-            }
-            Some(transaction) if chunk.refusal.is_none() => {
-                let (settings, announced) = (&self.settings, transaction.announced);
-                transaction
-                    .chunks
-                    .get_or_insert_with(|| Intake::new(settings, announced))
-                    .announce(chunk.left);
-            }
-            Some(_) => {}
+        let reply = match &self.transaction {
+            None => Some(replies::MAIL_FIRST),
+            Some(begun) if begun.envelope.recipients.is_empty() => Some(replies::RECIPIENT_FIRST),
+            Some(_) => None,
+        };
+        chunk.unwanted = chunk.unwanted.or(reply.map(Unwanted::Say));
+        let has_begun = |transaction: &Transaction| transaction.chunks.is_some();
+        if chunk.unwanted.is_none() && !self.transaction.as_ref().is_some_and(has_begun) {
+            return Ok(Some(self.ask(Pending::Chunk(chunk))));
+        }
+        self.chunk_begins(chunk);
+        Ok(None)
+    }
+
+    pub(super) fn chunk_begins(&mut self, chunk: Chunk) {
+        if let (None, Some(transaction)) = (chunk.unwanted, &mut self.transaction) {
+            let (settings, announced) = (&self.settings, transaction.announced);
+            transaction
+                .chunks
+                .get_or_insert_with(|| Intake::new(settings, announced))
+                .announce(chunk.left);
         }
         self.state = State::Chunk(chunk);
-        Ok(None)
     }
 
     /// Answers a chunk whose octets have all been read. A message whose chunk
@@ -187,9 +210,16 @@ impl Session {
     /// pipelined behind has no transaction to belong to.
     pub(super) fn chunk_done(&mut self, chunk: Chunk) -> Option<Step> {
         self.commands_done += 1;
-        if let Some(refusal) = chunk.refusal {
-            self.transaction = None;
-            return self.done(refusal);
+        match chunk.unwanted {
+            None => {}
+            Some(Unwanted::Say(reply)) => {
+                self.transaction = None;
+                return self.done(reply);
+            }
+            Some(Unwanted::Told) => {
+                self.transaction = None;
+                return None;
+            }
         }
         let transaction = self.transaction.as_mut()?;
         let fault = transaction.chunks.as_ref().and_then(Intake::has_fault);

@@ -54,6 +54,7 @@ replies! {
     NOT_IMPLEMENTED = "502 5.5.1 Command not implemented";
     HELLO_FIRST = "503 5.5.1 Send EHLO or HELO first";
     LHLO_FIRST = "503 5.5.1 Send LHLO first";
+    ONLY_QUIT = "503 5.5.1 Nothing but QUIT is done here";
     EHLO_FIRST = "503 5.5.1 Send EHLO first";
     NO_AUTH_IN_MAIL = "503 5.5.1 Not in a mail transaction";
     IS_AUTHENTICATED = "503 5.5.1 Already authenticated";

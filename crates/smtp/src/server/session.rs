@@ -5,18 +5,19 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use slimta_core::message::{Class, Client, EnhancedCode, Envelope, Recipient, Response};
+use slimta_core::message::{Class, EnhancedCode, Recipient, Response};
 
 use super::auth::Exchange;
 use super::chunk::Chunk;
 use super::data::Data;
+use super::decide::Pending;
 use super::intake::Intake;
 use super::line::{EXCHANGE_BYTES_MAX, LINE_BYTES_MAX, Line, Lines};
 use super::priority::Requested;
 use super::replies::{self, Reply};
 use super::room::Share;
 use super::transaction::Transaction;
-use super::{Awaits, Ending, Received, Settings, Step};
+use super::{Awaits, Ending, Mechanism, Mechanisms, Received, Settings, Step};
 
 /// Replies that gather before they have to be written: a client may send
 /// thousands of commands at once.
@@ -28,6 +29,8 @@ pub(super) enum State {
     Command,
     Data(Data),
     Chunk(Chunk),
+    /// A command was handed out and not decided on.
+    Asked(Pending),
     /// A recipient was handed out and not decided on.
     Recipient,
     /// A message was handed out and not answered. It keeps its room till then.
@@ -41,6 +44,8 @@ pub(super) enum State {
     Exchange(Exchange),
     /// Credentials of this name were handed out and not decided on.
     User(Box<str>),
+    /// A message of this mechanism was handed out and not decided on.
+    Driven(Mechanism),
     /// The wish for TLS was handed out and not decided on.
     StartTls,
     /// The client was told to begin the handshake.
@@ -70,10 +75,14 @@ pub struct Session {
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
     pub(super) is_permitted: bool,
+    /// Whether the client was told to go when it came.
+    pub(super) is_turned_away: bool,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
     pub(super) user: Option<Box<str>>,
+    /// By which mechanisms it may.
+    pub(super) mechanisms: Mechanisms,
 }
 
 impl Session {
@@ -92,8 +101,10 @@ impl Session {
             is_stopping: false,
             has_priorities: false,
             is_permitted: false,
+            is_turned_away: false,
             security: None,
             user: None,
+            mechanisms: Mechanisms::default(),
         }
     }
 
@@ -170,6 +181,10 @@ impl Session {
                 self.state = State::Command;
                 self.chunk_done(chunk)
             }
+            State::Asked(_) => {
+                self.undecided();
+                None
+            }
             State::Recipient => {
                 self.state = State::Command;
                 self.push(replies::LOCAL_ERROR);
@@ -179,7 +194,7 @@ impl Session {
                 self.answer_each(&[]);
                 None
             }
-            State::User(_) => {
+            State::User(_) | State::Driven(_) => {
                 self.undecided_user();
                 None
             }
@@ -249,7 +264,7 @@ impl Session {
             Ok((content, share)) => {
                 self.state = State::Answer { share, answers };
                 Some(Step::Message(Box::new(Received {
-                    client: self.client(&envelope),
+                    client: self.client_of(envelope.smtputf8),
                     envelope,
                     content,
                     priority: priority.map(Requested::granted).unwrap_or_default(),
@@ -259,30 +274,6 @@ impl Session {
                 self.push_each(answers, fault.into());
                 None
             }
-        }
-    }
-
-    /// Who the client is, in the words of a Received field (RFC 3848, which has
-    /// none for HELO under TLS, and RFC 6531 section 4.3).
-    fn client(&self, envelope: &Envelope) -> Client {
-        let is_extended = self.hello.as_ref().is_some_and(|hello| hello.is_extended);
-        let protocol = match (is_extended, envelope.smtputf8) {
-            (true, true) if self.settings.is_lmtp() => "UTF8LMTP",
-            (true, false) if self.settings.is_lmtp() => "LMTP",
-            (true, true) => "UTF8SMTP",
-            (true, false) => "ESMTP",
-            (false, _) => "SMTP",
-        };
-        let said = |letter, is_so: bool| if is_so && is_extended { letter } else { "" };
-        let secured = said("S", self.security.is_some());
-        let authenticated = said("A", self.user.is_some());
-        Client {
-            protocol: [protocol, secured, authenticated].concat(),
-            auth: self.user.as_deref().map(str::to_owned),
-            ehlo: self.hello.as_ref().map(|hello| hello.name.to_string()),
-            security: self.security.as_deref().map(str::to_owned),
-            receiver: Some(self.settings.hostname().to_owned()),
-            ..Client::default()
         }
     }
 

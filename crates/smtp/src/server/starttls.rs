@@ -5,6 +5,7 @@
 //! behind it (CVE-2011-0411), and what the client said before is forgotten.
 
 use bytes::BytesMut;
+use slimta_core::message::Response;
 
 use super::dispatch::Outcome;
 use super::line::Lines;
@@ -64,6 +65,14 @@ impl Session {
         if matches!(self.state, State::StartTls) {
             self.state = State::Command;
             self.push(replies::NO_TLS_NOW);
+        }
+    }
+
+    /// The same, with a response of the driver's own.
+    pub fn refuse_tls_with(&mut self, response: &Response) {
+        if matches!(self.state, State::StartTls) {
+            self.state = State::Command;
+            self.refuse_with(response);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use slimta_core::message::{Client, Content, Envelope, Priority, Recipient};
 
-use super::Credentials;
 #[cfg(doc)]
 use super::Session;
+use super::{Asked, Credentials, SaslMessage};
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum Step {
     Write,
     /// Let the client wait for its replies: it sends many bad commands.
     Pause,
+    /// Decide on a command with [`Session::allow`] or [`Session::refuse`].
+    Decide(Asked),
     /// Decide on a recipient with [`Session::accept_recipient`] or
     /// [`Session::refuse_recipient`].
     Recipient(Recipient),
@@ -28,6 +30,11 @@ pub enum Step {
     /// [`Session::accept_user`] or [`Session::refuse_user`]. Comes only if the
     /// settings offer it.
     Authenticate(Credentials),
+    /// A message of a client that says who it is by a mechanism of several
+    /// messages. Answer with [`Session::challenge`], [`Session::accept_user_as`],
+    /// [`Session::deny_user`] or [`Session::refuse_user`]. Comes only if the
+    /// session offers such mechanisms.
+    Sasl(SaslMessage),
     /// A complete message. Store it and tell the client with
     /// [`Session::answer`].
     Message(Box<Received>),

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::SmtpEdge;
+use super::auth::{Authentication, Exchange};
 use super::listen::Phase;
 use super::pace::Pace;
 use super::proxied::Peer;
@@ -49,6 +50,8 @@ pub(super) struct Connection<S> {
     pub(super) pace: Pace,
     pub(super) phase: watch::Receiver<Phase>,
     pub(super) is_permitted: bool,
+    /// What goes on with a client that is saying who it is.
+    pub(super) exchange: Option<Box<Exchange>>,
 }
 
 /// How a conversation ended.
@@ -69,12 +72,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
     ) -> Self {
         let ip = peer.ip;
         let is_permitted = peer.is_client && (edge.permit)(ip);
+        let authentication = edge.authentication.as_ref();
+        let mechanisms = authentication.map(Authentication::mechanisms);
+        let session = Session::new(settings)
+            .with_priorities(is_permitted)
+            .with_permission(is_permitted);
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings)
-                .with_priorities(is_permitted)
-                .with_permission(is_permitted),
+            session: session.with_mechanisms(mechanisms.unwrap_or_default()),
+            exchange: None,
             input: BytesMut::new(),
             edge,
             stream,
@@ -89,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let ip = self.ip;
         let is_clear = !self.edge.is_encrypted_from_start();
         let ended = if is_clear {
-            self.session.banner();
+            self.greet().await;
             self.converse().await
         } else {
             // If there is none, a line that says so would not be understood.
@@ -120,14 +127,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
-                Step::Recipient(recipient) => Box::pin(self.decide(recipient)).await,
+                Step::Decide(asked) => self.decide(asked).await,
+                Step::Recipient(recipient) => Box::pin(self.receive(recipient)).await,
                 Step::Authenticate(credentials) => {
                     // In a box, so that a connection that waits keeps no room
                     // for it.
                     Box::pin(self.authenticate(&credentials)).await;
                 }
+                Step::Sasl(message) => Box::pin(self.exchange(message)).await,
                 Step::StartTls => {
-                    if let Some(place) = self.accept_tls() {
+                    if let Some(place) = self.accept_tls().await {
                         self.flush().await?;
                         return Ok(Ended::Encrypting(place));
                     }
@@ -154,7 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
 
     /// Decides on the wish for TLS; gives the place of the handshake if it is
     /// to begin.
-    fn accept_tls(&mut self) -> Option<OwnedSemaphorePermit> {
+    async fn accept_tls(&mut self) -> Option<OwnedSemaphorePermit> {
+        if let Err(response) = self.validate_tls().await {
+            self.session.refuse_tls_with(&response);
+            return None;
+        }
         let Some(place) = self.handshake_place() else {
             self.session.refuse_tls();
             return None;
@@ -285,7 +298,7 @@ pub(super) async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     let _ = phases.wait_for(|now| *now >= phase).await;
 }
 
-fn shutdown() -> Response {
+pub(super) fn shutdown() -> Response {
     let code = EnhancedCode::new(4, 3, 2);
     Response::new(421, Some(code), "Service shutting down")
 }

@@ -38,6 +38,9 @@ impl SmtpEdge {
             priority: received.priority,
             ..Message::new(client, envelope, content, self.world.now())
         };
+        if let Err(response) = self.validate_message(&message).await {
+            return vec![response];
+        }
         let messages = match self.policy.apply(message).await {
             Ok(messages) => messages,
             Err(response) => {

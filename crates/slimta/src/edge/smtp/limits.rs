@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use slimta_core::queue::Rate;
+
 /// The limits of an SMTP edge, all listeners that share it together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -21,6 +23,17 @@ pub struct Limits {
     pub auth_failures_time: Duration,
     /// Most clients at once; more are told to come again. 10,000.
     pub connections_max: usize,
+    /// Most clients of one address at once, who are not permitted by it: IPv4
+    /// addresses, and IPv6 networks of 64 bits. More hear `421 4.7.0`. 100.
+    pub connections_per_address_max: usize,
+    /// How many may connect anew from one address. All that comes in the time of
+    /// the rate may come at once. 600 a minute.
+    pub connection_rate_per_address: Option<Rate>,
+    /// How many messages may come from one address; more are answered
+    /// `450 4.7.1` to MAIL. No limit.
+    pub message_rate_per_address: Option<Rate>,
+    /// For how many recipients; more are answered `450 4.7.1` to RCPT. No limit.
+    pub recipient_rate_per_address: Option<Rate>,
     /// Most handshakes of TLS at once, each of which may take about 64 KiB;
     /// more clients are told that there is no TLS for now. 1,000.
     pub handshakes_max: usize,
@@ -37,6 +50,9 @@ pub struct Limits {
     pub data_bytes_per_second_min: u64,
     /// How long a message may take to come, at any rate. 1 hour.
     pub data_time_max: Duration,
+    /// How long [`Validators`](super::Validators) may take for a command before
+    /// the client is told to come again. 30 seconds.
+    pub validation_time_max: Duration,
     /// How long policies and the queue may take for a message before the
     /// client is told that it is not stored. 30 seconds.
     pub store_time_max: Duration,
@@ -56,12 +72,17 @@ impl Default for Limits {
             auth_failures_max: 20,
             auth_failures_time: Duration::from_secs(10 * 60),
             connections_max: 10_000,
+            connections_per_address_max: 100,
+            connection_rate_per_address: Rate::per_minute(600),
+            message_rate_per_address: None,
+            recipient_rate_per_address: None,
             handshakes_max: 1000,
             memory_bytes_max: 256 << 20,
             command_time_max: Duration::from_secs(5 * 60),
             data_block_time_max: Duration::from_secs(5 * 60),
             data_bytes_per_second_min: 100,
             data_time_max: Duration::from_secs(60 * 60),
+            validation_time_max: Duration::from_secs(30),
             store_time_max: Duration::from_secs(30),
             session_time_max: Duration::from_secs(60 * 60),
             grace_time_max: Duration::from_secs(30),

@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::SmtpEdge;
 use super::connection::Connection;
 use super::listener::Listener;
+use super::origin::{OriginPlace, Turned};
 use super::proxied::Peer;
 
 /// How long to wait when no connection can be accepted: the usual reason is
@@ -22,8 +23,6 @@ use super::proxied::Peer;
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long the last goodbyes may take.
 const GOODBYE_TIME_MAX: Duration = Duration::from_secs(2);
-
-const TOO_MANY: &[u8] = b"421 4.7.0 Too many connections\r\n";
 
 /// How far an edge has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -76,6 +75,9 @@ pub(super) async fn serve<L: Listener>(
     door.close(&phase).await;
 }
 
+/// What a client holds while it is connected.
+type Places = (OwnedSemaphorePermit, Option<OriginPlace>);
+
 /// Where clients come in.
 struct Door {
     edge: Arc<SmtpEdge>,
@@ -88,42 +90,58 @@ impl Door {
     /// Begins a session, if there is a place for it.
     fn admit<L: Listener>(&mut self, stream: L::Stream, peer: SocketAddr) {
         let ip = peer.ip().to_canonical();
-        match self.edge.connections.clone().try_acquire_owned() {
-            Ok(place) => {
+        match self.places(ip) {
+            Ok(places) => {
                 tracing::debug!(%peer, "client connected");
-                self.begin(stream, ip, place);
+                self.begin(stream, ip, places);
             }
-            Err(_) => {
-                tracing::info!(%peer, "client refused: too many connections");
+            Err(turned) => {
+                tell(&self.edge, ip, turned);
                 // In the clear, who begins with TLS does not understand.
                 if !self.edge.is_encrypted_from_start() {
                     // The client is gone, or its buffer is empty and takes a
                     // line.
-                    let _ = L::refuse(stream, TOO_MANY);
+                    let _ = L::refuse(stream, turned.line());
                 }
             }
         }
+    }
+
+    /// The places of a client: among all, and among those of its origin, which is
+    /// not that of a proxy.
+    fn places(&self, ip: IpAddr) -> Result<Places, Turned> {
+        let all = self.edge.connections.clone().try_acquire_owned();
+        let all = all.map_err(|_| Turned::Full)?;
+        let is_proxy = self.edge.is_proxy(ip);
+        let origin = if is_proxy { None } else { self.edge.enter(ip)? };
+        Ok((all, origin))
     }
 
     fn begin(
         &mut self,
         mut stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         ip: IpAddr,
-        place: OwnedSemaphorePermit,
+        places: Places,
     ) {
         let (edge, settings) = (self.edge.clone(), self.settings.clone());
         let phases = self.phases.clone();
         self.sessions.spawn(async move {
-            let peer = match edge.is_proxy(ip) {
+            let mut behind_proxy = None;
+            let mut peer = Some(Peer::client(ip));
+            if edge.is_proxy(ip) {
                 // In a box: the connection keeps no room for it.
-                true => Box::pin(edge.peer_behind(ip, &mut stream, phases.clone())).await,
-                false => Some(Peer::client(ip)),
-            };
+                peer = Box::pin(edge.peer_behind(ip, &mut stream, phases.clone())).await;
+                match peer.as_ref().map(|peer| edge.enter(peer.ip)) {
+                    Some(Ok(place)) => behind_proxy = place,
+                    Some(Err(turned)) => return tell(&edge, ip, turned),
+                    None => return,
+                }
+            }
             if let Some(peer) = peer {
                 let connection = Connection::new(edge, settings, stream, peer, phases);
                 connection.run().await;
             }
-            drop(place);
+            drop((places, behind_proxy));
         });
     }
 
@@ -145,6 +163,13 @@ impl Door {
         while let Some(ended) = self.sessions.join_next().await {
             report(ended);
         }
+    }
+}
+
+/// Says that a client is not let in, unless that was said often.
+fn tell(edge: &SmtpEdge, ip: IpAddr, turned: Turned) {
+    if let Some(untold) = edge.origins.telling.tell(edge.world.monotonic()) {
+        tracing::info!(%ip, untold, "client refused: {}", turned.reason());
     }
 }
 

@@ -13,6 +13,7 @@ mod limits;
 mod listen;
 mod listener;
 mod look;
+mod origin;
 mod pace;
 mod proxied;
 mod recipients;
@@ -21,6 +22,7 @@ mod recipients;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls;
+mod validators;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -32,15 +34,18 @@ use slimta_core::world::World;
 use slimta_smtp::server::{Auth, Room, Settings, StartTls};
 use tokio::sync::Semaphore;
 
-pub use auth::{AuthMode, Authenticator, Verdict};
+pub use auth::{AuthMode, Authenticator, BearerToken, TokenVerdict, Verdict};
 #[cfg(feature = "credentials")]
-pub use auth::{CredentialsError, CredentialsFile, password_line};
+pub use auth::{
+    CredentialsError, CredentialsFile, ScramKeys, ScramKeysError, password_line, scram_line,
+};
 pub use limits::Limits;
 pub use listener::Listener;
 pub use recipients::{FinalDomains, RecipientsError, RecipientsFile};
-pub use slimta_smtp::server::{Credentials, Role};
+pub use slimta_smtp::server::{Credentials, Mechanisms, Role};
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
+pub use validators::Validators;
 
 use crate::message::{Message, Response};
 
@@ -86,6 +91,8 @@ pub struct SmtpEdge {
     role: Role,
     final_domains: Option<Arc<FinalDomains>>,
     proxies: Option<Arc<Permit>>,
+    origins: Arc<origin::Origins>,
+    validators: Option<Arc<dyn Validators>>,
 }
 
 impl SmtpEdge {
@@ -110,6 +117,8 @@ impl SmtpEdge {
             role: Role::Relay,
             final_domains: None,
             proxies: None,
+            origins: Arc::new(origin::Origins::new(&limits)),
+            validators: None,
         }
     }
 
@@ -145,6 +154,7 @@ impl SmtpEdge {
         self.handshakes = permits(limits.handshakes_max);
         self.room = Room::new(limits.memory_bytes_max);
         self.failures = Arc::new(auth::Failures::new(&limits));
+        self.origins = Arc::new(origin::Origins::new(&limits));
         self
     }
 
@@ -216,6 +226,13 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_authenticator(mut self, authenticator: impl Authenticator, mode: AuthMode) -> Self {
         self.authentication = Some(auth::Authentication::new(authenticator, mode));
+        self
+    }
+
+    /// What may refuse clients and each of their commands.
+    #[must_use]
+    pub fn with_validators(mut self, validators: impl Validators) -> Self {
+        self.validators = Some(Arc::new(validators));
         self
     }
 

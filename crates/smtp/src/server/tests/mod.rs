@@ -3,11 +3,13 @@
 mod auth;
 mod chunks;
 mod content;
+mod decide;
 mod limits;
 mod order;
 mod paths;
 mod properties;
 mod roles;
+mod sasl;
 mod starttls;
 
 use std::sync::Arc;
@@ -79,6 +81,16 @@ fn converse<'a>(mut session: Session, pieces: impl Iterator<Item = &'a [u8]>) ->
     played
 }
 
+/// The next step but those that ask whether a command may be done.
+fn step(session: &mut Session, input: &mut BytesMut) -> Step {
+    loop {
+        match session.step(input) {
+            Step::Decide(_) => session.allow(),
+            step => return step,
+        }
+    }
+}
+
 /// Lets a session do all it can with its input.
 fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
     loop {
@@ -89,6 +101,7 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Read(_) => return,
             Step::Write => {}
             Step::Pause => played.pauses += 1,
+            Step::Decide(asked) => decide::decide(session, asked),
             Step::Recipient(recipient) if recipient.address.as_str().starts_with("no") => {
                 let unknown = Response::permanent(1, 1, "No such user");
                 session.refuse_recipient(&unknown);
@@ -106,6 +119,7 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 }
                 _ => session.deny_user(),
             },
+            Step::Sasl(message) => sasl::respond(session, &message),
             Step::StartTls => {
                 if session.accept_tls(input).is_ok() {
                     let output = session.output().split();

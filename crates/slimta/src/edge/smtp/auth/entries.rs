@@ -1,24 +1,20 @@
-//! Users and the hashes of their passwords, one a line: `USER:HASH`, the hash
-//! as a PHC string of Argon2id (RFC 9106).
+//! Users and what is kept of their passwords, one a line: `USER:HASH`.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
-use argon2::{Algorithm, Argon2, Params};
+use argon2::Argon2;
+use argon2::password_hash::PasswordHasher as _;
 use slimta_core::world::World;
 use slimta_smtp::server::Credentials;
 
-/// Most memory that a hash may ask for, in KiB.
-const MEMORY_KIB_MAX: u32 = 256 << 10;
-/// Most passes that it may ask for.
-const PASSES_MAX: u32 = 100;
+use super::scram::ScramKeys;
+use super::verifier::Verifier;
 
 /// The users of a file.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    hashes: Vec<PasswordHash>,
+    hashes: Vec<Verifier>,
     /// Which hash is whose.
     users: HashMap<Box<str>, usize>,
 }
@@ -61,15 +57,33 @@ impl Entries {
         let Some((hash, is_own)) = self.hash_for(credentials.user()) else {
             return false;
         };
-        let verified = Argon2::default().verify_password(credentials.password(), hash);
-        verified.is_ok() && is_own
+        hash.fit(credentials.password()) && is_own
+    }
+
+    /// Whether SCRAM is for everybody.
+    pub(super) fn are_all_scram(&self) -> bool {
+        let is_scram = |hash: &Verifier| matches!(hash, Verifier::Scram(_));
+        !self.hashes.is_empty() && self.hashes.iter().all(is_scram)
+    }
+
+    /// What a user's proof is checked against; for who has none, or is not
+    /// there, keys that no proof fits. None if nobody is there.
+    pub(super) fn scram_keys(&self, user: &str) -> Option<ScramKeys> {
+        let nobody = |secret: &[u8], iterations| ScramKeys::of_nobody(user, secret, iterations);
+        Some(match self.hash_for(user)? {
+            (Verifier::Scram(keys), true) => keys.clone(),
+            (Verifier::Scram(keys), false) => nobody(keys.secret(), keys.iterations()),
+            (Verifier::Argon2id(hash), _) => {
+                nobody(hash.to_string().as_bytes(), ScramKeys::ITERATIONS)
+            }
+        })
     }
 
     /// The hash that a user is checked against, and whether it is its own.
     ///
     /// For a user that is not there it is that of another, always the same for
     /// the same name: so time does not tell who is there. None if nobody is.
-    fn hash_for(&self, user: &str) -> Option<(&PasswordHash, bool)> {
+    fn hash_for(&self, user: &str) -> Option<(&Verifier, bool)> {
         let own = self.users.get(user).copied();
         let at = own.unwrap_or_else(|| stand_in(user, self.hashes.len()));
         Some((self.hashes.get(at)?, own.is_some()))
@@ -85,28 +99,12 @@ fn stand_in(user: &str, hashes: usize) -> usize {
 }
 
 /// A line that says something. What is told of it never holds the hash.
-fn entry(line: &str) -> Result<(&str, PasswordHash), String> {
-    let (user, hash) = line
-        .rsplit_once(':')
-        .ok_or("it is not USER:HASH, as \"slimta password\" prints it")?;
-    if !is_user(user) {
-        return Err("the name is empty, too long, or holds control characters".to_owned());
+fn entry(line: &str) -> Result<(&str, Verifier), String> {
+    let (user, verifier) = Verifier::of_line(line)?;
+    match is_user(user) {
+        true => Ok((user, verifier)),
+        false => Err("the name is empty, too long, or holds control characters".to_owned()),
     }
-    let no_hash = |error: password_hash::Error| {
-        format!("the hash is not one of Argon2id, as \"slimta password\" prints it: {error}")
-    };
-    let read =
-        PasswordHash::new(hash).map_err(|_| no_hash(password_hash::Error::EncodingInvalid))?;
-    if read.algorithm != Algorithm::Argon2id.ident() || read.salt.is_none() || read.hash.is_none() {
-        return Err(no_hash(password_hash::Error::Algorithm));
-    }
-    let params = Params::try_from(&read).map_err(no_hash)?;
-    if params.m_cost() > MEMORY_KIB_MAX || params.t_cost() > PASSES_MAX {
-        return Err(format!(
-            "the hash costs too much: m may be {MEMORY_KIB_MAX} and t {PASSES_MAX} at most"
-        ));
-    }
-    Ok((user, read))
 }
 
 /// Whether a client can say that it is that user.
@@ -129,8 +127,27 @@ pub fn password_line(user: &str, password: &[u8], world: &World) -> Option<Strin
     Some(format!("{user}:{}", hashed.ok()?))
 }
 
+/// The line of a [`CredentialsFile`](super::CredentialsFile) for a user: its
+/// password as keys of SCRAM-SHA-256. They check PLAIN and LOGIN, too, but cost
+/// who steals the file no memory for a guess, as Argon2id does.
+///
+/// None as for [`password_line`], or if SASLprep (RFC 4013) forbids one of the
+/// two. The name is written as that prepares it, for so do clients.
+pub fn scram_line(user: &str, password: &[u8], world: &World) -> Option<String> {
+    let user = stringprep::saslprep(user).ok()?;
+    Credentials::new(user.as_bytes(), password)?;
+    if user.starts_with('#') {
+        return None;
+    }
+    let salt: [u8; 16] = world.random();
+    let keys = ScramKeys::of_password(password, &salt, ScramKeys::ITERATIONS)?;
+    Some(format!("{user}:{keys}"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use slimta_core::world::Timestamp;
 
     use super::*;
@@ -178,12 +195,16 @@ mod tests {
         ]
         .join("\n");
         let entries = Entries::parse(&text).unwrap();
-        let (own, is_own) = entries.hash_for("bob").unwrap();
+        let written = |user: &str| match entries.hash_for(user).unwrap() {
+            (Verifier::Argon2id(hash), is_own) => (hash.to_string(), is_own),
+            (Verifier::Scram(_), _) => panic!("nobody has such keys"),
+        };
+        let (own, is_own) = written("bob");
         assert!(is_own && text.contains(&format!("bob:{own}\n")));
         for user in ["dora", "emil", "fred", "greg", "hans"] {
-            let (hash, is_own) = entries.hash_for(user).unwrap();
-            assert!(!is_own && text.contains(&hash.to_string()));
-            assert_eq!(entries.hash_for(user), Some((hash, false)));
+            let (hash, is_own) = written(user);
+            assert!(!is_own && text.contains(&hash));
+            assert_eq!(written(user), (hash, false));
         }
     }
 
@@ -218,6 +239,10 @@ mod tests {
                 "not one of Argon2id",
             ),
             (good.clone(), "user \"ann\" has line 1 already"),
+            (
+                "ann:SCRAM-SHA-256$canary".to_owned(),
+                "the keys are no good",
+            ),
         ] {
             let told = Entries::parse(&format!("{good}\n#\n{bad}\n")).unwrap_err();
             assert_eq!(told.line, 3, "{bad}");
@@ -241,5 +266,45 @@ mod tests {
         }
         let lines = [(); 2].map(|()| password_line("ann", b"x", &world).unwrap());
         assert_ne!(lines[0], lines[1]);
+    }
+
+    #[test]
+    fn scram_is_for_everybody_or_for_nobody() {
+        // Cheap ones.
+        let cost = NonZeroU32::new(4096).unwrap();
+        let keys = ScramKeys::of_password(b"pencil", &[7; 16], cost).unwrap();
+        let scram = |user: &str| format!("{user}:{keys}");
+        let all = Entries::parse(&[scram("a:b"), scram("ann")].join("\n")).unwrap();
+        assert!(all.are_all_scram());
+        assert!(fit(&all, "a:b", "pencil") && !fit(&all, "a:b", "pen"));
+        assert_eq!(all.scram_keys("a:b"), Some(keys.clone()));
+        let mixed = Entries::parse(&[scram("ann"), line("bob", "one")].join("\n")).unwrap();
+        assert!(!mixed.are_all_scram() && !Entries::default().are_all_scram());
+        assert!(fit(&mixed, "ann", "pencil") && fit(&mixed, "bob", "one"));
+        // Who has no keys is told of some that fit nothing.
+        let of_carl = all.scram_keys("carl").unwrap();
+        assert_eq!(all.scram_keys("carl"), Some(of_carl.clone()));
+        assert_eq!(of_carl.iterations(), cost);
+        assert!(of_carl != keys && !of_carl.fit(b"pencil"));
+        let of_bob = mixed.scram_keys("bob").unwrap();
+        assert_eq!(of_bob.iterations(), ScramKeys::ITERATIONS);
+        assert_eq!(Entries::default().scram_keys("ann"), None);
+    }
+
+    #[test]
+    fn keys_are_made_as_clients_make_them() {
+        let world = World::simulated(Timestamp::from_secs(0), 1);
+        // RFC 4013 section 3, by which clients prepare both.
+        let line = scram_line("I\u{ad}X", b"pen\xc2\xadcil", &world).unwrap();
+        assert!(line.starts_with("IX:SCRAM-SHA-256$500000:"), "{line}");
+        assert!(fit(&Entries::parse(&line).unwrap(), "IX", "pencil"));
+        for (user, password) in [
+            ("#ann", &b"x"[..]),
+            ("ann", b"\x07"),
+            ("a\u{627}1", b"x"),
+            ("ann", b""),
+        ] {
+            assert_eq!(scram_line(user, password, &world), None, "{user}");
+        }
     }
 }

@@ -2,18 +2,16 @@
 //! guesses passwords has few guesses.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::edge::smtp::Limits;
+use crate::edge::smtp::origin::network;
 
 /// Most networks that are remembered. Of more the one is forgotten that failed
 /// first.
 const NETWORKS_MAX: usize = 10_000;
-/// The part of an IPv6 address that names its network. Its owner has all
-/// addresses in there.
-const NETWORK_MASK: u128 = !0 << 64;
 
 /// Failures by network; times are of the monotonic clock.
 #[derive(Debug)]
@@ -78,13 +76,6 @@ impl Failures {
         self.by_network
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & NETWORK_MASK).into(),
     }
 }
 

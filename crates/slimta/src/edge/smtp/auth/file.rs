@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use slimta_smtp::server::Credentials;
+use slimta_smtp::server::{Credentials, Mechanisms};
 use tokio::sync::Semaphore;
 
 use super::entries::{BadLine, Entries};
+use super::scram::ScramKeys;
 use super::{Authenticator, Verdict};
 use crate::edge::smtp::look::{Look, is_open_to_all};
 
@@ -21,8 +22,13 @@ const WAITING_MAX: usize = 64;
 
 /// Users in a file, each with a hash of its password: one a line, `USER:HASH`,
 /// the hash as a PHC string of Argon2id, as
-/// [`password_line`](super::password_line) makes it. Lines that begin with `#`
-/// say nothing. Names are told apart as they are written, by case too.
+/// [`password_line`](super::password_line) makes it, or the keys of
+/// SCRAM-SHA-256, as [`scram_line`](super::scram_line) does. Lines that begin
+/// with `#` say nothing. Names are told apart as they are written, by case too.
+///
+/// PLAIN and LOGIN are for all of them. SCRAM-SHA-256 is offered if all of them
+/// have its keys: clients choose it where they can, and who lacks them could
+/// not log in any more.
 ///
 /// ```
 /// # use slimta::edge::smtp::{AuthMode, CredentialsError, CredentialsFile, SmtpEdge};
@@ -118,6 +124,20 @@ impl Authenticator for CredentialsFile {
             Ok(false) => Verdict::Denied,
             Err(_) => Verdict::Unavailable,
         }
+    }
+
+    fn mechanisms(&self) -> Mechanisms {
+        Mechanisms {
+            // As it was read last: who connects is no reason to look at a disk.
+            scram_sha_256: self.0.lock().entries.are_all_scram(),
+            ..Mechanisms::default()
+        }
+    }
+
+    async fn scram_keys(&self, user: &str) -> Option<ScramKeys> {
+        let (shared, user) = (self.0.clone(), user.to_owned());
+        let looking = tokio::task::spawn_blocking(move || shared.entries().scram_keys(&user));
+        looking.await.ok().flatten()
     }
 }
 

@@ -102,7 +102,7 @@ impl<S> Connection<S> {
     }
 
     /// Takes a recipient, or says why not.
-    pub(super) async fn decide(&mut self, recipient: Recipient) {
+    pub(super) async fn receive(&mut self, recipient: Recipient) {
         let address = &recipient.address;
         let standing = match &self.edge.final_domains {
             Some(domains) => domains.standing(address, &self.edge.world).await,
@@ -116,9 +116,9 @@ impl<S> Connection<S> {
                 self.session.refuse_recipient(&unknown);
             }
             Standing::Here if self.edge.role != Role::Submission => {
-                self.session.accept_recipient(recipient);
+                self.decide_recipient(recipient).await;
             }
-            _ if self.may_relay() => self.session.accept_recipient(recipient),
+            _ if self.may_relay() => self.decide_recipient(recipient).await,
             _ => {
                 tracing::info!(%ip, recipient = %address, "relaying denied");
                 let denied = Response::permanent(7, 1, "Relaying denied");

@@ -35,7 +35,7 @@ where
         let mut connection = shaking.await?;
         drop(place);
         if encryption.is_implicit() {
-            connection.session.banner();
+            connection.greet().await;
         }
         match connection.converse().await? {
             Ended::Over => Ok(()),
@@ -101,6 +101,7 @@ where
         pace,
         phase,
         is_permitted,
+        exchange: None,
     })
 }
 

@@ -1,0 +1,99 @@
+//! What the clients of one address may do together.
+
+use slimta::edge::smtp::Limits;
+
+use super::rig::{Client, Listening, Queue, edge};
+
+const CROWDED: &str = "421 4.7.0 Too many connections from your address\r\n";
+const HASTY: &str = "421 4.7.0 Too many new connections from your address\r\n";
+
+#[tokio::test]
+async fn an_address_has_places_of_its_own_and_who_is_permitted_needs_none() {
+    let limits = Limits {
+        connections_per_address_max: 2,
+        ..Limits::default()
+    };
+    let edge = edge(&Queue::new()).with_limits(limits);
+    let strict = Listening::start(edge.clone().with_permit(|_| false)).await;
+    let (first, mut second) = (strict.client().await, strict.client().await);
+    let mut third = Client::connect(strict.address).await;
+    assert_eq!(third.rest().await, CROWDED);
+    let friendly = Listening::start(edge).await;
+    let friends = [friendly.client().await, friendly.client().await];
+    assert_eq!(second.ask("NOOP").await, "250 2.0.0 Ok\r\n");
+    drop(first);
+    // The place is free when the session has seen the end.
+    let mut banner = CROWDED.to_owned();
+    while banner == CROWDED {
+        banner = Client::connect(strict.address).await.reply().await;
+    }
+    assert!(banner.starts_with("220 "), "{banner}");
+    drop((second, friends));
+    strict.stopped().await;
+    friendly.stopped().await;
+}
+
+#[tokio::test]
+async fn who_comes_anew_too_often_is_sent_away() {
+    let limits = Limits {
+        connection_rate_per_address: Some("3/h".parse().unwrap()),
+        ..Limits::default()
+    };
+    let edge = edge(&Queue::new()).with_limits(limits);
+    let listening = Listening::start(edge.with_permit(|_| false)).await;
+    for _ in 0..3 {
+        drop(listening.client().await);
+    }
+    let mut fourth = Client::connect(listening.address).await;
+    assert_eq!(fourth.rest().await, HASTY);
+    listening.stopped().await;
+}
+
+/// Over all connections of an address, whoever authenticates there.
+#[tokio::test]
+async fn messages_and_recipients_of_an_address_are_counted() {
+    use slimta::edge::smtp::{AuthMode, Authenticator, Credentials, Verdict};
+
+    struct Anybody;
+
+    #[async_trait::async_trait]
+    impl Authenticator for Anybody {
+        async fn check(&self, _: &Credentials) -> Verdict {
+            Verdict::Accepted
+        }
+    }
+
+    let limits = Limits {
+        message_rate_per_address: Some("2/h".parse().unwrap()),
+        recipient_rate_per_address: Some("3/h".parse().unwrap()),
+        ..Limits::default()
+    };
+    let edge = edge(&Queue::new())
+        .with_limits(limits)
+        .with_permit(|_| false)
+        .with_authenticator(Anybody, AuthMode::InClear);
+    let listening = Listening::start(edge).await;
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let mut client = listening.client().await;
+        client.ask("EHLO c").await;
+        client.ask("AUTH PLAIN AGFubgBzZWNyZXQ=").await;
+        for command in ["MAIL FROM:<a@x>", "RCPT TO:<b@x>", "RCPT TO:<c@x>"] {
+            let reply = client.ask(command).await;
+            told.push(reply.trim_end().to_owned());
+        }
+        // Refused for now is not sent away.
+        assert_eq!(client.ask("RSET").await, "250 2.0.0 Ok\r\n");
+    }
+    let (sender, recipient) = ("250 2.1.0 Sender ok", "250 2.1.5 Recipient ok");
+    let messages = "450 4.7.1 Too many messages from your address, try again later";
+    let recipients = "450 4.7.1 Too many recipients from your address, try again later";
+    let first = "503 5.5.1 Send MAIL first";
+    let expected = [
+        [sender, recipient, recipient],
+        [sender, recipient, recipients],
+        [messages, first, first],
+    ];
+    assert_eq!(told, expected.concat());
+    listening.stopped().await;
+}

@@ -123,6 +123,7 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
         messages: settings.messages_per_connection.clone(),
         keeping: settings.keeping,
         sources: settings.sources.clone(),
+        origins: settings.origins.clone(),
         tls,
         login: None,
     })
@@ -130,15 +131,16 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
 
 /// A host that lacks an address would defer all mail that is to come from it.
 fn check_sources(settings: &Settings) -> Result<(), Failure> {
-    for sources in settings.sources.values() {
-        let unusable = |error| {
-            Failure::Usage(format!(
-                "{error} (source-address): name an address of this host"
-            ))
-        };
-        sources.check().map_err(unusable)?;
-    }
-    Ok(())
+    let mut checked = settings.sources.values().map(|sources| sources.check());
+    let checked = checked.try_for_each(|checked| checked);
+    let unusable = |error| {
+        Failure::Usage(format!(
+            "{error} (source-address, source-pool): name an address of this host"
+        ))
+    };
+    checked
+        .and_then(|()| settings.origins.check())
+        .map_err(unusable)
 }
 
 /// The relays that destinations have of their own; each URL and login is one relay,

@@ -2,13 +2,12 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use slimta::relay::{Keeping, Sources};
+use slimta::relay::Keeping;
 use slimta_core::queue::{ByDestination, Limits};
 
 use super::destinations::{RateOrNone, by_destination};
 use super::span::Span;
 use super::{ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, MESSAGES_PER_CONNECTION_DEFAULT, Options};
-use crate::failure::Failure;
 
 impl Options {
     pub(super) fn messages_per_connection(&self) -> ByDestination<u32> {
@@ -27,14 +26,6 @@ impl Options {
                 .map_or(defaults.idle_time_max, Span::get),
             age_max: self.connection_age_max.map_or(defaults.age_max, Span::get),
         }
-    }
-
-    pub(super) fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
-        let all = Sources::new(self.source_address.iter().copied());
-        let all = all.map_err(|error| Failure::Usage(format!("{error} (source-address)")))?;
-        Ok(by_destination(all, &self.destination, |options| {
-            options.source_address
-        }))
     }
 
     /// The queue's own defaults hold where nothing was said.

@@ -34,6 +34,10 @@ pub(crate) struct DestinationOptions {
     /// The addresses of this host that connections to it are made from.
     #[serde(deserialize_with = "sources")]
     pub(super) source_address: Option<Sources>,
+    /// The pool of addresses that they are made from.
+    pub(super) source_pool: Option<String>,
+    /// What this host calls itself on them.
+    pub(super) ehlo_name: Option<String>,
     /// How connections to it are encrypted.
     #[serde(deserialize_with = "written")]
     pub(super) tls: Option<TlsLevel>,

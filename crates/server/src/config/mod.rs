@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod origins;
 mod relay_login;
 mod sources;
 mod span;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
-use slimta::relay::{Keeping, Sources, TlsLevel};
+use slimta::relay::{Keeping, Origins, Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -105,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) keeping: Keeping,
     /// The local addresses that next hops are connected to from.
     pub(crate) sources: ByDestination<Sources>,
+    /// What goes from elsewhere, and what this host calls itself.
+    pub(crate) origins: Origins,
     /// How connections to next hops are encrypted.
     pub(crate) tls: ByDestination<TlsLevel>,
     /// The file of the roots that are trusted, if not those of the system.

@@ -18,6 +18,7 @@ use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
+use super::origins::SourcePools;
 use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
@@ -174,6 +175,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "IP", help_heading = "Queue")]
     #[serde(deserialize_with = "one_or_several")]
     pub(crate) source_address: Vec<IpAddr>,
+    /// Call this host so in EHLO to next hops [default: the hostname]
+    #[arg(long, value_name = "NAME", help_heading = "Queue")]
+    pub(crate) ehlo_name: Option<String>,
+    /// Pools of addresses that mail goes from: tables of the file.
+    #[arg(skip)]
+    pub(crate) source_pool: SourcePools,
     /// How connections to next hops are encrypted: off; opportunistic, where they
     /// can be; required, or mail waits; or verified, by a good certificate
     /// [default: opportunistic]
@@ -272,6 +279,8 @@ impl Options {
             connection_idle_max: self.connection_idle_max.or(other.connection_idle_max),
             connection_age_max: self.connection_age_max.or(other.connection_age_max),
             source_address: either(self.source_address, other.source_address),
+            ehlo_name: self.ehlo_name.or(other.ehlo_name),
+            source_pool: other.source_pool,
             tls: self.tls.or(other.tls),
             tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
@@ -314,6 +323,7 @@ impl Options {
             messages_per_connection: self.messages_per_connection(),
             keeping: self.keeping(),
             sources: self.sources()?,
+            origins: self.origins()?,
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
                 options.tls
             }),

@@ -20,6 +20,7 @@ mod load;
 mod mailq;
 mod managers;
 mod notices;
+mod origins;
 mod pipe;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;

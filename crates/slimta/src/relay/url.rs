@@ -2,8 +2,8 @@
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpLogin,
-    SmtpRelay, Sources, Tls,
+    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Relay,
+    SmtpLogin, SmtpRelay, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -32,6 +32,8 @@ pub struct Connections {
     /// From which addresses of this host they are made. Default: as the system
     /// chooses.
     pub sources: ByDestination<Sources>,
+    /// What goes from elsewhere, and what this host calls itself. Default: nothing.
+    pub origins: Origins,
     /// How they are encrypted. Default: see [`Tls`].
     pub tls: Tls,
     /// Who this host says it is to the server that a URL of SMTP names. Default: it
@@ -45,6 +47,7 @@ impl Default for Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
             keeping: Keeping::default(),
             sources: Sources::default().into(),
+            origins: Origins::default(),
             tls: Tls::default(),
             login: None,
         }
@@ -136,6 +139,7 @@ pub fn open_with(
             .with_messages_per_connection(connections.messages)
             .with_keeping(connections.keeping)
             .with_sources(connections.sources)
+            .with_origins(connections.origins)
             .with_tls(connections.tls);
         return Ok(NextHop {
             relay: Box::new(relay),
@@ -151,6 +155,7 @@ pub fn open_with(
             .with_messages_per_connection(connections.messages)
             .with_keeping(connections.keeping)
             .with_sources(connections.sources)
+            .with_origins(connections.origins)
             .with_tls(connections.tls);
         return Ok(NextHop {
             relay: Box::new(relay),
@@ -166,6 +171,7 @@ pub fn open_with(
                 .with_messages_per_connection(connections.messages)
                 .with_keeping(connections.keeping)
                 .with_sources(connections.sources)
+                .with_origins(connections.origins)
                 .with_tls(connections.tls);
             Box::new(relay)
         }

@@ -18,7 +18,7 @@ pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
-use super::{Delivery, Keeping, Relay, Sources, Timing, Tls};
+use super::{Delivery, Keeping, Origins, Relay, Sources, Timing, Tls};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -84,6 +84,14 @@ impl MxRelay {
     #[must_use]
     pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.carrier = self.carrier.with_sources(sources);
+        self
+    }
+
+    /// Sets what goes from elsewhere, and what this host calls itself. Default:
+    /// nothing, and as it was told.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.carrier = self.carrier.with_origins(origins);
         self
     }
 

@@ -11,6 +11,7 @@ use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
 use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
+use super::origin::Origins;
 use super::pool::{Keeping, Pool};
 use super::source::Sources;
 use super::tls::Tls;
@@ -46,6 +47,8 @@ pub(in crate::relay) struct Carrier {
     world: World,
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
+    origins: Origins,
+    hostname: String,
 }
 
 /// The recipients of a delivery, as far as they have their answers.
@@ -59,11 +62,13 @@ struct Answers<'a> {
 impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
-            opener: Opener::new(hostname, world.clone()),
+            opener: Opener::new(world.clone()),
             pool: Pool::new(world.clone(), Keeping::default()),
             world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
+            origins: Origins::default(),
+            hostname: hostname.to_owned(),
         }
     }
 
@@ -82,6 +87,11 @@ impl Carrier {
 
     pub(in crate::relay) fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.sources = sources;
+        self
+    }
+
+    pub(in crate::relay) fn with_origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
         self
     }
 
@@ -109,8 +119,10 @@ impl Carrier {
         hosts: &dyn Hosts,
     ) -> Report {
         let destination = &delivery.message.destination;
+        let (sources, name) = self.origins.of(&delivery.message, &self.sources);
         let terms = Terms {
-            sources: self.sources.get(destination),
+            sources,
+            name: name.unwrap_or(&self.hostname),
             level: self.level(destination, hosts.login()),
         };
         let key = &key_under(key, &terms, hosts.login());
@@ -202,6 +214,7 @@ impl Carrier {
 /// or on which this host is somebody else.
 fn key_under(key: &str, terms: &Terms<'_>, login: Option<&SmtpLogin>) -> String {
     let (key, level) = (terms.sources.key(key), terms.level);
+    let key = format!("{key} by {}", terms.name);
     match login {
         Some(login) => format!("{key} tls={level} as {}", login.user()),
         None => format!("{key} tls={level}"),

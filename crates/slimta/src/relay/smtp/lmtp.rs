@@ -8,7 +8,8 @@ use slimta_smtp::client::Dialect;
 
 use super::lmtp_address::{LmtpAddress, Place};
 use super::{
-    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, SMTP_PORT, Sources, Target, Tls,
+    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Sources, Target,
+    Tls,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -83,6 +84,14 @@ impl LmtpRelay {
     #[must_use]
     pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.carrier = self.carrier.with_sources(sources);
+        self
+    }
+
+    /// Sets what goes from elsewhere, and what this host calls itself. Default:
+    /// nothing, and as it was told.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.carrier = self.carrier.with_origins(origins);
         self
     }
 

@@ -7,6 +7,7 @@ mod lmtp;
 mod lmtp_address;
 mod login;
 mod opening;
+mod origin;
 mod pool;
 mod source;
 #[cfg(feature = "tls")]
@@ -31,6 +32,7 @@ pub use connector::{Connector, Endpoint, Stream};
 pub use lmtp::LmtpRelay;
 pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
+pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
@@ -136,6 +138,14 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.carrier = self.carrier.with_sources(sources);
+        self
+    }
+
+    /// Sets what goes from elsewhere, and what this host calls itself. Default:
+    /// nothing, and as it was told.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.carrier = self.carrier.with_origins(origins);
         self
     }
 

@@ -17,7 +17,6 @@ use crate::world::World;
 
 /// What all sessions begin with.
 pub(super) struct Opener {
-    hostname: String,
     pub(super) timing: Timing,
     world: World,
     pub(super) connector: Arc<dyn Connector>,
@@ -28,7 +27,9 @@ pub(super) struct Opener {
 /// What mail wants of a session.
 pub(super) struct Terms<'a> {
     /// From which addresses of this host.
-    pub(super) sources: &'a Sources,
+    pub(super) sources: Sources,
+    /// What this host calls itself.
+    pub(super) name: &'a str,
     /// How far encrypted.
     pub(super) level: TlsLevel,
 }
@@ -61,9 +62,8 @@ pub(super) enum NoTls {
 }
 
 impl Opener {
-    pub(super) fn new(hostname: &str, world: World) -> Self {
+    pub(super) fn new(world: World) -> Self {
         Opener {
-            hostname: hostname.to_owned(),
             timing: Timing::default(),
             world,
             connector: Arc::new(Network),
@@ -115,8 +115,7 @@ impl Opener {
         let level = terms.level;
         let stream = self.connect(host, &terms).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
-        let mut session =
-            Session::new(&self.hostname, self.timing.clone()).with_dialect(host.dialect);
+        let mut session = Session::new(terms.name, self.timing.clone()).with_dialect(host.dialect);
         match host.begin {
             Begin::Clear => session = session.with_tls(level),
             Begin::Encrypted => {

@@ -18,7 +18,7 @@ use slimta::storage::{
 use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{EdgeAuth, EdgeTls, Place, RelayLogin, Settings};
+use crate::config::{EdgeAuth, EdgeTls, Place, Proxy, RelayLogin, Settings};
 use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
@@ -124,6 +124,9 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
         keeping: settings.keeping,
         sources: settings.sources.clone(),
         origins: settings.origins.clone(),
+        proxies: settings
+            .proxies
+            .try_map(|proxy| proxy.as_ref().map(Proxy::open).transpose())?,
         tls,
         login: None,
     })

@@ -1,13 +1,18 @@
 //! The bounds of the queue and its connections, as options say them.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use slimta::relay::Keeping;
 use slimta_core::queue::{ByDestination, Limits};
 
 use super::destinations::{RateOrNone, by_destination};
 use super::span::Span;
-use super::{ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, MESSAGES_PER_CONNECTION_DEFAULT, Options};
+use super::{
+    ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN,
+    MESSAGES_PER_CONNECTION_DEFAULT, Options,
+};
+use crate::failure::Failure;
 
 impl Options {
     pub(super) fn messages_per_connection(&self) -> ByDestination<u32> {
@@ -16,6 +21,17 @@ impl Options {
         by_destination(all, &self.destination, |options| {
             options.messages_per_connection.map(NonZeroU32::get)
         })
+    }
+
+    pub(super) fn lock_duration(&self) -> Result<Duration, Failure> {
+        let duration = self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get);
+        if duration < LOCK_DURATION_MIN {
+            let why = format!(
+                "lock-duration is {duration:?}, less than a renewal may take: give 1s or more"
+            );
+            return Err(Failure::Usage(why));
+        }
+        Ok(duration)
     }
 
     pub(super) fn keeping(&self) -> Keeping {

@@ -19,6 +19,7 @@ mod notices;
 mod options;
 mod origins;
 mod relay_login;
+mod socks5;
 mod sources;
 mod span;
 mod tenants;
@@ -47,6 +48,7 @@ pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
 pub(crate) use relay_login::RelayLogin;
+pub(crate) use socks5::Proxy;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -108,6 +110,8 @@ pub(crate) struct Settings {
     pub(crate) sources: ByDestination<Sources>,
     /// What goes from elsewhere, and what this host calls itself.
     pub(crate) origins: Origins,
+    /// Through which proxies they are connected to.
+    pub(crate) proxies: ByDestination<Option<Proxy>>,
     /// How connections to next hops are encrypted.
     pub(crate) tls: ByDestination<TlsLevel>,
     /// The file of the roots that are trusted, if not those of the system.

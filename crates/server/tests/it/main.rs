@@ -39,6 +39,7 @@ mod routes;
 mod scenarios;
 mod schedules;
 mod sendmail;
+mod socks5;
 mod sources;
 mod starttls;
 mod story;

@@ -3,7 +3,7 @@
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
     Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Relay,
-    SmtpLogin, SmtpRelay, Sources, Tls,
+    SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -34,6 +34,8 @@ pub struct Connections {
     pub sources: ByDestination<Sources>,
     /// What goes from elsewhere, and what this host calls itself. Default: nothing.
     pub origins: Origins,
+    /// Through which proxies they are made. Default: through none.
+    pub proxies: ByDestination<Option<Socks5>>,
     /// How they are encrypted. Default: see [`Tls`].
     pub tls: Tls,
     /// Who this host says it is to the server that a URL of SMTP names. Default: it
@@ -48,6 +50,7 @@ impl Default for Connections {
             keeping: Keeping::default(),
             sources: Sources::default().into(),
             origins: Origins::default(),
+            proxies: None.into(),
             tls: Tls::default(),
             login: None,
         }
@@ -140,6 +143,7 @@ pub fn open_with(
             .with_keeping(connections.keeping)
             .with_sources(connections.sources)
             .with_origins(connections.origins)
+            .with_proxies(connections.proxies)
             .with_tls(connections.tls);
         return Ok(NextHop {
             relay: Box::new(relay),
@@ -156,6 +160,7 @@ pub fn open_with(
             .with_keeping(connections.keeping)
             .with_sources(connections.sources)
             .with_origins(connections.origins)
+            .with_proxies(connections.proxies)
             .with_tls(connections.tls);
         return Ok(NextHop {
             relay: Box::new(relay),
@@ -172,6 +177,7 @@ pub fn open_with(
                 .with_keeping(connections.keeping)
                 .with_sources(connections.sources)
                 .with_origins(connections.origins)
+                .with_proxies(connections.proxies)
                 .with_tls(connections.tls);
             Box::new(relay)
         }

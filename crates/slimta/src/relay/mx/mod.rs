@@ -18,7 +18,7 @@ pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
-use super::{Delivery, Keeping, Origins, Relay, Sources, Timing, Tls};
+use super::{Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -92,6 +92,13 @@ impl MxRelay {
     #[must_use]
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.carrier = self.carrier.with_origins(origins);
+        self
+    }
+
+    /// Sets through which proxies next hops are connected to. Default: through none.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.carrier = self.carrier.with_proxies(proxies);
         self
     }
 

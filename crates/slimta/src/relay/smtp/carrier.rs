@@ -13,6 +13,7 @@ use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
 use super::origin::Origins;
 use super::pool::{Keeping, Pool};
+use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
 use crate::message::{Class, Destination, OnSuccess, Recipient, Report, Response};
@@ -48,6 +49,7 @@ pub(in crate::relay) struct Carrier {
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
     origins: Origins,
+    proxies: ByDestination<Option<Socks5>>,
     hostname: String,
 }
 
@@ -68,6 +70,7 @@ impl Carrier {
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
             origins: Origins::default(),
+            proxies: None.into(),
             hostname: hostname.to_owned(),
         }
     }
@@ -92,6 +95,11 @@ impl Carrier {
 
     pub(in crate::relay) fn with_origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
+        self
+    }
+
+    pub(in crate::relay) fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -123,6 +131,7 @@ impl Carrier {
         let terms = Terms {
             sources,
             name: name.unwrap_or(&self.hostname),
+            proxy: self.proxies.get(destination).as_ref(),
             level: self.level(destination, hosts.login()),
         };
         let key = &key_under(key, &terms, hosts.login());
@@ -215,6 +224,10 @@ impl Carrier {
 fn key_under(key: &str, terms: &Terms<'_>, login: Option<&SmtpLogin>) -> String {
     let (key, level) = (terms.sources.key(key), terms.level);
     let key = format!("{key} by {}", terms.name);
+    let key = match terms.proxy {
+        Some(proxy) => format!("{key} through {proxy}"),
+        None => key,
+    };
     match login {
         Some(login) => format!("{key} tls={level} as {}", login.user()),
         None => format!("{key} tls={level}"),

@@ -8,8 +8,8 @@ use slimta_smtp::client::Dialect;
 
 use super::lmtp_address::{LmtpAddress, Place};
 use super::{
-    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Sources, Target,
-    Tls,
+    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Socks5, Sources,
+    Target, Tls,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -92,6 +92,14 @@ impl LmtpRelay {
     #[must_use]
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.carrier = self.carrier.with_origins(origins);
+        self
+    }
+
+    /// Sets through which proxies TCP connections are
+    /// made. Default: through none.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.carrier = self.carrier.with_proxies(proxies);
         self
     }
 

@@ -9,6 +9,7 @@ mod login;
 mod opening;
 mod origin;
 mod pool;
+mod socks5;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
@@ -34,6 +35,7 @@ pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
 pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
+pub use socks5::{Socks5, Socks5LoginError};
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
@@ -146,6 +148,13 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.carrier = self.carrier.with_origins(origins);
+        self
+    }
+
+    /// Sets through which proxies next hops are connected to. Default: through none.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.carrier = self.carrier.with_proxies(proxies);
         self
     }
 

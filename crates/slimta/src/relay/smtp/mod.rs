@@ -190,9 +190,14 @@ impl Relay for SmtpRelay {
         }
     }
 
-    /// The server: whatever is handed to it shares it.
+    /// The server, and who this host is there: whatever is handed to it shares it,
+    /// but a password that is refused is not the trouble of others.
     async fn site(&self, _destination: &Destination) -> Option<Arc<str>> {
-        Some(self.target.key().into())
+        let server = self.target.key();
+        Some(match &self.target.login {
+            Some(login) => format!("{server} as {}", login.user()).into(),
+            None => server.into(),
+        })
     }
 }
 

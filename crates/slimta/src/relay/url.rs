@@ -134,17 +134,7 @@ pub fn open_with(
         })
     };
     if let Some(relay) = smarthost(url, hostname, &world) {
-        let mut relay = relay?;
-        if let Some(login) = connections.login {
-            relay = relay.with_login(login);
-        }
-        let relay = relay
-            .with_messages_per_connection(connections.messages)
-            .with_keeping(connections.keeping)
-            .with_sources(connections.sources)
-            .with_origins(connections.origins)
-            .with_proxies(connections.proxies)
-            .with_tls(connections.tls);
+        let relay = relay?.with_connections(connections);
         return Ok(NextHop {
             relay: Box::new(relay),
             router: Box::new(Smarthost::new(url)),
@@ -155,13 +145,7 @@ pub fn open_with(
             url: url.to_owned(),
             error,
         })?;
-        let relay = LmtpRelay::new(address, hostname, world)
-            .with_messages_per_connection(connections.messages)
-            .with_keeping(connections.keeping)
-            .with_sources(connections.sources)
-            .with_origins(connections.origins)
-            .with_proxies(connections.proxies)
-            .with_tls(connections.tls);
+        let relay = LmtpRelay::new(address, hostname, world).with_connections(connections);
         return Ok(NextHop {
             relay: Box::new(relay),
             router: Box::new(Smarthost::new(url)),
@@ -172,13 +156,7 @@ pub fn open_with(
         None if url == "mx" => {
             let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
             let relay = super::MxRelay::new(dns, hostname, world);
-            let relay = relay
-                .with_messages_per_connection(connections.messages)
-                .with_keeping(connections.keeping)
-                .with_sources(connections.sources)
-                .with_origins(connections.origins)
-                .with_proxies(connections.proxies)
-                .with_tls(connections.tls);
+            let relay = relay.with_connections(connections);
             Box::new(relay)
         }
         Some(("blackhole", "")) => Box::new(Blackhole),

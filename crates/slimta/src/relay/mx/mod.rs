@@ -18,7 +18,7 @@ pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
-use super::{Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls};
+use super::{Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -53,6 +53,12 @@ impl MxRelay {
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Sets all that is said of connections.
+    pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
+        self.carrier = self.carrier.with_connections(connections);
         self
     }
 

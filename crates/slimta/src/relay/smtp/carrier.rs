@@ -18,7 +18,7 @@ use super::source::Sources;
 use super::tls::Tls;
 use crate::message::{Class, Destination, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
-use crate::relay::Delivery;
+use crate::relay::{Connections, Delivery};
 use crate::world::World;
 
 /// Most hosts that are tried in one attempt (RFC 5321 section 5.1 asks for two
@@ -73,6 +73,16 @@ impl Carrier {
             proxies: None.into(),
             hostname: hostname.to_owned(),
         }
+    }
+
+    /// All that is said of connections; the login is of their server.
+    pub(in crate::relay) fn with_connections(self, connections: Connections) -> Self {
+        self.with_messages_per_connection(connections.messages)
+            .with_keeping(connections.keeping)
+            .with_sources(connections.sources)
+            .with_origins(connections.origins)
+            .with_proxies(connections.proxies)
+            .with_tls(connections.tls)
     }
 
     pub(in crate::relay) fn with_messages_per_connection(

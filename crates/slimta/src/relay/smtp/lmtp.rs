@@ -13,7 +13,7 @@ use super::{
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
-use crate::relay::{Delivery, Relay, Timing};
+use crate::relay::{Connections, Delivery, Relay, Timing};
 use crate::world::World;
 
 /// Hands every message to one server by LMTP, which answers for each recipient:
@@ -55,6 +55,12 @@ impl LmtpRelay {
                 }),
             },
         }
+    }
+
+    /// Sets all that is said of connections.
+    pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
+        self.carrier = self.carrier.with_connections(connections);
+        self
     }
 
     /// Sets how long to wait for the server. Default: see [`Timing`].

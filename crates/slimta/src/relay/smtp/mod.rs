@@ -43,7 +43,7 @@ pub use tls_roots::{Roots, RootsError};
 
 use slimta_smtp::client::Dialect;
 
-use super::{Delivery, Relay, Timing};
+use super::{Connections, Delivery, Relay, Timing};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -102,6 +102,13 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_implicit_tls(mut self) -> Self {
         self.target.begin = Begin::Encrypted;
+        self
+    }
+
+    /// Sets all that is said of connections.
+    pub(in crate::relay) fn with_connections(mut self, mut connections: Connections) -> Self {
+        self.target.login = connections.login.take();
+        self.carrier = self.carrier.with_connections(connections);
         self
     }
 

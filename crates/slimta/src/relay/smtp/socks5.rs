@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_said_is_what_the_rfcs_say() {
-        let answer = b"\x05\x00\x05\x00\x00\x01\0\0\0\0\0\0220 mx";
+        let answer = b"\x05\x00\x05\x00\x00\x01\0\0\0\0\0\x00220 mx";
         let (said, done, read) = play(answer, false, TO);
         done.unwrap();
         assert_eq!(

@@ -18,7 +18,7 @@ use slimta::storage::{
 use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{EdgeAuth, EdgeTls, Place, RelayLogin, Settings};
+use crate::config::{EdgeAuth, EdgeTls, Place, Proxy, RelayLogin, Settings};
 use crate::edges::{Edge, Means, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
@@ -129,6 +129,10 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
         messages: settings.messages_per_connection.clone(),
         keeping: settings.keeping,
         sources: settings.sources.clone(),
+        origins: settings.origins.clone(),
+        proxies: settings
+            .proxies
+            .try_map(|proxy| proxy.as_ref().map(Proxy::open).transpose())?,
         tls,
         login: None,
     })
@@ -136,15 +140,16 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
 
 /// A host that lacks an address would defer all mail that is to come from it.
 fn check_sources(settings: &Settings) -> Result<(), Failure> {
-    for sources in settings.sources.values() {
-        let unusable = |error| {
-            Failure::Usage(format!(
-                "{error} (source-address): name an address of this host"
-            ))
-        };
-        sources.check().map_err(unusable)?;
-    }
-    Ok(())
+    let mut checked = settings.sources.values().map(|sources| sources.check());
+    let checked = checked.try_for_each(|checked| checked);
+    let unusable = |error| {
+        Failure::Usage(format!(
+            "{error} (source-address, source-pool): name an address of this host"
+        ))
+    };
+    checked
+        .and_then(|()| settings.origins.check())
+        .map_err(unusable)
 }
 
 /// The relays that destinations have of their own; each URL and login is one relay,

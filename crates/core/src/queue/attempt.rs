@@ -81,14 +81,13 @@ impl Attempt {
         };
         let Leased { lease, message } = self.leased;
         let message = Arc::new(message);
-        let trying = deliver(
-            shared,
-            &*session,
-            &message,
-            self.content,
-            &mut self.place,
-            &self.signal,
-        );
+        let (content, place, signal) = (self.content, &mut self.place, &self.signal);
+        let trying = async {
+            match sites::join(shared, &message, place).await {
+                true => deliver(shared, &*session, &message, content, place, signal).await,
+                false => Tried::HandBack,
+            }
+        };
         let keeping = keep(
             &*session,
             lease.ticket(),
@@ -127,12 +126,9 @@ async fn deliver(
     session: &dyn Session,
     message: &Arc<StoredMessage>,
     content: Option<Content>,
-    place: &mut Place,
+    place: &Place,
     signal: &LeaseSignal,
 ) -> Tried {
-    if !sites::join(shared, message, place).await {
-        return Tried::HandBack;
-    }
     let mut turning = pin!(place.turn(message.priority, message.size, shared.world()));
     let (turn, content) = match turning.as_mut().now_or_never() {
         Some(turn) => (turn, content),

@@ -93,6 +93,16 @@ impl<T> ByDestination<T> {
         std::iter::once(&self.all).chain(self.rules.values())
     }
 
+    /// The same rules with what `make` makes of each value, or its first error.
+    pub fn try_map<U, E>(&self, make: impl Fn(&T) -> Result<U, E>) -> Result<ByDestination<U>, E> {
+        let rules = self.rules.iter();
+        let made = rules.map(|(pattern, value)| Ok((pattern.clone(), make(value)?)));
+        Ok(ByDestination {
+            all: make(&self.all)?,
+            rules: made.collect::<Result<_, E>>()?,
+        })
+    }
+
     /// The value for a destination.
     pub fn get(&self, destination: &Destination) -> &T {
         if self.rules.is_empty() {

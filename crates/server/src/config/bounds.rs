@@ -1,13 +1,17 @@
 //! The bounds of the queue and its connections, as options say them.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
-use slimta::relay::{Keeping, Sources};
+use slimta::relay::Keeping;
 use slimta_core::queue::{ByDestination, Limits};
 
 use super::destinations::{RateOrNone, by_destination};
 use super::span::Span;
-use super::{ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, MESSAGES_PER_CONNECTION_DEFAULT, Options};
+use super::{
+    ATTEMPTS_PER_DESTINATION_MAX_DEFAULT, LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN,
+    MESSAGES_PER_CONNECTION_DEFAULT, Options,
+};
 use crate::failure::Failure;
 
 impl Options {
@@ -19,6 +23,17 @@ impl Options {
         })
     }
 
+    pub(super) fn lock_duration(&self) -> Result<Duration, Failure> {
+        let duration = self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get);
+        if duration < LOCK_DURATION_MIN {
+            let why = format!(
+                "lock-duration is {duration:?}, less than a renewal may take: give 1s or more"
+            );
+            return Err(Failure::Usage(why));
+        }
+        Ok(duration)
+    }
+
     pub(super) fn keeping(&self) -> Keeping {
         let defaults = Keeping::default();
         Keeping {
@@ -27,14 +42,6 @@ impl Options {
                 .map_or(defaults.idle_time_max, Span::get),
             age_max: self.connection_age_max.map_or(defaults.age_max, Span::get),
         }
-    }
-
-    pub(super) fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
-        let all = Sources::new(self.source_address.iter().copied());
-        let all = all.map_err(|error| Failure::Usage(format!("{error} (source-address)")))?;
-        Ok(by_destination(all, &self.destination, |options| {
-            options.source_address
-        }))
     }
 
     /// The queue's own defaults hold where nothing was said.

@@ -10,6 +10,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Rate, Schedule};
 
 use super::RELAY_NONE;
 use super::relay_login::{RelayLogin, Said};
+use super::socks5::ProxyOrNone;
 use super::sources::sources;
 use super::written::written;
 use crate::failure::Failure;
@@ -34,6 +35,17 @@ pub(crate) struct DestinationOptions {
     /// The addresses of this host that connections to it are made from.
     #[serde(deserialize_with = "sources")]
     pub(super) source_address: Option<Sources>,
+    /// The pool of addresses that they are made from.
+    pub(super) source_pool: Option<String>,
+    /// What this host calls itself on them.
+    pub(super) ehlo_name: Option<String>,
+    /// The proxy that they are made through.
+    #[serde(deserialize_with = "written")]
+    pub(super) socks5: Option<ProxyOrNone>,
+    /// Who this host says it is there.
+    pub(super) socks5_user: Option<String>,
+    /// The file of its password.
+    pub(super) socks5_password_file: Option<PathBuf>,
     /// How connections to it are encrypted.
     #[serde(deserialize_with = "written")]
     pub(super) tls: Option<TlsLevel>,

@@ -20,8 +20,10 @@ mod machine;
 mod network;
 mod notices;
 mod options;
+mod origins;
 mod per_address;
 mod relay_login;
+mod socks5;
 mod sources;
 mod spam_scan;
 mod span;
@@ -37,7 +39,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use slimta::policy::AssignTenant;
-use slimta::relay::{Keeping, Sources, TlsLevel};
+use slimta::relay::{Keeping, Origins, Sources, TlsLevel};
 use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 
 use crate::failure::Failure;
@@ -54,6 +56,7 @@ use notices::Notices;
 pub(crate) use options::Options;
 use per_address::PerAddress;
 pub(crate) use relay_login::RelayLogin;
+pub(crate) use socks5::Proxy;
 use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
 
@@ -114,6 +117,10 @@ pub(crate) struct Settings {
     pub(crate) keeping: Keeping,
     /// The local addresses that next hops are connected to from.
     pub(crate) sources: ByDestination<Sources>,
+    /// What goes from elsewhere, and what this host calls itself.
+    pub(crate) origins: Origins,
+    /// Through which proxies they are connected to.
+    pub(crate) proxies: ByDestination<Option<Proxy>>,
     /// How connections to next hops are encrypted.
     pub(crate) tls: ByDestination<TlsLevel>,
     /// The file of the roots that are trusted, if not those of the system.

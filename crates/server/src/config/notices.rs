@@ -1,10 +1,12 @@
 //! What senders are told when their mail fails: templates, and how much of it
 //! comes back.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use slimta_core::message::Bounce;
 
+use super::Options;
 use crate::failure::Failure;
 
 /// What was said of notices; where nothing was, the queue's own defaults hold.
@@ -44,4 +46,18 @@ fn template(path: &Path, option: &str) -> Result<String, Failure> {
             "the template {path} cannot be read ({option}): {error}"
         ))
     })
+}
+
+impl Options {
+    pub(super) fn notices(&self) -> Result<Notices, Failure> {
+        if self.bounce_footer.is_some() && self.bounce_header.is_none() {
+            let why = "bounce-footer needs a bounce-header before it";
+            return Err(Failure::Usage(why.to_owned()));
+        }
+        Ok(Notices {
+            returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),
+            header: self.bounce_header.clone(),
+            footer: self.bounce_footer.clone(),
+        })
+    }
 }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use slimta::policy::AssignTenant;
@@ -20,17 +19,17 @@ use super::listeners::Listeners;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
-use super::notices::Notices;
+use super::origins::SourcePools;
 use super::per_address::PerAddress;
+use super::socks5::ProxyOrNone;
 use super::sources::one_or_several;
 use super::spam_scan::SpamScanOptions;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LOCK_DURATION_DEFAULT,
-    LOCK_DURATION_MIN, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT,
-    RELAY_NONE, STORAGE_DEFAULT, Settings,
+    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, MESSAGE_BYTES_MAX_DEFAULT,
+    RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -209,6 +208,22 @@ pub(crate) struct Options {
     #[arg(long, value_name = "IP", help_heading = "Queue")]
     #[serde(deserialize_with = "one_or_several")]
     pub(crate) source_address: Vec<IpAddr>,
+    /// Call this host so in EHLO to next hops [default: the hostname]
+    #[arg(long, value_name = "NAME", help_heading = "Queue")]
+    pub(crate) ehlo_name: Option<String>,
+    /// Pools of addresses that mail goes from: tables of the file.
+    #[arg(skip)]
+    pub(crate) source_pool: SourcePools,
+    /// Connect to next hops through this SOCKS5 proxy, HOST:PORT [default: none]
+    #[arg(long, value_name = "PROXY", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) socks5: Option<ProxyOrNone>,
+    /// Say that this host is USER to the proxy
+    #[arg(long, value_name = "USER", help_heading = "Queue")]
+    pub(crate) socks5_user: Option<String>,
+    /// The file whose first line is the password of that user
+    #[arg(long, value_name = "FILE", help_heading = "Queue")]
+    pub(crate) socks5_password_file: Option<PathBuf>,
     /// How connections to next hops are encrypted: off; opportunistic, where they
     /// can be; required, or mail waits; or verified, by a good certificate
     /// [default: opportunistic]
@@ -328,6 +343,11 @@ impl Options {
             connection_idle_max: self.connection_idle_max.or(other.connection_idle_max),
             connection_age_max: self.connection_age_max.or(other.connection_age_max),
             source_address: either(self.source_address, other.source_address),
+            ehlo_name: self.ehlo_name.or(other.ehlo_name),
+            socks5: self.socks5.or(other.socks5),
+            socks5_user: self.socks5_user.or(other.socks5_user),
+            socks5_password_file: self.socks5_password_file.or(other.socks5_password_file),
+            source_pool: other.source_pool,
             tls: self.tls.or(other.tls),
             tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
@@ -374,6 +394,8 @@ impl Options {
             messages_per_connection: self.messages_per_connection(),
             keeping: self.keeping(),
             sources: self.sources()?,
+            origins: self.origins()?,
+            proxies: self.proxies()?,
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
                 options.tls
             }),
@@ -398,29 +420,6 @@ impl Options {
                 .map_or(Some(DELAY_NOTICE_DEFAULT), SpanOrNone::get),
             log_format: self.log_format.unwrap_or(LogFormat::Human),
             log_level: self.log_level.unwrap_or(LogLevel::Info),
-        })
-    }
-
-    fn lock_duration(&self) -> Result<Duration, Failure> {
-        let duration = self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get);
-        if duration < LOCK_DURATION_MIN {
-            let why = format!(
-                "lock-duration is {duration:?}, less than a renewal may take: give 1s or more"
-            );
-            return Err(Failure::Usage(why));
-        }
-        Ok(duration)
-    }
-
-    fn notices(&self) -> Result<Notices, Failure> {
-        if self.bounce_footer.is_some() && self.bounce_header.is_none() {
-            let why = "bounce-footer needs a bounce-header before it";
-            return Err(Failure::Usage(why.to_owned()));
-        }
-        Ok(Notices {
-            returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),
-            header: self.bounce_header.clone(),
-            footer: self.bounce_footer.clone(),
         })
     }
 

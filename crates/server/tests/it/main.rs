@@ -26,6 +26,7 @@ mod notices;
 mod origins;
 mod peers;
 mod pipe;
+mod pools;
 #[path = "../../../storage/tests/support/ports.rs"]
 mod ports;
 mod postfix;
@@ -46,6 +47,7 @@ mod scenarios;
 mod schedules;
 mod scram;
 mod sendmail;
+mod socks5;
 mod sources;
 mod spam;
 mod starttls;

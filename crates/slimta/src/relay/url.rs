@@ -2,8 +2,8 @@
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpLogin,
-    SmtpRelay, Sources, Tls,
+    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Relay,
+    SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -32,6 +32,10 @@ pub struct Connections {
     /// From which addresses of this host they are made. Default: as the system
     /// chooses.
     pub sources: ByDestination<Sources>,
+    /// What goes from elsewhere, and what this host calls itself. Default: nothing.
+    pub origins: Origins,
+    /// Through which proxies they are made. Default: through none.
+    pub proxies: ByDestination<Option<Socks5>>,
     /// How they are encrypted. Default: see [`Tls`].
     pub tls: Tls,
     /// Who this host says it is to the server that a URL of SMTP names. Default: it
@@ -45,6 +49,8 @@ impl Default for Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
             keeping: Keeping::default(),
             sources: Sources::default().into(),
+            origins: Origins::default(),
+            proxies: None.into(),
             tls: Tls::default(),
             login: None,
         }
@@ -128,15 +134,7 @@ pub fn open_with(
         })
     };
     if let Some(relay) = smarthost(url, hostname, &world) {
-        let mut relay = relay?;
-        if let Some(login) = connections.login {
-            relay = relay.with_login(login);
-        }
-        let relay = relay
-            .with_messages_per_connection(connections.messages)
-            .with_keeping(connections.keeping)
-            .with_sources(connections.sources)
-            .with_tls(connections.tls);
+        let relay = relay?.with_connections(connections);
         return Ok(NextHop {
             relay: Box::new(relay),
             router: Box::new(Smarthost::new(url)),
@@ -147,11 +145,7 @@ pub fn open_with(
             url: url.to_owned(),
             error,
         })?;
-        let relay = LmtpRelay::new(address, hostname, world)
-            .with_messages_per_connection(connections.messages)
-            .with_keeping(connections.keeping)
-            .with_sources(connections.sources)
-            .with_tls(connections.tls);
+        let relay = LmtpRelay::new(address, hostname, world).with_connections(connections);
         return Ok(NextHop {
             relay: Box::new(relay),
             router: Box::new(Smarthost::new(url)),
@@ -162,11 +156,7 @@ pub fn open_with(
         None if url == "mx" => {
             let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
             let relay = super::MxRelay::new(dns, hostname, world);
-            let relay = relay
-                .with_messages_per_connection(connections.messages)
-                .with_keeping(connections.keeping)
-                .with_sources(connections.sources)
-                .with_tls(connections.tls);
+            let relay = relay.with_connections(connections);
             Box::new(relay)
         }
         Some(("blackhole", "")) => Box::new(Blackhole),

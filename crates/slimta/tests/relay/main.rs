@@ -10,6 +10,7 @@ mod hop;
 mod lmtp;
 mod mail;
 mod maildir;
+mod origins;
 mod pipe;
 mod sites;
 mod smtp;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use slimta::message::Destination;
-use slimta::relay::{Exchanger, Keeping, LookupError, MxRelay, Relay, Resolver};
+use slimta::relay::{
+    Exchanger, Keeping, LookupError, MxRelay, Relay, Resolver, SmtpLogin, SmtpRelay,
+};
 use slimta::world::World;
 
 use crate::hop::{Do, Hop};
@@ -91,6 +93,18 @@ async fn the_queue_is_told_which_domains_share_a_site() {
     assert_ne!(site("c.example").await, site("a.example").await);
     assert_eq!(site("nowhere.example").await, None);
     assert_eq!(site("[127.0.0.1]").await, None);
+}
+
+/// A password that is refused is not the trouble of who has another.
+#[tokio::test]
+async fn a_server_is_a_site_for_each_of_its_users() {
+    let relay = || SmtpRelay::new("mx.example", 25, "us.example", World::system());
+    let ann = SmtpLogin::new("ann", b"secret").unwrap();
+    let any = Destination::new("to.example");
+    let named = relay().site(&any).await;
+    assert_eq!(named.as_deref(), Some("mx.example:25"));
+    assert_eq!(relay().site(&Destination::new("b.example")).await, named);
+    assert_ne!(relay().with_login(ann).site(&any).await, named);
 }
 
 #[tokio::test]

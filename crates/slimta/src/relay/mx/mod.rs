@@ -18,7 +18,7 @@ pub use dns::Dns;
 pub use resolver::{Exchanger, LookupError, Resolver};
 
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
-use super::{Delivery, Keeping, Relay, Sources, Timing, Tls};
+use super::{Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -56,6 +56,12 @@ impl MxRelay {
         self
     }
 
+    /// Sets all that is said of connections.
+    pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
+        self.carrier = self.carrier.with_connections(connections);
+        self
+    }
+
     /// Sets how long to wait for exchangers. Default: see [`Timing`].
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
@@ -84,6 +90,21 @@ impl MxRelay {
     #[must_use]
     pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.carrier = self.carrier.with_sources(sources);
+        self
+    }
+
+    /// Sets what goes from elsewhere, and what this host calls itself. Default:
+    /// nothing, and as it was told.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.carrier = self.carrier.with_origins(origins);
+        self
+    }
+
+    /// Sets through which proxies next hops are connected to. Default: through none.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.carrier = self.carrier.with_proxies(proxies);
         self
     }
 

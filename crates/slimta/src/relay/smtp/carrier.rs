@@ -11,12 +11,14 @@ use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
 use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
+use super::origin::Origins;
 use super::pool::{Keeping, Pool};
+use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
 use crate::message::{Class, Destination, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
-use crate::relay::Delivery;
+use crate::relay::{Connections, Delivery};
 use crate::world::World;
 
 /// Most hosts that are tried in one attempt (RFC 5321 section 5.1 asks for two
@@ -46,6 +48,9 @@ pub(in crate::relay) struct Carrier {
     world: World,
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
+    origins: Origins,
+    proxies: ByDestination<Option<Socks5>>,
+    hostname: String,
 }
 
 /// The recipients of a delivery, as far as they have their answers.
@@ -59,12 +64,25 @@ struct Answers<'a> {
 impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
-            opener: Opener::new(hostname, world.clone()),
+            opener: Opener::new(world.clone()),
             pool: Pool::new(world.clone(), Keeping::default()),
             world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
+            origins: Origins::default(),
+            proxies: None.into(),
+            hostname: hostname.to_owned(),
         }
+    }
+
+    /// All that is said of connections; the login is of their server.
+    pub(in crate::relay) fn with_connections(self, connections: Connections) -> Self {
+        self.with_messages_per_connection(connections.messages)
+            .with_keeping(connections.keeping)
+            .with_sources(connections.sources)
+            .with_origins(connections.origins)
+            .with_proxies(connections.proxies)
+            .with_tls(connections.tls)
     }
 
     pub(in crate::relay) fn with_messages_per_connection(
@@ -82,6 +100,16 @@ impl Carrier {
 
     pub(in crate::relay) fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.sources = sources;
+        self
+    }
+
+    pub(in crate::relay) fn with_origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    pub(in crate::relay) fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -109,8 +137,11 @@ impl Carrier {
         hosts: &dyn Hosts,
     ) -> Report {
         let destination = &delivery.message.destination;
+        let (sources, name) = self.origins.of(&delivery.message, &self.sources);
         let terms = Terms {
-            sources: self.sources.get(destination),
+            sources,
+            name: name.unwrap_or(&self.hostname),
+            proxy: self.proxies.get(destination).as_ref(),
             level: self.level(destination, hosts.login()),
         };
         let key = &key_under(key, &terms, hosts.login());
@@ -202,6 +233,11 @@ impl Carrier {
 /// or on which this host is somebody else.
 fn key_under(key: &str, terms: &Terms<'_>, login: Option<&SmtpLogin>) -> String {
     let (key, level) = (terms.sources.key(key), terms.level);
+    let key = format!("{key} by {}", terms.name);
+    let key = match terms.proxy {
+        Some(proxy) => format!("{key} through {proxy}"),
+        None => key,
+    };
     match login {
         Some(login) => format!("{key} tls={level} as {}", login.user()),
         None => format!("{key} tls={level}"),

@@ -8,11 +8,12 @@ use slimta_smtp::client::Dialect;
 
 use super::lmtp_address::{LmtpAddress, Place};
 use super::{
-    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, SMTP_PORT, Sources, Target, Tls,
+    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Socks5, Sources,
+    Target, Tls,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
-use crate::relay::{Delivery, Relay, Timing};
+use crate::relay::{Connections, Delivery, Relay, Timing};
 use crate::world::World;
 
 /// Hands every message to one server by LMTP, which answers for each recipient:
@@ -56,6 +57,12 @@ impl LmtpRelay {
         }
     }
 
+    /// Sets all that is said of connections.
+    pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
+        self.carrier = self.carrier.with_connections(connections);
+        self
+    }
+
     /// Sets how long to wait for the server. Default: see [`Timing`].
     #[must_use]
     pub fn with_timing(mut self, timing: Timing) -> Self {
@@ -83,6 +90,22 @@ impl LmtpRelay {
     #[must_use]
     pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
         self.carrier = self.carrier.with_sources(sources);
+        self
+    }
+
+    /// Sets what goes from elsewhere, and what this host calls itself. Default:
+    /// nothing, and as it was told.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.carrier = self.carrier.with_origins(origins);
+        self
+    }
+
+    /// Sets through which proxies TCP connections are
+    /// made. Default: through none.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.carrier = self.carrier.with_proxies(proxies);
         self
     }
 

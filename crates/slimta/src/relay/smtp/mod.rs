@@ -7,7 +7,9 @@ mod lmtp;
 mod lmtp_address;
 mod login;
 mod opening;
+mod origin;
 mod pool;
+mod socks5;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
@@ -31,7 +33,9 @@ pub use connector::{Connector, Endpoint, Stream};
 pub use lmtp::LmtpRelay;
 pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
+pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
+pub use socks5::{Socks5, Socks5LoginError};
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
@@ -39,7 +43,7 @@ pub use tls_roots::{Roots, RootsError};
 
 use slimta_smtp::client::Dialect;
 
-use super::{Delivery, Relay, Timing};
+use super::{Connections, Delivery, Relay, Timing};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -101,6 +105,13 @@ impl SmtpRelay {
         self
     }
 
+    /// Sets all that is said of connections.
+    pub(in crate::relay) fn with_connections(mut self, mut connections: Connections) -> Self {
+        self.target.login = connections.login.take();
+        self.carrier = self.carrier.with_connections(connections);
+        self
+    }
+
     /// Sets who this host says it is. Only the server itself hears it, never a
     /// host that an envelope names. Default: it says nothing.
     #[must_use]
@@ -139,6 +150,21 @@ impl SmtpRelay {
         self
     }
 
+    /// Sets what goes from elsewhere, and what this host calls itself. Default:
+    /// nothing, and as it was told.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.carrier = self.carrier.with_origins(origins);
+        self
+    }
+
+    /// Sets through which proxies next hops are connected to. Default: through none.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
+        self.carrier = self.carrier.with_proxies(proxies);
+        self
+    }
+
     /// Sets how connections are encrypted. Default: with the feature `tls`,
     /// opportunistic for all.
     #[must_use]
@@ -171,9 +197,14 @@ impl Relay for SmtpRelay {
         }
     }
 
-    /// The server: whatever is handed to it shares it.
+    /// The server, and who this host is there: whatever is handed to it shares it,
+    /// but a password that is refused is not the trouble of others.
     async fn site(&self, _destination: &Destination) -> Option<Arc<str>> {
-        Some(self.target.key().into())
+        let server = self.target.key();
+        Some(match &self.target.login {
+            Some(login) => format!("{server} as {}", login.user()).into(),
+            None => server.into(),
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use slimta_smtp::client::{Channel, Login, Session, Step, Timing, TlsLevel};
 
 use super::connection::Connection;
 use super::connector::{Connector, Endpoint, Network, Stream};
+use super::socks5::{ProxyError, Socks5};
 use super::source::{Sources, Unusable};
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
@@ -17,7 +18,6 @@ use crate::world::World;
 
 /// What all sessions begin with.
 pub(super) struct Opener {
-    hostname: String,
     pub(super) timing: Timing,
     world: World,
     pub(super) connector: Arc<dyn Connector>,
@@ -28,7 +28,11 @@ pub(super) struct Opener {
 /// What mail wants of a session.
 pub(super) struct Terms<'a> {
     /// From which addresses of this host.
-    pub(super) sources: &'a Sources,
+    pub(super) sources: Sources,
+    /// What this host calls itself.
+    pub(super) name: &'a str,
+    /// Through which proxy, if through one.
+    pub(super) proxy: Option<&'a Socks5>,
     /// How far encrypted.
     pub(super) level: TlsLevel,
 }
@@ -61,9 +65,8 @@ pub(super) enum NoTls {
 }
 
 impl Opener {
-    pub(super) fn new(hostname: &str, world: World) -> Self {
+    pub(super) fn new(world: World) -> Self {
         Opener {
-            hostname: hostname.to_owned(),
             timing: Timing::default(),
             world,
             connector: Arc::new(Network),
@@ -115,8 +118,7 @@ impl Opener {
         let level = terms.level;
         let stream = self.connect(host, &terms).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
-        let mut session =
-            Session::new(&self.hostname, self.timing.clone()).with_dialect(host.dialect);
+        let mut session = Session::new(terms.name, self.timing.clone()).with_dialect(host.dialect);
         match host.begin {
             Begin::Clear => session = session.with_tls(level),
             Begin::Encrypted => {
@@ -157,7 +159,15 @@ impl Opener {
 
     async fn connect(&self, host: &Host, terms: &Terms<'_>) -> Result<Box<dyn Stream>, Response> {
         let source = host.endpoint.ip().and_then(|ip| terms.sources.towards(ip));
-        let connecting = self.connector.connect(&host.endpoint, source);
+        let connecting = async {
+            match (terms.proxy, &host.endpoint) {
+                (Some(proxy), Endpoint::Tcp(address)) => {
+                    let (connector, sources) = (&*self.connector, &terms.sources);
+                    proxy.connect(connector, sources, *address).await
+                }
+                _ => self.connector.connect(&host.endpoint, source).await,
+            }
+        };
         match self.world.timeout(self.timing.connect, connecting).await {
             Some(Ok(stream)) => Ok(stream),
             Some(Err(error)) if is_our_fault(&error) => {
@@ -208,9 +218,12 @@ fn failed(host: &Host, why: &str) -> Response {
 }
 
 /// Whether this machine has no descriptor left (ENFILE, EMFILE), or not the
-/// source address: it says nothing of the next hop, which must not be left
-/// alone for it.
+/// source address, or its proxy is in the way: it says nothing of the next hop,
+/// which must not be left alone for it.
 fn is_our_fault(error: &io::Error) -> bool {
     let inner = error.get_ref();
+    if let Some(proxy) = inner.and_then(|e| e.downcast_ref::<ProxyError>()) {
+        return proxy.is_of_proxy();
+    }
     matches!(error.raw_os_error(), Some(23 | 24)) || inner.is_some_and(|e| e.is::<Unusable>())
 }

@@ -120,10 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
+                // In boxes, so that a connection that waits keeps no room for them.
                 Step::Recipient(recipient) => Box::pin(self.decide(recipient)).await,
                 Step::Authenticate(credentials) => {
-                    // In a box, so that a connection that waits keeps no room
-                    // for it.
                     Box::pin(self.authenticate(&credentials)).await;
                 }
                 Step::StartTls => {

@@ -39,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("schedules", schedules::schedules),
     ("server_bdat", server::bdat),
     ("server_data", server::data),
+    ("server_lmtp", server::lmtp),
     ("server_session", server::session),
     ("signatures", signatures::signed),
     ("xtext", addresses::xtext),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
-use slimta_smtp::server::{Asked, Auth, Mechanisms, Received, Session, Settings, StartTls, Step};
+use slimta_smtp::server::{
+    Asked, Auth, Mechanisms, Received, Role, Session, Settings, StartTls, Step,
+};
 
 use crate::pieces::Pieces;
 
@@ -36,7 +38,13 @@ pub(crate) struct Played {
 /// Plays the pieces of what a client sends. Recipients that begin with `no` are
 /// refused.
 pub(crate) fn play(pieces: impl IntoIterator<Item = BytesMut>) -> Played {
+    play_as(Role::Relay, pieces)
+}
+
+/// The same where mail is taken for something else.
+fn play_as(role: Role, pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     let mut settings = Settings::new("mail.example.net");
+    settings.role = role;
     settings.message_bytes_max = 1 << 20;
     settings.recipients_max = 100;
     settings.starttls = StartTls::Offered;
@@ -119,18 +127,24 @@ fn decide(session: &mut Session, asked: Asked) {
 
 /// Plays text whole and cut at every byte, and checks what came of it.
 fn play_cut(text: &[u8]) -> Played {
-    let whole = play([BytesMut::from(text)]);
+    play_cut_as(Role::Relay, text)
+}
+
+fn play_cut_as(role: Role, text: &[u8]) -> Played {
+    let play = |pieces: &mut dyn Iterator<Item = BytesMut>| play_as(role, pieces);
+    let whole = play(&mut [BytesMut::from(text)].into_iter());
     if text.len() <= CUT_BYTES_MAX {
-        let bytes = text.chunks(1).map(BytesMut::from);
-        assert_eq!(play(bytes), whole, "byte by byte");
+        let mut bytes = text.chunks(1).map(BytesMut::from);
+        assert_eq!(play(&mut bytes), whole, "byte by byte");
         for at in 1..text.len() {
             let (front, back) = text.split_at(at);
-            let cut = play([BytesMut::from(front), BytesMut::from(back)]);
+            let both = [BytesMut::from(front), BytesMut::from(back)];
+            let cut = play(&mut both.into_iter());
             assert_eq!(cut, whole, "cut at {at}");
         }
     } else {
         for size in [1, 7, 509, 4096] {
-            let cut = play(text.chunks(size).map(BytesMut::from));
+            let cut = play(&mut text.chunks(size).map(BytesMut::from));
             assert_eq!(cut, whole, "pieces of {size}");
         }
     }
@@ -267,4 +281,46 @@ pub(crate) fn bdat(bytes: &[u8]) {
         let dotted = play([BytesMut::from(&dotted[..])]);
         assert_eq!(dotted.messages, played.messages);
     }
+}
+
+/// A session of LMTP, whatever it is; and a message to some recipients, with an
+/// answer for each that was taken.
+pub(crate) fn lmtp(bytes: &[u8]) {
+    play_cut_as(Role::Lmtp, &[b"LHLO c\r\n", bytes].concat());
+
+    let mut pieces = Pieces::new(bytes);
+    let mut wire = b"LHLO c\r\nMAIL FROM:<a@b>\r\n".to_vec();
+    let (count, mut taken) = (pieces.pick(6), 0);
+    for _ in 0..count {
+        let name = if pieces.pick(3) == 0 { "no" } else { "a" };
+        taken += usize::from(name == "a");
+        wire.extend_from_slice(format!("RCPT TO:<{name}@d>\r\n").as_bytes());
+    }
+    let is_chunk = pieces.pick(2) == 0;
+    let content = pieces.rest();
+    match is_chunk {
+        true => {
+            let command = format!("BDAT {} LAST\r\n", content.len());
+            wire.extend_from_slice(command.as_bytes());
+            wire.extend_from_slice(content);
+        }
+        // Without a recipient no data follows.
+        false if taken == 0 => wire.extend_from_slice(b"DATA\r\n"),
+        false => {
+            wire.extend_from_slice(b"DATA\r\n");
+            let plain = content.iter().map(|b| if *b == b'.' { b',' } else { *b });
+            wire.extend(plain);
+            wire.extend_from_slice(b"\r\n.\r\n");
+        }
+    }
+    wire.extend_from_slice(b"QUIT\r\n");
+    let played = play_as(Role::Lmtp, [BytesMut::from(&wire[..])]);
+    let go_ahead = usize::from(!is_chunk && taken > 0);
+    // Those to the connection, LHLO and MAIL come first, that to QUIT last.
+    let replies = played
+        .replies
+        .lines()
+        .filter(|line| line.as_bytes()[3] == b' ');
+    let expected = 3 + count + go_ahead + taken.max(1) + 1;
+    assert_eq!(replies.count(), expected, "{}", played.replies);
 }

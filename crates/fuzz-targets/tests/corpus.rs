@@ -64,7 +64,12 @@ fn replay(name: &str, target: Target) {
 /// One test for all targets but the slow ones, which run beside it.
 #[test]
 fn no_input_breaks_a_promise() {
-    let slow = ["server_session", "server_data", "server_bdat"];
+    let slow = [
+        "server_session",
+        "server_data",
+        "server_bdat",
+        "server_lmtp",
+    ];
     for (name, target) in TARGETS {
         if !slow.contains(name) {
             replay(name, *target);
@@ -89,4 +94,9 @@ fn no_cut_changes_the_data_of_a_message() {
 #[test]
 fn chunks_make_the_message_that_data_makes() {
     replay_named("server_bdat");
+}
+
+#[test]
+fn each_recipient_has_its_answer_by_lmtp() {
+    replay_named("server_lmtp");
 }

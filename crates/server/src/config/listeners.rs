@@ -20,6 +20,9 @@ use crate::values;
 /// The port of SMTP, where LMTP may not be spoken (RFC 2033 section 5).
 const SMTP_PORT: u16 = 25;
 
+const MAILBOXES_OF_NOTHING: &str =
+    "recipients needs the domains that they are of: name them as accept-domains";
+
 /// The tables `[listener.NAME]`.
 pub(crate) type Listeners = BTreeMap<String, ListenerOptions>;
 
@@ -95,7 +98,7 @@ pub(crate) struct Listener {
     pub(crate) recipients_max: usize,
     /// For which domains mail is taken from anybody.
     pub(crate) accept_domains: Vec<DestinationPattern>,
-    /// The file of the mailboxes in them, if there is one.
+    /// The file of the mailboxes in them, if there is one and they are some.
     pub(crate) recipients: Option<PathBuf>,
     /// Whose connections begin with a header that says whose they are.
     pub(crate) proxy_from: Vec<Network>,
@@ -168,11 +171,10 @@ impl Listener {
         own.recipients_max = recipients_max.unwrap_or(own.recipients_max);
         own.proxy_from = table.proxy_from;
         own.accept_domains = table.accept_domains.unwrap_or(own.accept_domains);
-        own.recipients = table.recipients.or(own.recipients);
-        if own.accept_domains.is_empty() {
-            // Those of all listeners hold for domains that are not accepted here.
-            own.recipients = None;
+        if table.recipients.is_some() && own.accept_domains.is_empty() {
+            return Err(wrong(MAILBOXES_OF_NOTHING));
         }
+        own.recipients = table.recipients.or_else(|| edge.recipients.clone());
         Ok(own)
     }
 }
@@ -197,6 +199,9 @@ impl Options {
         if listeners.is_empty() {
             let listen = vec![LISTEN_DEFAULT];
             listeners.push(Listener::of("--listen".to_owned(), listen, edge));
+        }
+        if edge.recipients.is_some() && listeners.iter().all(|l| l.accept_domains.is_empty()) {
+            return Err(Failure::Usage(MAILBOXES_OF_NOTHING.to_owned()));
         }
         Ok(listeners)
     }

@@ -425,11 +425,6 @@ impl Options {
 
     fn edge(&self) -> Result<EdgeSettings, Failure> {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
-        let has_mailboxes = self.recipients.is_some();
-        if has_mailboxes && self.accept_domains.is_empty() && self.listener.is_empty() {
-            let why = "recipients needs the domains that they are of: name them as accept-domains";
-            return Err(Failure::Usage(why.to_owned()));
-        }
         Ok(EdgeSettings {
             permit: if self.permit.is_empty() {
                 loopback()

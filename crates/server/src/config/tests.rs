@@ -133,6 +133,56 @@ fn tls_has_its_certificates_and_its_own_ports() {
 }
 
 #[test]
+fn listeners_have_what_their_tables_say_and_else_what_holds_for_all() {
+    let text = r#"
+        listen = ["127.0.0.1:2525"]
+        permit = ["192.0.2.0/24"]
+        recipients-max = 7
+        accept-domains = ["example.org"]
+        recipients = "all"
+        credentials = "users"
+        tls-certificate = ["a.pem"]
+        tls-key = ["a.key"]
+        [listener.a]
+        address = ["0.0.0.0:25", "[::]:25"]
+        tls = "off"
+        permit = []
+        recipients-max = 9
+        accept-domains = ["example.net", "*.example.net"]
+        recipients = "own"
+        [listener.b]
+        address = "127.0.0.1:24"
+        role = "lmtp"
+        tls = "required"
+        auth = false
+        accept-domains = []
+    "#;
+    let settings = from_file(text).unwrap();
+    let [flag, a, b] = &settings.listeners[..] else {
+        panic!("{:?}", settings.listeners);
+    };
+    assert_eq!(
+        (flag.role, a.role, b.role),
+        (Role::Relay, Role::Relay, Role::Lmtp)
+    );
+    let offered = Some(TlsMode::Offered);
+    assert_eq!(
+        (flag.tls, a.tls, b.tls),
+        (offered, None, Some(TlsMode::Required))
+    );
+    assert_eq!([flag.has_auth, a.has_auth, b.has_auth], [true, true, false]);
+    let permits = [flag, a, b].map(|listener| listener.permit.len());
+    assert_eq!(permits, [1, 0, 1]);
+    let recipients = [flag, a, b].map(|listener| listener.recipients_max);
+    assert_eq!(recipients, [7, 9, 7]);
+    let domains = [flag, a, b].map(|listener| listener.accept_domains.len());
+    assert_eq!(domains, [1, 2, 0]);
+    let files = [flag, a].map(|listener| listener.recipients.as_deref());
+    assert_eq!(files, ["all", "own"].map(|file| Some(Path::new(file))));
+    assert_eq!((a.addresses.len(), b.addresses.len()), (2, 1));
+}
+
+#[test]
 fn the_file_has_schedules_for_some_destinations() {
     let text = r#"
         retry = "1m;until=1h"
@@ -266,6 +316,15 @@ fn a_mistake_in_the_file_is_named() {
         ("listen-tls = ['127.0.0.1:465']", "tls-certificate"),
         ("tls-certificate = ['a', 'b']\ntls-key = ['c']", "tls-key"),
         ("lock-duration = '5'", "lock-duration"),
+        ("recipients = 'a'", "accept-domains"),
+        (
+            "accept-domains = ['a.example']\n[listener.a]\naddress = '[::1]:1'\naccept-domains = []\nrecipients = 'a'",
+            "[listener.a]",
+        ),
+        (
+            "credentials = 'a'\ntls-certificate = ['a']\ntls-key = ['a']\n[listener.a]\naddress = '[::1]:1'\ntls = 'off'\nauth = true",
+            "auth needs TLS",
+        ),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),
         ("[dkim.'a.example']\nselektor = 's'", "selektor"),

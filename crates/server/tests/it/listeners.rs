@@ -141,6 +141,39 @@ fn other_hosts_hand_in_mail_for_own_domains_and_it_stays_as_it_was() {
     host.server.stop();
 }
 
+/// TLS is as each of them says, whatever the others do.
+#[test]
+fn one_listener_needs_tls_and_another_has_none() {
+    let (closed, open) = (free_address(), free_address());
+    let store = Store::new();
+    let config = store.path().with_extension("toml");
+    let text = format!(
+        "[listener.closed]\naddress = '{closed}'\ntls = 'required'\n\
+         [listener.open]\naddress = '{open}'\ntls = 'off'\npermit = ['127.0.0.0/8']\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let file = config.display().to_string();
+    let server = Users::new().serve(&store, &["--config", &file]);
+    for (address, offers, told) in [
+        (server.address, true, "250"),
+        (open, false, "250"),
+        (closed, true, "530 5.7.0 "),
+    ] {
+        let mut client = Client::connect(address).unwrap();
+        let said = client.ask("EHLO client.test.example", "250").unwrap();
+        assert_eq!(said.contains("250-STARTTLS\r\n"), offers, "{said}");
+        client.ask("MAIL FROM:<a@from.example>", told).unwrap();
+    }
+    let mut client = Client::connect(closed).unwrap();
+    client
+        .ask("AUTH PLAIN AGFubgB3cm9uZw==", "530 5.7.0 ")
+        .unwrap();
+    // Only this one permits this machine.
+    assert!(swaks(open, &[]).status.success());
+    assert!(!swaks(server.address, &[]).status.success());
+    server.stop();
+}
+
 /// Where the flags say nothing, the tables are all there is.
 #[test]
 fn tables_take_the_place_of_the_default() {

@@ -127,11 +127,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 }
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
+                // In boxes, so that a connection that waits keeps no room for them.
                 Step::Decide(asked) => self.decide(asked).await,
                 Step::Recipient(recipient) => Box::pin(self.receive(recipient)).await,
                 Step::Authenticate(credentials) => {
-                    // In a box, so that a connection that waits keeps no room
-                    // for it.
                     Box::pin(self.authenticate(&credentials)).await;
                 }
                 Step::Sasl(message) => Box::pin(self.exchange(message)).await,

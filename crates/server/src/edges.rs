@@ -59,6 +59,7 @@ pub(crate) fn edge(
 ) -> SmtpEdge {
     let granted = &settings.edge;
     let permit = granted.permit.clone();
+    let proxies = granted.xclient_from.clone();
     let limits = smtp::Limits {
         message_bytes_max: granted.message_bytes_max as u64,
         recipients_max: granted.recipients_max,
@@ -75,6 +76,7 @@ pub(crate) fn edge(
         .with_hostname(settings.hostname.clone())
         .with_policy(policies)
         .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
+        .with_xclient_from(move |ip| proxies.iter().any(|network| network.contains(ip)))
         .with_limits(limits);
     match (users, &granted.auth) {
         (Some(users), Some(auth)) => smtp.with_authenticator(users, auth.mode()),

@@ -32,6 +32,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod xclient;
 
 pub use credentials::Credentials;
 pub use decide::Asked;
@@ -41,3 +42,4 @@ pub use session::Session;
 pub use settings::{Auth, Settings, StartTls};
 pub use starttls::Injected;
 pub use step::{Awaits, Ending, Received, Step};
+pub use xclient::{Fact, XClient};

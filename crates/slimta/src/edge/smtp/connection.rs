@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::SmtpEdge;
 use super::auth::{Authentication, Exchange};
 use super::listen::Phase;
+use super::origin::OriginPlace;
 use super::pace::Pace;
 use super::tls;
 use crate::message::{EnhancedCode, Response};
@@ -51,6 +52,8 @@ pub(super) struct Connection<S> {
     pub(super) is_permitted: bool,
     /// What goes on with a client that is saying who it is.
     pub(super) exchange: Option<Box<Exchange>>,
+    /// The place of whom a proxy speaks for.
+    pub(super) place: Option<OriginPlace>,
 }
 
 /// How a conversation ended.
@@ -73,11 +76,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let authentication = edge.authentication.as_ref();
         let mechanisms = authentication.map(Authentication::mechanisms);
         let session = Session::new(settings).with_priorities(is_permitted);
+        let session = session.with_xclient((edge.proxies)(ip));
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
             session: session.with_mechanisms(mechanisms.unwrap_or_default()),
             exchange: None,
+            place: None,
             input: BytesMut::new(),
             edge,
             stream,
@@ -137,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                     // for it.
                     Box::pin(self.authenticate(&credentials)).await;
                 }
+                Step::XClient(told) => Box::pin(self.speak_for(&told)).await,
                 Step::Sasl(message) => Box::pin(self.exchange(message)).await,
                 Step::StartTls => {
                     if let Some(place) = self.accept_tls().await {

@@ -10,6 +10,7 @@ mod paths;
 mod properties;
 mod sasl;
 mod starttls;
+mod xclient;
 
 use std::sync::Arc;
 
@@ -118,6 +119,7 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 }
                 _ => session.deny_user(),
             },
+            Step::XClient(told) => xclient::believe(session, &told),
             Step::Sasl(message) => sasl::respond(session, &message),
             Step::StartTls => {
                 if session.accept_tls(input).is_ok() {

@@ -192,6 +192,7 @@ fn serve(server: &mut Server, line: &mut Line, received: &mut Option<Received>) 
             ServerStep::Write | ServerStep::Pause => {}
             ServerStep::StartTls => server.refuse_tls(),
             ServerStep::Decide(_) => server.allow(),
+            ServerStep::XClient(_) => panic!("nobody is a proxy"),
             ServerStep::Authenticate(_) | ServerStep::Sasl(_) => server.deny_user(),
             ServerStep::Recipient(recipient) => server.accept_recipient(recipient),
             ServerStep::Message(message) => {

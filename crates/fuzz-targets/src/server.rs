@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use slimta_core::message::Response;
 use slimta_smtp::server::{
-    Asked, Auth, Mechanisms, Received, Role, Session, Settings, StartTls, Step,
+    Asked, Auth, Fact, Mechanisms, Received, Role, Session, Settings, StartTls, Step,
 };
 
 use crate::pieces::Pieces;
@@ -56,6 +56,7 @@ fn play_as(role: Role, pieces: impl IntoIterator<Item = BytesMut>) -> Played {
         ..Mechanisms::default()
     };
     let session = Session::new(Arc::new(settings)).with_mechanisms(all);
+    let session = session.with_xclient(true);
     let mut session = session.with_priorities(true);
     let mut input = BytesMut::new();
     let mut played = Played::default();
@@ -89,6 +90,13 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
             Step::Authenticate(credentials) => match credentials.password() {
                 b"secret" => session.accept_user(),
                 _ => session.deny_user(),
+            },
+            Step::XClient(told) => match told.login {
+                Fact::Unknown => session.refuse_xclient(&Response::permanent(7, 0, "No")),
+                _ => {
+                    session.accept_xclient(false);
+                    session.banner();
+                }
             },
             Step::Sasl(message) => match message.bytes.len() % 3 {
                 0 => session.accept_user_as("ann"),
@@ -189,6 +197,8 @@ fn check_message(message: &Received) {
     clean(envelope.sender.as_str());
     clean(envelope.envid.as_deref().unwrap_or_default());
     clean(message.client.ehlo.as_deref().unwrap_or_default());
+    clean(message.client.host.as_deref().unwrap_or_default());
+    clean(message.client.auth.as_deref().unwrap_or_default());
     for recipient in &envelope.recipients {
         clean(recipient.address.as_str());
         if let Some(original) = &recipient.original {

@@ -55,6 +55,7 @@ pub(crate) fn edge(
     world: &World,
 ) -> SmtpEdge {
     let granted = &settings.edge;
+    let proxies = granted.xclient_from.clone();
     let limits = smtp::Limits {
         message_bytes_max: granted.message_bytes_max as u64,
         recipients_max: granted.recipients_max,
@@ -63,6 +64,7 @@ pub(crate) fn edge(
     };
     SmtpEdge::new(Arc::new(bus), world.clone())
         .with_hostname(settings.hostname.clone())
+        .with_xclient_from(move |ip| proxies.iter().any(|network| network.contains(ip)))
         .with_limits(limits)
 }
 

@@ -85,6 +85,7 @@ impl Host {
                 Step::Pause => {}
                 Step::StartTls => session.refuse_tls(),
                 Step::Decide(_) => session.allow(),
+                Step::XClient(_) => session.refuse_xclient(&said(550)),
                 Step::Authenticate(_) | Step::Sasl(_) => session.deny_user(),
                 Step::Recipient(recipient) => match self.code(&recipient) {
                     250 => session.accept_recipient(recipient),

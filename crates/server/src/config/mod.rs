@@ -158,6 +158,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) connections_max: usize,
     /// What the clients of one address may do.
     pub(crate) per_address: PerAddress,
+    /// Who may speak for others.
+    pub(crate) xclient_from: Vec<Network>,
     /// What it encrypts connections with; none to offer no TLS.
     pub(crate) tls: Option<EdgeTls>,
     /// Who may hand mail in from elsewhere; none to offer no AUTH.

@@ -124,6 +124,11 @@ pub(crate) struct Options {
     /// @DOMAIN
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
     pub(crate) recipients: Option<PathBuf>,
+    /// Let proxies in this network say by XCLIENT whom they speak for; may be given
+    /// several times [default: nobody]
+    #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
+    #[serde(deserialize_with = "all_written")]
+    pub(crate) xclient_from: Vec<Network>,
     /// Offer TLS (STARTTLS) with this certificate and those that lead to its
     /// root, in PEM; may be given several times, for several names
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
@@ -310,6 +315,7 @@ impl Options {
             permit: either(self.permit, other.permit),
             accept_domains: either(self.accept_domains, other.accept_domains),
             recipients: self.recipients.or(other.recipients),
+            xclient_from: either(self.xclient_from, other.xclient_from),
             tls_certificate: either(self.tls_certificate, other.tls_certificate),
             tls_key: either(self.tls_key, other.tls_key),
             require_tls: self.require_tls.or(other.require_tls),
@@ -437,6 +443,7 @@ impl Options {
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
             per_address: PerAddress::of(self),
+            xclient_from: self.xclient_from.clone(),
             tls: EdgeTls::of(self)?,
             auth: EdgeAuth::of(self)?,
         })

@@ -56,3 +56,4 @@ mod suspended;
 mod tenants;
 mod trap;
 mod unwritable;
+mod xclient;

@@ -293,3 +293,32 @@ async fn sessions_under_tls_stop_as_others_do() {
     serving.await.unwrap();
     assert_eq!(queue.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn who_may_not_turn_to_tls_goes_on_in_the_clear() {
+    use slimta::edge::smtp::Validators;
+    use slimta::message::{Client as Peer, Response};
+
+    struct NoTls;
+
+    #[async_trait::async_trait]
+    impl Validators for NoTls {
+        async fn starttls(&self, client: &Peer) -> Result<(), Response> {
+            assert_eq!(client.ehlo.as_deref(), Some("c"));
+            Err(Response::transient(7, 0, "not you"))
+        }
+    }
+
+    let queue = Queue::new();
+    let (edge, _) = encrypted(edge(&queue).with_validators(NoTls), TlsMode::Offered);
+    let listening = Listening::start(edge).await;
+    let mut client = listening.client().await;
+    client.ask("EHLO c").await;
+    // Nothing is hidden behind a refusal either: these are commands in the clear.
+    client.send("STARTTLS\r\nNOOP\r\n").await;
+    assert_eq!(client.reply().await, "451 4.7.0 not you\r\n");
+    assert_eq!(client.reply().await, "250 2.0.0 Ok\r\n");
+    client.begin().await;
+    drop(client);
+    listening.stopped().await;
+}

@@ -18,6 +18,8 @@ pub(super) enum Verb {
     Help,
     StartTls,
     Auth,
+    /// A proxy says whom it speaks for.
+    XClient,
     Quit,
     /// A command of SMTP that is not done here.
     NotImplemented,
@@ -42,6 +44,7 @@ const VERBS: &[(&str, Verb)] = &[
     ("STARTTLS", Verb::StartTls),
     ("EXPN", Verb::NotImplemented),
     ("AUTH", Verb::Auth),
+    ("XCLIENT", Verb::XClient),
     ("ETRN", Verb::NotImplemented),
     ("TURN", Verb::NotImplemented),
     ("SEND", Verb::NotImplemented),

@@ -13,6 +13,7 @@ use super::priority::{self, Requested};
 use super::replies::{self, Reply};
 use super::session::{Hello, Session, State};
 use super::transaction::Transaction;
+use super::xclient;
 
 /// A command that is done, with its reply, or one that needs the driver.
 pub(super) type Outcome = Result<Option<Step>, Reply>;
@@ -42,6 +43,7 @@ impl Session {
             Verb::Help => Ok(self.done(replies::HELP)),
             Verb::Auth => self.auth(argument),
             Verb::StartTls => self.starttls(argument),
+            Verb::XClient => self.xclient(argument),
             Verb::Vrfy if argument.is_empty() => Err(replies::BAD_ARGUMENT),
             Verb::Vrfy => Ok(self.done(replies::NOT_VERIFIED)),
             Verb::NotImplemented => Err(replies::NOT_IMPLEMENTED),
@@ -83,6 +85,11 @@ impl Session {
             true => self.mechanisms.offer(),
             false => String::new(),
         };
+        let xclient = if self.may_be_proxy {
+            xclient::OFFER
+        } else {
+            ""
+        };
         let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
@@ -96,7 +103,7 @@ impl Session {
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
                  250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
-                 {starttls}{auth}250 CHUNKING\r\n",
+                 {starttls}{auth}{xclient}250 CHUNKING\r\n",
                 settings.message_bytes_max
             )
         } else {

@@ -34,6 +34,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod xclient;
 
 pub use credentials::Credentials;
 pub use decide::Asked;
@@ -44,3 +45,4 @@ pub use session::Session;
 pub use settings::{Auth, Settings, StartTls};
 pub use starttls::Injected;
 pub use step::{Awaits, Ending, Received, Step};
+pub use xclient::{Fact, XClient};

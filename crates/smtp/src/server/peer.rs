@@ -19,7 +19,11 @@ impl Session {
             State::Asked(Pending::Hello(hello)) => Some(hello),
             _ => self.hello.as_ref(),
         };
-        let is_extended = hello.is_some_and(|hello| hello.is_extended);
+        // What a proxy tells of its client counts, not how the proxy speaks.
+        let behind = self.behind.as_ref();
+        let told = behind.and_then(|behind| behind.is_extended);
+        let is_extended = told.unwrap_or(hello.is_some_and(|hello| hello.is_extended));
+        let helo = behind.and_then(|behind| behind.helo.clone());
         let protocol = match (is_extended, is_smtputf8) {
             (true, true) if self.settings.is_lmtp() => "UTF8LMTP",
             (true, false) if self.settings.is_lmtp() => "LMTP",
@@ -33,7 +37,8 @@ impl Session {
         Client {
             protocol: [protocol, secured, authenticated].concat(),
             auth: self.user.as_deref().map(str::to_owned),
-            ehlo: hello.map(|hello| hello.name.to_string()),
+            ehlo: helo.or_else(|| hello.map(|hello| hello.name.to_string())),
+            host: behind.and_then(|behind| behind.name.clone()),
             security: self.security.as_deref().map(str::to_owned),
             receiver: Some(self.settings.hostname().to_owned()),
             ..Client::default()

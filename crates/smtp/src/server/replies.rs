@@ -64,6 +64,7 @@ replies! {
     UNKNOWN_MECHANISM = "504 5.5.4 Invalid authentication mechanism";
     BAD_CREDENTIALS = "535 5.7.8 Authentication credentials invalid";
     AUTH_NEEDS_TLS = "538 5.7.11 Encryption required for requested authentication mechanism";
+    NO_PROXY = "550 5.7.0 You may not speak for others";
     NO_AUTH_NOW = "454 4.7.0 Temporary authentication failure";
     NESTED_MAIL = "503 5.5.1 There is a sender already";
     MAIL_FIRST = "503 5.5.1 Send MAIL first";

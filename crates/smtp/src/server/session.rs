@@ -17,7 +17,8 @@ use super::priority::Requested;
 use super::replies::{self, Reply};
 use super::room::Share;
 use super::transaction::Transaction;
-use super::{Awaits, Ending, Mechanism, Mechanisms, Received, Settings, Step};
+use super::xclient::Behind;
+use super::{Awaits, Ending, Mechanism, Mechanisms, Received, Settings, Step, XClient};
 
 /// Replies that gather before they have to be written: a client may send
 /// thousands of commands at once.
@@ -46,6 +47,8 @@ pub(super) enum State {
     User(Box<str>),
     /// A message of this mechanism was handed out and not decided on.
     Driven(Mechanism),
+    /// What a proxy says was handed out and not decided on.
+    XClient(Box<XClient>),
     /// The wish for TLS was handed out and not decided on.
     StartTls,
     /// The client was told to begin the handshake.
@@ -83,6 +86,10 @@ pub struct Session {
     pub(super) user: Option<Box<str>>,
     /// By which mechanisms it may.
     pub(super) mechanisms: Mechanisms,
+    /// Whether it may speak for others.
+    pub(super) may_be_proxy: bool,
+    /// Whom it speaks for.
+    pub(super) behind: Option<Box<Behind>>,
 }
 
 impl Session {
@@ -105,6 +112,8 @@ impl Session {
             security: None,
             user: None,
             mechanisms: Mechanisms::default(),
+            may_be_proxy: false,
+            behind: None,
         }
     }
 
@@ -185,7 +194,7 @@ impl Session {
                 self.undecided();
                 None
             }
-            State::Recipient => {
+            State::Recipient | State::XClient(_) => {
                 self.state = State::Command;
                 self.push(replies::LOCAL_ERROR);
                 None

@@ -4,7 +4,7 @@ use slimta_core::message::{Client, Content, Envelope, Priority, Recipient};
 
 #[cfg(doc)]
 use super::Session;
-use super::{Asked, Credentials, SaslMessage};
+use super::{Asked, Credentials, SaslMessage, XClient};
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -35,6 +35,10 @@ pub enum Step {
     /// [`Session::deny_user`] or [`Session::refuse_user`]. Comes only if the
     /// session offers such mechanisms.
     Sasl(SaslMessage),
+    /// A proxy says whom it speaks for. Answer with [`Session::accept_xclient`]
+    /// and greet whom it is, or with [`Session::refuse_xclient`]. Comes only if
+    /// the session allows it.
+    XClient(Box<XClient>),
     /// A complete message. Store it and tell the client with
     /// [`Session::answer`].
     Message(Box<Received>),

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::SmtpEdge;
 use super::auth::{Authentication, Exchange};
 use super::listen::Phase;
+use super::origin::OriginPlace;
 use super::pace::Pace;
 use super::proxied::Peer;
 use super::tls;
@@ -52,6 +53,8 @@ pub(super) struct Connection<S> {
     pub(super) is_permitted: bool,
     /// What goes on with a client that is saying who it is.
     pub(super) exchange: Option<Box<Exchange>>,
+    /// The place of whom a proxy speaks for.
+    pub(super) place: Option<OriginPlace>,
 }
 
 /// How a conversation ended.
@@ -76,12 +79,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let mechanisms = authentication.map(Authentication::mechanisms);
         let session = Session::new(settings)
             .with_priorities(is_permitted)
-            .with_permission(is_permitted);
+            .with_permission(is_permitted)
+            .with_xclient((edge.xclient_from)(ip));
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
             session: session.with_mechanisms(mechanisms.unwrap_or_default()),
             exchange: None,
+            place: None,
             input: BytesMut::new(),
             edge,
             stream,
@@ -133,6 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 Step::Authenticate(credentials) => {
                     Box::pin(self.authenticate(&credentials)).await;
                 }
+                Step::XClient(told) => Box::pin(self.speak_for(&told)).await,
                 Step::Sasl(message) => Box::pin(self.exchange(message)).await,
                 Step::StartTls => {
                     if let Some(place) = self.accept_tls().await {

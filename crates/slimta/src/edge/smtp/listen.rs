@@ -101,7 +101,7 @@ impl Door {
                 if !self.edge.is_encrypted_from_start() {
                     // The client is gone, or its buffer is empty and takes a
                     // line.
-                    let _ = L::refuse(stream, turned.line());
+                    let _ = L::refuse(stream, turned.response().to_smtp().as_bytes());
                 }
             }
         }

@@ -23,6 +23,7 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls;
 mod validators;
+mod xclient;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -79,6 +80,7 @@ pub struct SmtpEdge {
     hostname: Arc<str>,
     policy: Arc<dyn Policy>,
     permit: Arc<Permit>,
+    xclient_from: Arc<Permit>,
     limits: Limits,
     /// One permit a connection.
     connections: Arc<Semaphore>,
@@ -107,6 +109,7 @@ impl SmtpEdge {
             hostname: "localhost".into(),
             policy: Arc::new(Chain::new()),
             permit: Arc::new(|ip: IpAddr| ip.is_loopback()),
+            xclient_from: Arc::new(|_| false),
             limits,
             connections: permits(limits.connections_max),
             handshakes: permits(limits.handshakes_max),
@@ -143,6 +146,19 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_permit(mut self, permit: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         self.permit = Arc::new(permit);
+        self
+    }
+
+    /// Which clients are proxies that may say, by XCLIENT, whom they speak for:
+    /// then whose mail is taken goes by the address that they tell, and their
+    /// word that somebody has authenticated counts. Others hear `550 5.7.0`.
+    /// Nobody, if this is not said.
+    #[must_use]
+    pub fn with_xclient_from(
+        mut self,
+        proxies: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.xclient_from = Arc::new(proxies);
         self
     }
 

@@ -11,6 +11,7 @@ mod properties;
 mod roles;
 mod sasl;
 mod starttls;
+mod xclient;
 
 use std::sync::Arc;
 
@@ -119,6 +120,7 @@ fn advance(session: &mut Session, input: &mut BytesMut, played: &mut Played) {
                 }
                 _ => session.deny_user(),
             },
+            Step::XClient(told) => xclient::believe(session, &told),
             Step::Sasl(message) => sasl::respond(session, &message),
             Step::StartTls => {
                 if session.accept_tls(input).is_ok() {

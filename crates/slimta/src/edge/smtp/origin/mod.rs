@@ -44,12 +44,13 @@ pub(super) enum Turned {
 
 impl Turned {
     /// What it is told.
-    pub(super) fn line(self) -> &'static [u8] {
-        match self {
-            Turned::Full => b"421 4.7.0 Too many connections\r\n",
-            Turned::Crowded => b"421 4.7.0 Too many connections from your address\r\n",
-            Turned::Hasty => b"421 4.7.0 Too many new connections from your address\r\n",
-        }
+    pub(super) fn response(self) -> Response {
+        let text = match self {
+            Turned::Full => "Too many connections",
+            Turned::Crowded => "Too many connections from your address",
+            Turned::Hasty => "Too many new connections from your address",
+        };
+        Response::new(421, Some(EnhancedCode::new(4, 7, 0)), text)
     }
 
     /// What the log says of it.
@@ -142,9 +143,9 @@ impl Drop for OriginPlace {
 
 impl SmtpEdge {
     /// Lets a client in that has a place among all, if its origin has one for
-    /// it, too; none is needed by who is permitted.
+    /// it, too; none is needed by who is permitted, or speaks for others.
     pub(super) fn enter(&self, ip: IpAddr) -> Result<Option<OriginPlace>, Turned> {
-        if (self.permit)(ip) {
+        if (self.permit)(ip) || (self.proxies)(ip) {
             return Ok(None);
         }
         let now = self.world.monotonic();

@@ -59,6 +59,7 @@ where
         pace,
         mut phase,
         is_permitted,
+        place: origin_place,
         ..
     } = connection;
     let accepting = async {
@@ -102,6 +103,7 @@ where
         phase,
         is_permitted,
         exchange: None,
+        place: origin_place,
     })
 }
 

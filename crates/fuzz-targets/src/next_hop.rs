@@ -3,12 +3,14 @@
 
 use bytes::BytesMut;
 use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::world::Timestamp;
 use slimta_smtp::client::{
     Channel, Dialect, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
 };
 
 use crate::pieces::Pieces;
 
+const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 const CONTENT: &str = "Subject: a\r\n\r\n.b\r\n";
 /// What a reply keeps of its text.
 const TEXT_BYTES_MAX: usize = 3 * ((8 << 10) + 4096);
@@ -73,6 +75,7 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
         recipients: &recipients,
         content: &content,
         priority: Priority::High,
+        now: NOW,
     };
     let session = Session::new("client.example", Timing::default());
     let session = session.with_dialect(dialect);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::message::{Class, Destination, Report, Response};
 
+use super::event::Event;
 use super::limits::Limits;
 
 /// So many failures in a row are more than one bad message or moment.
@@ -68,6 +69,20 @@ pub(super) enum News {
     Pauses(Duration, Response),
     /// It was left alone, and was reached.
     Resumes,
+}
+
+impl News {
+    /// What observers are told.
+    pub(super) fn event(self, destination: Destination) -> Event {
+        match self {
+            News::Pauses(length, response) => Event::Paused {
+                destination,
+                length,
+                response,
+            },
+            News::Resumes => Event::Resumed { destination },
+        }
+    }
 }
 
 impl Reached {

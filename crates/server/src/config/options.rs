@@ -23,9 +23,9 @@ use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
-    LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN, MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT,
-    RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
+    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, HOLD_TIME_MAX_DEFAULT,
+    LISTEN_DEFAULT, LOCK_DURATION_DEFAULT, LOCK_DURATION_MIN, MESSAGE_BYTES_MAX_DEFAULT,
+    RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -124,6 +124,11 @@ pub(crate) struct Options {
     /// Most recipients of one message [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub(crate) recipients_max: Option<NonZeroUsize>,
+    /// Longest time for which clients may have a message held before it is sent
+    /// (FUTURERELEASE); none holds no mail [default: 30d]
+    #[arg(long, value_name = "TIME", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) hold_time_max: Option<SpanOrNone>,
     /// Most clients connected at the same time [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub(crate) connections_max: Option<NonZeroUsize>,
@@ -234,6 +239,7 @@ impl Options {
             auth_in_clear: self.auth_in_clear.or(other.auth_in_clear),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
+            hold_time_max: self.hold_time_max.or(other.hold_time_max),
             connections_max: self.connections_max.or(other.connections_max),
             lock_duration: self.lock_duration.or(other.lock_duration),
             attempts_max: self.attempts_max.or(other.attempts_max),
@@ -348,6 +354,9 @@ impl Options {
             message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
+            hold_time_max: self
+                .hold_time_max
+                .map_or(Some(HOLD_TIME_MAX_DEFAULT), SpanOrNone::get),
             tls: EdgeTls::of(self)?,
             auth: EdgeAuth::of(self)?,
         })

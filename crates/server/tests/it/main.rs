@@ -26,6 +26,7 @@ mod ports;
 mod postfix;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
+mod promises;
 #[path = "../../../storage/tests/support/proxy.rs"]
 mod proxy;
 mod redis;

@@ -10,6 +10,7 @@ mod lmtp;
 mod mail;
 mod maildir;
 mod pipe;
+mod promises;
 mod smtp;
 mod smuggling;
 mod tls;

@@ -17,6 +17,11 @@ pub struct Extensions {
     pub dsn: bool,
     /// MAIL may say which messages go first (RFC 6710).
     pub mt_priority: bool,
+    /// MAIL may say by when a message is to be delivered (RFC 2852).
+    pub deliver_by: bool,
+    /// The least time, in seconds, within which the server takes mail that goes back
+    /// if it is late.
+    pub deliver_by_min: Option<u32>,
     /// MAIL may name the size of the message (RFC 1870).
     pub size: bool,
     /// The largest message in bytes, if the server names one.
@@ -37,6 +42,10 @@ impl Extensions {
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "DSN" => extensions.dsn = true,
                 "MT-PRIORITY" => extensions.mt_priority = true,
+                "DELIVERBY" => {
+                    extensions.deliver_by = true;
+                    extensions.deliver_by_min = words.next().and_then(|word| word.parse().ok());
+                }
                 "SIZE" => {
                     extensions.size = true;
                     // Zero says that there is no fixed limit.
@@ -56,7 +65,7 @@ mod tests {
 
     #[test]
     fn keywords_are_read_in_any_case_and_with_any_parameters() {
-        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\nStartTLS\nMT-Priority MIXER\n\nSMTPUTF8";
+        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDeliverBy 60\nDSN\nStartTLS\nMT-Priority MIXER\n\nSMTPUTF8";
         let read = Extensions::read(&Response::new(250, None, text));
         let expected = Extensions {
             starttls: true,
@@ -64,6 +73,8 @@ mod tests {
             smtputf8: true,
             dsn: true,
             mt_priority: true,
+            deliver_by: true,
+            deliver_by_min: Some(60),
             size: true,
             size_max: Some(1000),
             ..Extensions::default()

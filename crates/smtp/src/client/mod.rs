@@ -20,6 +20,8 @@ mod tls;
 #[cfg(test)]
 mod lmtp_tests;
 #[cfg(test)]
+mod promises_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;

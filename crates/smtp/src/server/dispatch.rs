@@ -72,6 +72,7 @@ impl Session {
             true => auth::OFFER,
             false => "",
         };
+        let promises = self.promises_offer();
         let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
@@ -85,7 +86,7 @@ impl Session {
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
                  250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
-                 {starttls}{auth}250 CHUNKING\r\n",
+                 {promises}{starttls}{auth}250 CHUNKING\r\n",
                 settings.message_bytes_max
             )
         } else {
@@ -104,7 +105,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);
         }
-        let transaction = Transaction::begin(argument, &self.settings)?;
+        let mut transaction = Transaction::begin(argument, &self.settings)?;
         let requested = transaction.priority;
         if requested.is_some() && !self.has_priorities() {
             return Err(replies::UNKNOWN_PARAMETER);
@@ -112,6 +113,7 @@ impl Session {
         if transaction.has_auth && !self.knows_auth() {
             return Err(replies::UNKNOWN_PARAMETER);
         }
+        self.promise(&mut transaction)?;
         self.transaction = Some(transaction);
         Ok(self.done(requested.map_or(replies::SENDER_OK, Requested::reply)))
     }

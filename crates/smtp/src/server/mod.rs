@@ -20,6 +20,7 @@ mod line;
 mod parameters;
 mod path;
 mod priority;
+mod promises;
 mod replies;
 mod room;
 mod session;

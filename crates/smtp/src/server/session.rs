@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use slimta_core::message::{Class, Client, EnhancedCode, Envelope, Recipient, Response};
+use slimta_core::world::Timestamp;
 
 use super::auth::Exchange;
 use super::chunk::Chunk;
@@ -64,6 +65,8 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
+    /// What time it is, if the driver says it.
+    pub(super) now: Option<Timestamp>,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
@@ -85,6 +88,7 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
+            now: None,
             security: None,
             user: None,
         }

@@ -1,5 +1,7 @@
 //! What a session grants its client.
 
+use std::time::Duration;
+
 use super::Room;
 
 /// Longest host name, RFC 5321 section 4.5.3.1.2.
@@ -50,11 +52,15 @@ pub struct Settings {
     pub starttls: StartTls,
     /// Whether the driver can check who clients are, and where.
     pub auth: Auth,
+    /// How long clients who submit may have a message held (FUTURERELEASE); none to
+    /// hold no mail.
+    pub hold_time_max: Option<Duration>,
 }
 
 impl Settings {
     /// The settings of a server called `hostname`: messages of up to 50 MiB,
-    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS and no AUTH.
+    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS, no AUTH, and
+    /// no mail that is held.
     ///
     /// Characters that a reply may not hold are replaced in the name.
     pub fn new(hostname: &str) -> Self {
@@ -71,6 +77,7 @@ impl Settings {
             room: Room::new(256 << 20),
             starttls: StartTls::Absent,
             auth: Auth::Absent,
+            hold_time_max: None,
         }
     }
 

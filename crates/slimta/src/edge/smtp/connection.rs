@@ -67,10 +67,12 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         phase: watch::Receiver<Phase>,
     ) -> Self {
         let is_permitted = (edge.permit)(ip);
+        let mut session = Session::new(settings).with_priorities(is_permitted);
+        session.tell_time(edge.world.now());
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings).with_priorities(is_permitted),
+            session,
             input: BytesMut::new(),
             edge,
             stream,
@@ -215,7 +217,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
             None => self.session.end(Ending::TimedOut),
             Some(Err(error)) => return Err(error),
             Some(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(Ok(bytes)) => self.pace.received(bytes),
+            Some(Ok(bytes)) => {
+                self.pace.received(bytes);
+                self.session.tell_time(self.edge.world.now());
+            }
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ pub(in crate::relay) trait Hosts: Send + Sync {
 pub(in crate::relay) struct Carrier {
     opener: Opener,
     pool: Arc<Pool>,
+    world: World,
     messages_per_connection: ByDestination<u32>,
     sources: ByDestination<Sources>,
 }
@@ -53,7 +54,8 @@ impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
             opener: Opener::new(hostname, world.clone()),
-            pool: Pool::new(world),
+            pool: Pool::new(world.clone()),
+            world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
         }
@@ -104,6 +106,7 @@ impl Carrier {
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
+        let began = self.world.monotonic();
         while !answers.open.is_empty() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
@@ -123,6 +126,9 @@ impl Carrier {
                 recipients: &recipients,
                 content: &delivery.content,
                 priority: delivery.message.priority,
+                now: delivery
+                    .now
+                    .after(self.world.monotonic().saturating_sub(began)),
             };
             let outcome = connection.transact(&parcel, &delivery.lease).await;
             if is_used && is_stale(&outcome) {
@@ -130,13 +136,13 @@ impl Carrier {
                 continue;
             }
             remote = Some(connection.host().to_owned());
-            if !outcome.passed_on {
-                on_success = match connection.dialect() {
-                    Dialect::Smtp => OnSuccess::Relayed,
-                    // Its answers come from the mailboxes.
-                    Dialect::Lmtp => OnSuccess::Delivered,
-                };
-            }
+            on_success = match (connection.dialect(), outcome.passed_on) {
+                (Dialect::Smtp, _) if is_traced(delivery, &connection) => OnSuccess::Traced,
+                (_, true) => on_success,
+                (Dialect::Smtp, false) => OnSuccess::Relayed,
+                // Its answers come from the mailboxes.
+                (Dialect::Lmtp, false) => OnSuccess::Delivered,
+            };
             answers.take(outcome);
             let messages_max = *self.messages_per_connection.get(destination);
             self.pool.put(key, connection, messages_max);
@@ -172,6 +178,13 @@ impl Carrier {
         }
         Err(last)
     }
+}
+
+/// Whether a sender that named a time is told that its message was passed on: it
+/// asked for that, or nobody heeds the time from here on (RFC 2852 section 4.2).
+fn is_traced(delivery: &Delivery, connection: &Connection) -> bool {
+    let by = delivery.message.envelope.deliver_by;
+    by.is_some_and(|by| by.trace || !connection.extensions().deliver_by)
 }
 
 /// Whether a used connection failed before the message was looked at: the next

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use slimta_smtp::client::{
-    Channel, Dialect, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing,
+    Channel, Dialect, Extensions, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::unconstrained;
@@ -77,6 +77,11 @@ impl Connection {
     /// What is spoken on it.
     pub(super) fn dialect(&self) -> Dialect {
         self.session.dialect()
+    }
+
+    /// What the next hop offers.
+    pub(super) fn extensions(&self) -> &Extensions {
+        self.session.extensions()
     }
 
     /// The name of the next hop.

@@ -6,6 +6,7 @@ mod content;
 mod limits;
 mod order;
 mod paths;
+mod promises;
 mod properties;
 mod starttls;
 

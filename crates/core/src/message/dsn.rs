@@ -9,6 +9,7 @@ use super::bounce::Failure;
 use super::clean::{Charset, clean};
 use super::header::fold;
 use super::returned::Returned;
+use super::tls_required::TLS_REQUIRED;
 use super::{
     Address, ByMode, Class, Content, EnhancedCode, MessageId, Notify, OnSuccess, Recipient,
     Response, Ret,
@@ -163,6 +164,9 @@ fn header(
     field(&mut header, "Subject", tells.subject());
     field(&mut header, "Message-ID", &message_id(failure, tells));
     field(&mut header, "Auto-Submitted", "auto-replied");
+    if !failure.envelope.require_tls && failure.content.is_tls_optional() {
+        field(&mut header, TLS_REQUIRED, "No");
+    }
     field(&mut header, "MIME-Version", "1.0");
     field(
         &mut header,

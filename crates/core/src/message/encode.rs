@@ -89,6 +89,7 @@ struct Promises {
     delay_told: bool,
     release: Option<FutureRelease>,
     deliver_by: Option<DeliverBy>,
+    require_tls: bool,
 }
 
 impl Promises {
@@ -97,6 +98,7 @@ impl Promises {
             delay_told: message.delay_told,
             release: message.envelope.release,
             deliver_by: message.envelope.deliver_by,
+            require_tls: message.envelope.require_tls,
         }
     }
 
@@ -138,6 +140,7 @@ impl<'a> Envelope1<'a> {
             next_hop: self.next_hop.map(Cow::into_owned),
             release: promises.release,
             deliver_by: promises.deliver_by,
+            require_tls: promises.require_tls,
         }
     }
 }
@@ -285,6 +288,7 @@ mod tests {
             history in any_history(),
             release in any_release(),
             deliver_by in prop::option::of(any::<(i64, bool, bool)>()),
+            require_tls in any::<bool>(),
         ) -> StoredMessage {
             let [destination, ehlo, reply] = texts;
             let mut message = message();
@@ -302,6 +306,7 @@ mod tests {
             message.delay_told = delay_told;
             message.history = history;
             message.envelope.release = release;
+            message.envelope.require_tls = require_tls;
             message.envelope.deliver_by = deliver_by.map(|(by, returned, trace)| DeliverBy {
                 by: Timestamp::from_millis(by),
                 mode: if returned { ByMode::Return } else { ByMode::Notify },
@@ -403,6 +408,7 @@ mod tests {
         let mut message = message();
         message.delay_told = true;
         message.envelope.release = Some(FutureRelease::For(3600));
+        message.envelope.require_tls = true;
         message.envelope.deliver_by = Some(DeliverBy {
             by: Timestamp::from_secs(1_700_090_000),
             mode: ByMode::Notify,

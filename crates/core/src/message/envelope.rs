@@ -28,6 +28,10 @@ pub struct Envelope {
     /// By when it is to be delivered (BY=).
     #[serde(default)]
     pub deliver_by: Option<DeliverBy>,
+    /// Whether it may only go over connections that nobody can read or change, to
+    /// hosts that promise the same (REQUIRETLS, RFC 8689).
+    #[serde(default)]
+    pub require_tls: bool,
 }
 
 impl Envelope {
@@ -197,6 +201,7 @@ mod tests {
                 next_hop: rest.4,
                 release: None,
                 deliver_by: None,
+                require_tls: false,
             }
         })
     }

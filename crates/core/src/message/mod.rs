@@ -23,6 +23,7 @@ mod returned;
 mod stored;
 mod template;
 mod tenant;
+mod tls_required;
 mod way;
 
 pub use address::{Address, AddressError, ReversePath};

@@ -88,6 +88,7 @@ fn without_recipients(envelope: &Envelope) -> Envelope {
         next_hop: envelope.next_hop.clone(),
         release: envelope.release,
         deliver_by: envelope.deliver_by,
+        require_tls: envelope.require_tls,
     }
 }
 

@@ -55,6 +55,9 @@ pub(crate) struct MessageView {
     /// (`notify`); null if there is no such time.
     #[serde(default)]
     pub(crate) deliver_by_else: Option<String>,
+    /// Whether its sender requires TLS on all of its way.
+    #[serde(default)]
+    pub(crate) requires_tls: bool,
     /// Why it is not attempted just now; null from a server that does not say.
     #[serde(default)]
     pub(crate) why: Option<String>,
@@ -91,6 +94,7 @@ impl MessageView {
                 .map(|_| message.released().rfc3339()),
             deliver_by_at: deliver_by.map(|by| by.by.rfc3339()),
             deliver_by_else: deliver_by.map(|by| shown_mode(by.mode).to_owned()),
+            requires_tls: message.envelope.require_tls,
             why: Some(why.to_string()),
             story: None,
         }

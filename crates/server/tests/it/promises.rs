@@ -1,7 +1,9 @@
 //! What a sender may ask beside delivery, as users and operators meet it.
 
-use std::process::Output;
+use std::net::SocketAddr;
+use std::process::{Command, Output};
 
+use crate::encryption::{Certificates, openssl};
 use crate::rig::{Client, KeepingSink, Store, free_address, run, stderr, stdout, text, until};
 
 const SENDER: &str = "sender@from.example";
@@ -136,4 +138,69 @@ fn a_next_hop_that_heeds_no_time_gets_mail_only_if_that_may_be_late() {
     let passed_on = told(&unheeding.url(), "BY=600;N");
     assert!(passed_on.contains("Action: relayed"), "{passed_on}");
     assert_eq!(unheeding.messages().len(), 1);
+}
+
+/// A certificate for `localhost` that stands for itself, as `NAME.pem` and `NAME.key`.
+fn make_for_localhost(certificates: &Certificates) -> Vec<String> {
+    let names = [
+        "subjectAltName=DNS:localhost",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "30", "-subj", "/CN=localhost"])
+        .args(["-addext", names[0], "-addext", names[1]])
+        .args(["-out", &certificates.path("own.pem")])
+        .args(["-keyout", &certificates.path("own.key")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    certificates.options(&["own"])
+}
+
+/// OpenSSL hands in a message under TLS.
+fn hand_in_secretly(address: SocketAddr, root: &str) -> String {
+    let said = "EHLO c\nMAIL FROM:<sender@from.example> REQUIRETLS\n\
+                RCPT TO:<a@to.example>\nDATA\nSubject: A test\n\nHello.\n.\nQUIT\n";
+    let output = openssl(address, &["-starttls", "smtp", "-CAfile", root], said);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+#[test]
+fn mail_that_requires_tls_keeps_it_from_server_to_server_or_goes_back() {
+    let certificates = Certificates::new();
+    let options = make_for_localhost(&certificates);
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let root = certificates.path("own.pem");
+    let (end, way) = (Store::new(), Store::new());
+    let last = end.serve(&[&["--relay", "none"], &options[..]].concat());
+    let relay = format!("smtp://localhost:{}", last.address.port());
+    let trusting = ["--relay", &relay, "--tls-roots", &root];
+    let first = way.serve(&[&trusting, &options[..]].concat());
+    assert!(hand_in_secretly(first.address, &root).contains("250 2.6.0 Message queued"));
+    let arrived = end.until_list("the message", |list| list.first().cloned());
+    assert_eq!(arrived["requires_tls"], true);
+    let card = end.queue_ok(&["show", text(&arrived, "id")]);
+    assert!(card.contains("required on all of its way"), "{card}");
+    way.until_empty();
+    first.stop();
+    last.stop();
+    // A host that knows no TLS gets neither the message nor the report on it.
+    let clear = KeepingSink::start();
+    let first = way.serve(&[&["--relay", &clear.url()], &options[..]].concat());
+    hand_in_secretly(first.address, &root);
+    until("the end of the report, too", || {
+        way.logged().contains("5.7.30").then_some(())
+    });
+    way.until_empty();
+    assert!(clear.messages().is_empty());
+    first.stop();
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use slimta::message::{ByMode, DeliverBy, OnSuccess};
-use slimta::relay::{Delivery, Relay};
+use slimta::message::{ByMode, Class, DeliverBy, OnSuccess};
+use slimta::relay::{Delivery, LmtpRelay, Relay, SmtpRelay, Tls, TlsLevel};
+use slimta::world::World;
+use tokio_rustls::rustls::ServerConfig;
 
+use crate::certificates::Authority;
 use crate::hop::{Do, Hop, Met};
 use crate::mail::delivery;
 use crate::smtp::relay;
@@ -50,4 +53,106 @@ async fn who_names_a_time_is_told_where_nobody_heeds_it_or_if_it_wants_to_be() {
         let heard = hop.count("MAIL FROM:<from@from.example> BY=") == 1;
         assert_eq!(heard, offer.contains("DELIVERBY"), "{offer}");
     }
+}
+
+/// A next hop that offers STARTTLS, and this under TLS.
+async fn encrypts(config: Arc<ServerConfig>, offer: &'static str) -> Hop {
+    Hop::start(move |met| match met {
+        Met::Command(line) if line.starts_with("EHLO") => Do::Say("250-hop\r\n250 STARTTLS"),
+        Met::Command("STARTTLS") => Do::Tls(config.clone()),
+        Met::Encrypted(line) if line.starts_with("EHLO") => Do::Say(offer),
+        _ => Do::Fine,
+    })
+    .await
+}
+
+const REQUIRETLS: &str = "250-hop\r\n250 REQUIRETLS";
+
+/// A delivery whose sender requires TLS.
+fn secret() -> Delivery {
+    let mut delivery = delivery(&["a@to.example"]);
+    Arc::make_mut(&mut delivery.message).envelope.require_tls = true;
+    delivery
+}
+
+/// A relay whose destinations ask for no more than TLS where it can be had.
+fn lenient(hop: &Hop, root: &Authority) -> SmtpRelay {
+    relay(hop).with_tls(Tls::new(TlsLevel::Opportunistic).with_roots(root.roots()))
+}
+
+#[tokio::test]
+async fn mail_that_requires_tls_goes_to_a_known_host_that_promises_the_same() {
+    let root = Authority::new();
+    let hop = encrypts(root.host("127.0.0.1"), REQUIRETLS).await;
+    let relay = lenient(&hop, &root);
+    // A connection that was not verified is not used for it, nor the other way round.
+    for _ in 0..2 {
+        assert!(relay.attempt(delivery(&["a@to.example"])).await.responses[0].is_success());
+        assert!(relay.attempt(secret()).await.responses[0].is_success());
+    }
+    assert_eq!(hop.count("connection"), 2);
+    assert_eq!(hop.count("MAIL FROM:<from@from.example> REQUIRETLS"), 2);
+    assert_eq!(hop.count("MAIL"), 4);
+}
+
+#[tokio::test]
+async fn mail_that_requires_tls_goes_back_where_it_would_not_be_safe() {
+    let root = Authority::new();
+    let stranger = Authority::new().host("127.0.0.1");
+    for (what, hop, why) in [
+        (
+            "no promise",
+            encrypts(root.host("127.0.0.1"), "250 hop").await,
+            "127.0.0.1 does not offer it",
+        ),
+        ("no TLS", offers(REQUIRETLS).await, "STARTTLS not available"),
+        (
+            "a stranger",
+            encrypts(stranger, REQUIRETLS).await,
+            "trusted here",
+        ),
+    ] {
+        let report = lenient(&hop, &root).attempt(secret()).await;
+        let said = report.responses[0].to_string();
+        assert!(
+            said.starts_with("550 5.7.30 REQUIRETLS support required: "),
+            "{what}: {said}"
+        );
+        assert!(said.contains(why), "{what}: {said}");
+        assert_eq!((hop.count("MAIL"), hop.count("Subject")), (0, 0), "{what}");
+    }
+}
+
+/// What may be well later is tried later: nothing of that says that the host
+/// promises less.
+#[tokio::test]
+async fn mail_that_requires_tls_waits_while_a_host_has_trouble() {
+    let root = Authority::new();
+    let busy = Hop::start(|met| match met {
+        Met::Command(line) if line.starts_with("EHLO") => Do::Say("250-hop\r\n250 STARTTLS"),
+        Met::Command("STARTTLS") => Do::Say("454 4.7.0 Not now"),
+        _ => Do::Fine,
+    });
+    let cut = Hop::start(|met| match met {
+        Met::Command(line) if line.starts_with("EHLO") => Do::Say("250-hop\r\n250 STARTTLS"),
+        Met::Command("STARTTLS") => Do::SayLast("220 Go"),
+        _ => Do::Fine,
+    });
+    for hop in [busy.await, cut.await] {
+        let report = lenient(&hop, &root).attempt(secret()).await;
+        assert_eq!(report.responses[0].class(), Class::Transient);
+        assert_eq!((hop.count("MAIL"), hop.count("connection")), (0, 1));
+    }
+}
+
+/// A mailbox of this machine is the end of the way.
+#[tokio::test]
+async fn mail_that_requires_tls_may_end_in_a_mailbox() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lmtp");
+    let hop = Hop::start_at_socket(&path, |_| Do::Fine);
+    let address = format!("lmtp:{}", path.display()).parse().unwrap();
+    let relay = LmtpRelay::new(address, "us.example", World::system());
+    assert!(relay.attempt(secret()).await.responses[0].is_success());
+    assert_eq!(hop.count("MAIL"), 1);
 }

@@ -40,10 +40,11 @@ impl Parcel<'_> {
             let text = format!("The message has {size} bytes, the next hop takes {size_max}");
             return Some(Response::new(552, Some(EnhancedCode::new(5, 3, 4)), text));
         }
-        if dialect == Dialect::Smtp
-            && let Some(why) = self.time_obstacle(peer)
-        {
-            return Some(why);
+        if dialect == Dialect::Smtp {
+            let why = self.tls_obstacle(peer).or_else(|| self.time_obstacle(peer));
+            if why.is_some() {
+                return why;
+            }
         }
         if !peer.smtputf8 && !self.sender_is_ascii() {
             return Some(no_smtputf8());
@@ -53,6 +54,15 @@ impl Parcel<'_> {
             return Some(Response::new(554, Some(EnhancedCode::new(5, 6, 3)), text));
         }
         None
+    }
+
+    /// Mail that requires TLS goes only to hosts that promise the same (RFC 8689
+    /// section 4.2.1). A mailbox is the end of the way. That the connection is good
+    /// enough is for the driver to see.
+    fn tls_obstacle(&self, peer: &Extensions) -> Option<Response> {
+        let text = "REQUIRETLS support required: the next hop does not offer it";
+        let is_missing = self.envelope.require_tls && !peer.require_tls;
+        is_missing.then(|| Response::permanent(7, 30, text))
     }
 
     /// Mail that goes back if it is late goes only to hosts that heed the time, and
@@ -124,6 +134,9 @@ impl Parcel<'_> {
             if let Some(envid) = envid.filter(|e| (1..=ENVID_BYTES_MAX).contains(&e.len())) {
                 let _ = write!(line, " ENVID={envid}");
             }
+        }
+        if envelope.require_tls && peer.require_tls {
+            line.push_str(" REQUIRETLS");
         }
         if let Some(by) = envelope.deliver_by.filter(|_| peer.deliver_by) {
             let mode = match by.mode {

@@ -22,6 +22,8 @@ pub struct Extensions {
     /// The least time, in seconds, within which the server takes mail that goes back
     /// if it is late.
     pub deliver_by_min: Option<u32>,
+    /// MAIL may require TLS on all of the way (RFC 8689).
+    pub require_tls: bool,
     /// MAIL may name the size of the message (RFC 1870).
     pub size: bool,
     /// The largest message in bytes, if the server names one.
@@ -42,6 +44,7 @@ impl Extensions {
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "DSN" => extensions.dsn = true,
                 "MT-PRIORITY" => extensions.mt_priority = true,
+                "REQUIRETLS" => extensions.require_tls = true,
                 "DELIVERBY" => {
                     extensions.deliver_by = true;
                     extensions.deliver_by_min = words.next().and_then(|word| word.parse().ok());

@@ -73,3 +73,19 @@ fn mail_that_goes_back_if_it_is_late_goes_only_to_hosts_that_heed_the_time() {
     // A mailbox has it at once.
     assert!(mail(&in_time, "DSN", Dialect::Lmtp).is_ok());
 }
+
+#[test]
+fn mail_that_requires_tls_goes_only_to_hosts_that_promise_the_same() {
+    let required = Envelope {
+        require_tls: true,
+        ..envelope()
+    };
+    let why = mail(&required, "DSN", Dialect::Smtp).unwrap_err();
+    assert!(why.starts_with("550 5.7.30 "), "{why}");
+    let said = mail(&required, "REQUIRETLS", Dialect::Smtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<from@from.example> REQUIRETLS");
+    let said = mail(&required, "DSN", Dialect::Lmtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<from@from.example>");
+    let said = mail(&envelope(), "REQUIRETLS", Dialect::Smtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<from@from.example>");
+}

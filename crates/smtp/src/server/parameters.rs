@@ -1,7 +1,7 @@
 //! The parameters of MAIL and RCPT that the extensions bring: SIZE (RFC 1870),
 //! BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461),
 //! MT-PRIORITY (RFC 6710), AUTH (RFC 4954 section 5), HOLDFOR and HOLDUNTIL
-//! (RFC 4865), BY (RFC 2852).
+//! (RFC 4865), BY (RFC 2852), REQUIRETLS (RFC 8689).
 
 use slimta_core::message::{BodyType, FutureRelease, Notify, OriginalRecipient, Ret};
 
@@ -30,6 +30,7 @@ pub(super) struct MailParameters {
     pub(super) auth: Option<Asserted>,
     pub(super) release: Option<FutureRelease>,
     pub(super) by: Option<By>,
+    pub(super) require_tls: bool,
 }
 
 /// Who the author is, as the client says. The name is not kept: no next hop is
@@ -64,6 +65,7 @@ impl MailParameters {
                     once(&mut read.release, hold_until(value)?)?;
                 }
                 Parameter("BY", Some(value)) => once(&mut read.by, by(value)?)?,
+                Parameter("REQUIRETLS", None) if !read.require_tls => read.require_tls = true,
                 Parameter("SMTPUTF8", None) if !read.smtputf8 => read.smtputf8 = true,
                 Parameter("" | "NOTIFY" | "ORCPT", _) => return Err(replies::UNKNOWN_PARAMETER),
                 _ => return Err(replies::BAD_PARAMETER),
@@ -103,6 +105,7 @@ const KEYWORDS: &[&str] = &[
     "HOLDFOR",
     "HOLDUNTIL",
     "BY",
+    "REQUIRETLS",
     "NOTIFY",
     "ORCPT",
 ];
@@ -236,6 +239,7 @@ mod tests {
             auth: None,
             release: None,
             by: None,
+            require_tls: false,
         };
         assert_eq!(read, Ok(expected));
         assert_eq!(MailParameters::parse(""), Ok(MailParameters::default()));
@@ -299,6 +303,8 @@ mod tests {
             (" BY", bad),
             (" BY=0;R", bad),
             (" BY=1;N BY=1;N", bad),
+            (" REQUIRETLS=1", bad),
+            (" REQUIRETLS REQUIRETLS", bad),
             (" AUTH", bad),
             (" AUTH=", bad),
             (" AUTH=a+0D+0Ab", bad),

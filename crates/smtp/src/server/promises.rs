@@ -1,5 +1,6 @@
 //! What a client may ask of the queue beside handing its message on: to keep it for
-//! a time (FUTURERELEASE, RFC 4865), or to deliver it by one (DELIVERBY, RFC 2852).
+//! a time (FUTURERELEASE, RFC 4865), to deliver it by one (DELIVERBY, RFC 2852), and to
+//! let nobody read it on the way (REQUIRETLS, RFC 8689).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -57,12 +58,18 @@ impl Session {
         if self.now.is_some() {
             offer.push_str("250-DELIVERBY\r\n");
         }
+        if self.security.is_some() {
+            offer.push_str("250-REQUIRETLS\r\n");
+        }
         offer
     }
 
     /// Puts what this client asks into its envelope; refuses what it may not ask, or
     /// not so much of.
     pub(super) fn promise(&self, transaction: &mut Transaction) -> Result<(), Reply> {
+        if transaction.envelope.require_tls && self.security.is_none() {
+            return Err(replies::UNKNOWN_PARAMETER);
+        }
         if let Some(By {
             seconds,
             mode,

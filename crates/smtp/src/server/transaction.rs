@@ -56,6 +56,7 @@ impl Transaction {
                 next_hop: None,
                 release: parameters.release,
                 deliver_by: None,
+                require_tls: parameters.require_tls,
             },
             announced: parameters.size,
             priority: parameters.priority,

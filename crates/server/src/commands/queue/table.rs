@@ -135,10 +135,13 @@ pub(super) fn card(message: &MessageView) -> String {
         };
         format!("{at}, {late}")
     });
+    let tls = message.requires_tls;
+    let tls = tls.then(|| "required on all of its way".to_owned());
     let optional = [
         ("client", &message.client_ip),
         ("not before", &message.released_at),
         ("deliver by", &deliver_by),
+        ("TLS", &tls),
         ("next attempt", &message.next_attempt_at),
         ("locked until", &message.locked_until),
         ("held", &message.hold_reason),

@@ -11,6 +11,7 @@ use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
 use super::opening::{NoSession, Opener};
 use super::pool::Pool;
+use super::require_tls::{Demand, milder};
 use super::source::Sources;
 use super::tls::Tls;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
@@ -100,9 +101,10 @@ impl Carrier {
         let destination = &delivery.message.destination;
         let sources = self.sources.get(destination);
         let key = &sources.key(key);
-        let level = self.opener.tls.level(destination);
+        let demand = Demand::of(&delivery.message.envelope);
+        let level = demand.level(self.opener.tls.level(destination));
         // Never one that is less safe than this mail needs.
-        let key = &format!("{key} tls={level}");
+        let key = &format!("{key} tls={level}{}", demand.mark());
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
@@ -112,14 +114,14 @@ impl Carrier {
                 answers.close(&lease_lost());
                 break;
             }
-            let (mut connection, is_used) = match self.connection(key, sources, level, hosts).await
-            {
-                Ok(connection) => connection,
-                Err(why) => {
-                    answers.close(&why);
-                    break;
-                }
-            };
+            let (mut connection, is_used) =
+                match self.connection(key, sources, (level, demand), hosts).await {
+                    Ok(connection) => connection,
+                    Err(why) => {
+                        answers.close(&why);
+                        break;
+                    }
+                };
             let recipients = answers.next_batch();
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
@@ -159,24 +161,26 @@ impl Carrier {
         &self,
         key: &str,
         sources: &Sources,
-        level: TlsLevel,
+        (level, demand): (TlsLevel, Demand),
         hosts: &dyn Hosts,
     ) -> Result<(Connection, bool), Response> {
         if let Some(connection) = self.pool.take(key) {
             return Ok((connection, true));
         }
-        let mut last = Response::transient(4, 1, "Host not found");
+        let mut last = None;
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
             let source = host.endpoint.ip().and_then(|ip| sources.towards(ip));
-            let why = match self.opener.open(host, source, level).await {
+            let opened = self.opener.open(host, source, level).await;
+            let why = match demand.judge(opened) {
                 Ok(connection) => return Ok((connection, false)),
                 Err(NoSession::Tampered(why)) => return Err(why),
+                Err(NoSession::Unsafe(why)) => demand.answer(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };
             tracing::debug!(host = %host.name, endpoint = %host.endpoint, %why, "no session");
-            last = why;
+            last = Some(milder(last, why));
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| Response::transient(4, 1, "Host not found")))
     }
 }
 

@@ -7,6 +7,7 @@ mod lmtp;
 mod lmtp_address;
 mod opening;
 mod pool;
+mod require_tls;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;

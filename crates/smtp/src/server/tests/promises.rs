@@ -93,3 +93,16 @@ fn mail_may_have_a_time_to_be_delivered_by() {
     assert!(asked(" BY=61;R HOLDFOR=60").release.is_some());
     assert!(asked(" BY=60;N HOLDFOR=60").release.is_some());
 }
+
+#[test]
+fn tls_on_all_of_the_way_is_promised_under_tls() {
+    let mail = "EHLO c\r\nMAIL FROM:<a@b> REQUIRETLS\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n";
+    let clear = converse(session(true), [mail.as_bytes()].into_iter());
+    assert!(!clear.replies.contains("REQUIRETLS"));
+    assert!(clear.messages.is_empty() && clear.codes()[1] == 555);
+    let mut encrypted = session(false);
+    encrypted.secured("TLSv1.3");
+    let played = converse(encrypted, [mail.as_bytes()].into_iter());
+    assert!(played.lines().contains(&"250-REQUIRETLS"));
+    assert!(played.messages[0].envelope.require_tls);
+}

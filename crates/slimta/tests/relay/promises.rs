@@ -9,7 +9,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::certificates::Authority;
 use crate::hop::{Do, Hop, Met};
-use crate::mail::delivery;
+use crate::mail::{codes, delivery};
 use crate::smtp::relay;
 
 /// A next hop that offers this behind its name, in clear.
@@ -155,4 +155,39 @@ async fn mail_that_requires_tls_may_end_in_a_mailbox() {
     let relay = LmtpRelay::new(address, "us.example", World::system());
     assert!(relay.attempt(secret()).await.responses[0].is_success());
     assert_eq!(hop.count("MAIL"), 1);
+}
+
+#[tokio::test]
+async fn the_limits_that_a_next_hop_names_are_kept() {
+    let hop = offers("250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2 MAILMAX=3").await;
+    let relay = relay(&hop);
+    let names = [
+        "a@to.example",
+        "b@to.example",
+        "c@to.example",
+        "d@to.example",
+        "e@to.example",
+    ];
+    for _ in 0..2 {
+        let report = relay.attempt(delivery(&names)).await;
+        assert_eq!(codes(&report), [250; 5]);
+    }
+    // Two, two and one recipient, three such a connection.
+    assert_eq!(
+        (
+            hop.count("MAIL"),
+            hop.count("RCPT"),
+            hop.count("connection")
+        ),
+        (6, 10, 2)
+    );
+    let mut in_one = 0;
+    for line in hop.log() {
+        in_one = if line.starts_with("RCPT") {
+            in_one + 1
+        } else {
+            0
+        };
+        assert!(in_one <= 2);
+    }
 }

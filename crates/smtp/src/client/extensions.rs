@@ -1,5 +1,7 @@
 //! What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1).
 
+use std::num::NonZeroU32;
+
 use slimta_core::message::Response;
 
 /// The extensions that the client end makes use of.
@@ -24,6 +26,10 @@ pub struct Extensions {
     pub deliver_by_min: Option<u32>,
     /// MAIL may require TLS on all of the way (RFC 8689).
     pub require_tls: bool,
+    /// Most recipients of a transaction, if the server names a number (RFC 9422).
+    pub recipients_max: Option<NonZeroU32>,
+    /// Most transactions of a connection, if the server names a number (RFC 9422).
+    pub transactions_max: Option<NonZeroU32>,
     /// MAIL may name the size of the message (RFC 1870).
     pub size: bool,
     /// The largest message in bytes, if the server names one.
@@ -45,6 +51,7 @@ impl Extensions {
                 "DSN" => extensions.dsn = true,
                 "MT-PRIORITY" => extensions.mt_priority = true,
                 "REQUIRETLS" => extensions.require_tls = true,
+                "LIMITS" => extensions.read_limits(words),
                 "DELIVERBY" => {
                     extensions.deliver_by = true;
                     extensions.deliver_by_min = words.next().and_then(|word| word.parse().ok());
@@ -59,6 +66,18 @@ impl Extensions {
             }
         }
         extensions
+    }
+
+    /// Limits that are not known, or make no sense, are none (RFC 9422 section 4).
+    fn read_limits<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        for (name, number) in words.filter_map(|word| word.split_once('=')) {
+            let number = number.parse().ok();
+            match name.to_ascii_uppercase().as_str() {
+                "RCPTMAX" => self.recipients_max = number,
+                "MAILMAX" => self.transactions_max = number,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -90,6 +109,9 @@ mod tests {
         let of = |text| Extensions::read(&Response::new(250, None, text));
         assert_eq!(of("PIPELINING"), Extensions::default());
         assert_eq!(of("x\nSIZE 0").size_max, None);
+        let limits = of("x\nLimits RcptMax=20 MAILMAX=0 RCPTDOMAINMAX=x MAILMAX");
+        assert_eq!(limits.recipients_max, NonZeroU32::new(20));
+        assert_eq!(limits.transactions_max, None);
         assert_eq!(of("x\nSIZE 99999999999999999999999").size_max, None);
     }
 }

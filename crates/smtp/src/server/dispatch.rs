@@ -14,6 +14,9 @@ use super::replies::{self, Reply};
 use super::session::{Hello, Session, State};
 use super::transaction::Transaction;
 
+/// The largest RCPTMAX that can be said (RFC 9422 section 4.2).
+const RCPTMAX_MAX: usize = 999_999;
+
 /// A command that is done, with its reply, or one that needs the driver.
 pub(super) type Outcome = Result<Option<Step>, Reply>;
 
@@ -73,6 +76,7 @@ impl Session {
             false => "",
         };
         let promises = self.promises_offer();
+        let recipients_max = self.settings.recipients_max.min(RCPTMAX_MAX);
         let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
@@ -85,7 +89,8 @@ impl Session {
             write!(
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-                 250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
+                 250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n\
+                 250-LIMITS RCPTMAX={recipients_max}\r\n{priorities}\
                  {promises}{starttls}{auth}250 CHUNKING\r\n",
                 settings.message_bytes_max
             )

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Dialect, Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing, TlsLevel};
+use slimta_smtp::client::{Dialect, Outcome, Parcel, Stage, Timing, TlsLevel};
 
 use super::Host;
 use super::connection::{Connection, lease_lost};
@@ -122,7 +122,7 @@ impl Carrier {
                         break;
                     }
                 };
-            let recipients = answers.next_batch();
+            let recipients = answers.next_batch(connection.recipients_max());
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
@@ -145,8 +145,9 @@ impl Carrier {
                 // Its answers come from the mailboxes.
                 (Dialect::Lmtp, false) => OnSuccess::Delivered,
             };
-            answers.take(outcome);
+            answers.take(outcome, recipients.len());
             let messages_max = *self.messages_per_connection.get(destination);
+            let messages_max = connection.transactions_max(messages_max);
             self.pool.put(key, connection, messages_max);
         }
         Report {
@@ -212,19 +213,19 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Who goes into the next transaction.
-    fn next_batch(&self) -> Vec<Recipient> {
-        let batch = self.open.iter().take(RECIPIENTS_MAX);
+    /// Who goes into the next transaction of so many at most.
+    fn next_batch(&self, most: usize) -> Vec<Recipient> {
+        let batch = self.open.iter().take(most);
         batch
             .filter_map(|index| self.recipients.get(*index).cloned())
             .collect()
     }
 
-    /// The answers of a transaction. Who was one too many goes into the next at
+    /// The answers of a transaction of the first `asked`. Who was one too many goes into the next at
     /// once, as long as each takes somebody (RFC 5321 section 4.5.3.1.10).
-    fn take(&mut self, outcome: Outcome) {
+    fn take(&mut self, outcome: Outcome, asked: usize) {
         let is_progress = outcome.responses.iter().any(Response::is_success);
-        let asked = self.open.len().min(RECIPIENTS_MAX);
+        let asked = self.open.len().min(asked);
         let mut again = Vec::new();
         let answers = outcome.responses.into_iter().map(Some);
         let answers = answers.chain(std::iter::repeat(None));

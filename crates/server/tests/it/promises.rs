@@ -204,3 +204,37 @@ fn mail_that_requires_tls_keeps_it_from_server_to_server_or_goes_back() {
     assert!(clear.messages().is_empty());
     first.stop();
 }
+
+#[test]
+fn a_host_that_takes_no_8bit_mail_gets_it_in_ascii_unless_it_is_signed() {
+    let sink = KeepingSink::start_7bit();
+    let store = Store::new();
+    let server = store.serve(&["--relay", &sink.url()]);
+    let mut client = Client::connect(server.address).unwrap();
+    let text = |field: &str| {
+        format!(
+            "{field}MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\nGr\u{fc}\u{df}e von hier"
+        )
+    };
+    client.send(SENDER, &["a@to.example"], &text("")).unwrap();
+    client
+        .send(SENDER, &["b@to.example"], &text("DKIM-Signature: v=1\n"))
+        .unwrap();
+    let all = until("the mail and the report", || {
+        let messages = sink.messages();
+        (messages.len() == 2 && store.list().is_empty()).then_some(messages)
+    });
+    assert!(all.iter().all(|message| message.is_ascii()), "{all:?}");
+    let whole = |to: &str| all.iter().find(|m| m.contains(&format!("<{to}>"))).unwrap();
+    let converted = whole("a@to.example");
+    assert!(
+        converted.contains("Content-Transfer-Encoding: quoted-printable"),
+        "{converted}"
+    );
+    assert!(
+        converted.contains("Gr=C3=BC=C3=9Fe von hier"),
+        "{converted}"
+    );
+    assert!(whole("b@to.example").contains("Status: 5.6.3"), "{all:?}");
+    server.stop();
+}

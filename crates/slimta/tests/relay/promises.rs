@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use slimta::message::{ByMode, Class, DeliverBy, OnSuccess};
-use slimta::relay::{Delivery, LmtpRelay, Relay, SmtpRelay, Tls, TlsLevel};
+use slimta::relay::{Delivery, LeaseSignal, LmtpRelay, Relay, SmtpRelay, Tls, TlsLevel};
 use slimta::world::World;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::certificates::Authority;
 use crate::hop::{Do, Hop, Met};
-use crate::mail::{codes, delivery};
+use crate::mail::{codes, delivery, delivery_of};
 use crate::smtp::relay;
 
 /// A next hop that offers this behind its name, in clear.
@@ -189,5 +189,27 @@ async fn the_limits_that_a_next_hop_names_are_kept() {
             0
         };
         assert!(in_one <= 2);
+    }
+}
+
+#[tokio::test]
+async fn a_next_hop_without_8bitmime_gets_mail_without_octets_above_127() {
+    let text = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\u{fc}\u{df}e von hier\r\n";
+    for (offer, heard) in [
+        (
+            "250-hop\r\n250 8BITMIME",
+            "Gr\u{fc}\u{df}e von hier\r\n.\r\n",
+        ),
+        ("250 hop", "Gr=C3=BC=C3=9Fe von hier\r\n.\r\n"),
+    ] {
+        let hop = offers(offer).await;
+        let relay = relay(&hop);
+        let delivery = delivery_of(text, &["a@to.example"], LeaseSignal::unleased());
+        assert!(relay.attempt(delivery).await.responses[0].is_success());
+        let contents = hop
+            .log()
+            .into_iter()
+            .find(|line| line.starts_with("MIME-Version"));
+        assert!(contents.unwrap().ends_with(heard), "{:?}", hop.log());
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Dialect, Outcome, Parcel, Stage, Timing, TlsLevel};
+use slimta_smtp::client::{Dialect, Outcome, Parcel, Stage, Timing, TlsLevel, to_seven_bit};
 
 use super::Host;
 use super::connection::{Connection, lease_lost};
@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::require_tls::{Demand, milder};
 use super::source::Sources;
 use super::tls::Tls;
-use crate::message::{Class, OnSuccess, Recipient, Report, Response};
+use crate::message::{Class, Content, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
 use crate::world::World;
@@ -109,6 +109,7 @@ impl Carrier {
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
         let began = self.world.monotonic();
+        let mut seven_bit = None;
         while !answers.open.is_empty() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
@@ -126,7 +127,7 @@ impl Carrier {
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
-                content: &delivery.content,
+                content: fit(&delivery.content, &connection, &mut seven_bit),
                 priority: delivery.message.priority,
                 now: delivery
                     .now
@@ -183,6 +184,22 @@ impl Carrier {
         }
         Err(last.unwrap_or_else(|| Response::transient(4, 1, "Host not found")))
     }
+}
+
+/// The contents as the next hop takes them: where it takes no octets above 127, as
+/// `seven_bit`, if they can be said so. If not, it gets nothing.
+fn fit<'a>(
+    content: &'a Content,
+    connection: &Connection,
+    seven_bit: &'a mut Option<Content>,
+) -> &'a Content {
+    if connection.extensions().eight_bit_mime {
+        return content;
+    }
+    if seven_bit.is_none() {
+        *seven_bit = to_seven_bit(content);
+    }
+    seven_bit.as_ref().unwrap_or(content)
 }
 
 /// Whether a sender that named a time is told that its message was passed on: it

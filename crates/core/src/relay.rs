@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::message::{Content, Destination, Envelope, Recipient, Report, StoredMessage};
-use crate::world::World;
+use crate::world::{Timestamp, World};
 
 /// Attempts deliveries. An attempt always answers: not delivering is a
 /// [`Report`], never an error, and a relay never counts a recipient delivered
@@ -67,6 +67,8 @@ pub struct Delivery {
     pub message: Arc<StoredMessage>,
     /// Its contents.
     pub content: Content,
+    /// The time when the attempt began, by the storage's clock.
+    pub now: Timestamp,
     /// Whether the lease under which this is attempted still holds.
     pub lease: LeaseSignal,
 }

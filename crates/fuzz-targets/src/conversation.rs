@@ -8,12 +8,15 @@ use slimta_core::message::{
     BodyType, Content, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response, Ret,
     ReversePath,
 };
+use slimta_core::world::Timestamp;
 use slimta_smtp::client::{
     Outcome, Parcel, Session as Client, Step as ClientStep, Stuffing, Timing,
 };
 use slimta_smtp::server::{Received, Session as Server, Settings, Step as ServerStep};
 
 use crate::pieces::Pieces;
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 
 const TURNS_MAX: usize = 100_000;
 
@@ -115,6 +118,7 @@ impl Play {
             recipients: &self.recipients,
             content: &self.content,
             priority: Priority::Normal,
+            now: NOW,
         };
         let mut settings = Settings::new("server.example");
         settings.message_bytes_max = self.size_max;

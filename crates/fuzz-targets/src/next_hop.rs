@@ -3,6 +3,7 @@
 
 use bytes::BytesMut;
 use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::world::Timestamp;
 use slimta_smtp::client::{
     Channel, Dialect, Login, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
 };
@@ -13,6 +14,7 @@ use crate::pieces::Pieces;
 const LOGS_IN_FOR: usize = 4;
 /// The end of AUTH PLAIN and LOGIN: what is secret in both.
 const SECRETS: [&[u8]; 2] = [b"AGFubgBjYW5hcnk=", b"Y2FuYXJ5"];
+const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 const CONTENT: &str = "Subject: a\r\n\r\n.b\r\n";
 /// What a reply keeps of its text.
 const TEXT_BYTES_MAX: usize = 3 * ((8 << 10) + 4096);
@@ -77,6 +79,7 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
         recipients: &recipients,
         content: &content,
         priority: Priority::High,
+        now: NOW,
     };
     let session = Session::new("client.example", Timing::default());
     let session = session.with_dialect(dialect);

@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use slimta_core::message::Response;
+use slimta_core::world::Timestamp;
 use slimta_smtp::server::{
     Asked, Auth, Fact, Mechanisms, Received, Role, Session, Settings, StartTls, Step,
 };
@@ -49,6 +51,7 @@ fn play_as(role: Role, pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     settings.recipients_max = 100;
     settings.starttls = StartTls::Offered;
     settings.auth = Auth::InClear;
+    settings.hold_time_max = Some(Duration::from_secs(86_400));
     let room = settings.room.clone();
     let all = Mechanisms {
         scram_sha_256: true,
@@ -58,6 +61,7 @@ fn play_as(role: Role, pieces: impl IntoIterator<Item = BytesMut>) -> Played {
     let session = Session::new(Arc::new(settings)).with_mechanisms(all);
     let session = session.with_xclient(true);
     let mut session = session.with_priorities(true);
+    session.tell_time(Timestamp::from_secs(1_795_508_249));
     let mut input = BytesMut::new();
     let mut played = Played::default();
     session.banner();

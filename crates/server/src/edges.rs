@@ -60,6 +60,7 @@ pub(crate) fn edge(
         message_bytes_max: granted.message_bytes_max as u64,
         recipients_max: granted.recipients_max,
         connections_max: granted.connections_max,
+        hold_time_max: granted.hold_time_max,
         ..granted.per_address.limits()
     };
     SmtpEdge::new(Arc::new(bus), world.clone())

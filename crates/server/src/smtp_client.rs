@@ -65,6 +65,8 @@ pub(crate) struct Extensions {
     pub(crate) utf8: bool,
     /// What the sender wants to be told (RFC 3461).
     pub(crate) dsn: bool,
+    /// Mail may be held for a time (RFC 4865).
+    pub(crate) future_release: bool,
 }
 
 /// Parameters of MAIL FROM and RCPT TO.
@@ -76,6 +78,8 @@ pub(crate) struct Parameters {
     pub(crate) utf8: bool,
     /// `RET`, `ENVID` and `NOTIFY`
     pub(crate) dsn: Dsn,
+    /// `HOLDFOR` (RFC 4865): before so many seconds it is not to be sent.
+    pub(crate) hold_seconds: Option<u64>,
 }
 
 /// What became of a message.
@@ -126,6 +130,7 @@ impl Connection {
                 "8BITMIME" => self.extensions.eight_bit = true,
                 "SMTPUTF8" => self.extensions.utf8 = true,
                 "DSN" => self.extensions.dsn = true,
+                "FUTURERELEASE" => self.extensions.future_release = true,
                 _ => {}
             }
         }
@@ -159,8 +164,10 @@ impl Connection {
             ""
         };
         let utf8 = if parameters.utf8 { " SMTPUTF8" } else { "" };
+        let hold = parameters.hold_seconds;
+        let hold = hold.map_or(String::new(), |seconds| format!(" HOLDFOR={seconds}"));
         let (on_mail, on_rcpt) = (parameters.dsn.on_mail(), parameters.dsn.on_rcpt());
-        self.command(&format!("MAIL FROM:<{sender}>{body}{utf8}{on_mail}"));
+        self.command(&format!("MAIL FROM:<{sender}>{body}{utf8}{hold}{on_mail}"));
         let mail = if batch { None } else { Some(self.ask().await?) };
         let mut responses = Vec::with_capacity(recipients.len());
         for recipient in recipients {

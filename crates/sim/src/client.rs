@@ -126,6 +126,7 @@ impl Client {
         Delivery {
             message: Arc::new(stored),
             content,
+            now,
             lease: LeaseSignal::unleased(),
         }
     }

@@ -169,7 +169,11 @@ impl Bounce {
             self.client
                 .clone()
                 .unwrap_or_else(|| failure.client.clone()),
-            self.envelope(to, &content),
+            Envelope {
+                // What it tells of is as secret as the message.
+                require_tls: failure.envelope.require_tls,
+                ..self.envelope(to, &content)
+            },
             content,
             failure.now,
         ))

@@ -404,3 +404,23 @@ proptest! {
         prop_assert_eq!(body.is_ascii(), bounce.envelope.body == BodyType::SevenBit);
     }
 }
+
+#[test]
+fn a_report_on_mail_that_requires_tls_requires_it_and_holds_no_body() {
+    let mut case = case(&[("a@example.org", 550, "5.7.30 not safe")]);
+    case.envelope.require_tls = true;
+    case.envelope.ret = Some(Ret::Full);
+    let bounce = case.report();
+    assert!(bounce.envelope.require_tls);
+    let text = String::from_utf8(bounce.content.to_vec()).unwrap();
+    assert!(text.contains("Subject: Hello") && !text.contains("\r\nbody\r\n"));
+}
+
+#[test]
+fn a_report_on_mail_that_wants_to_arrive_wants_to_arrive() {
+    for (field, expected) in [("TLS-Required: No\r\n", true), ("", false)] {
+        let mut case = case(&[("a@example.org", 550, "no")]);
+        case.content = Content::new(format!("{field}{ORIGINAL}"));
+        assert_eq!(case.report().content.is_tls_optional(), expected);
+    }
+}

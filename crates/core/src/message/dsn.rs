@@ -9,8 +9,10 @@ use super::bounce::Failure;
 use super::clean::{Charset, clean};
 use super::header::fold;
 use super::returned::Returned;
+use super::tls_required::TLS_REQUIRED;
 use super::{
-    Address, Class, Content, EnhancedCode, MessageId, OnSuccess, Recipient, Response, Ret,
+    Address, ByMode, Class, Content, EnhancedCode, MessageId, Notify, OnSuccess, Recipient,
+    Response, Ret,
 };
 use crate::world::Timestamp;
 
@@ -36,6 +38,7 @@ impl Tells {
         match self {
             Tells::Failure => recipient.wants_failure_notice(),
             Tells::Delay { .. } => recipient.wants_delay_notice(),
+            Tells::Success(OnSuccess::Traced) => recipient.notify != Some(Notify::NEVER),
             Tells::Success(_) => recipient.wants_success_notice(),
         }
     }
@@ -161,6 +164,9 @@ fn header(
     field(&mut header, "Subject", tells.subject());
     field(&mut header, "Message-ID", &message_id(failure, tells));
     field(&mut header, "Auto-Submitted", "auto-replied");
+    if !failure.envelope.require_tls && failure.content.is_tls_optional() {
+        field(&mut header, TLS_REQUIRED, "No");
+    }
     field(&mut header, "MIME-Version", "1.0");
     field(
         &mut header,
@@ -243,6 +249,12 @@ fn status(
         field(&mut status, "Original-Envelope-Id", &envid);
     }
     field(&mut status, "Arrival-Date", &failure.received.rfc5322());
+    if let Some(by) = failure.envelope.deliver_by {
+        field(&mut status, "Deliver-By-Date", &by.by.rfc5322());
+    }
+    if let Some(release) = failure.envelope.release {
+        field(&mut status, "Future-Release-Request", &release.to_string());
+    }
     for (recipient, response) in reported {
         status.push_str("\r\n");
         recipient_block(&mut status, failure, tells, (recipient, response), charset);
@@ -271,7 +283,12 @@ fn recipient_block(
     let address = &recipient.address;
     field(status, "Final-Recipient", &format!("{kind}; {address}"));
     field(status, "Action", tells.action());
-    field(status, "Status", &status_code(tells, response).to_string());
+    let code = match tells {
+        // The time that its sender gave it is over (RFC 2852 section 4.1).
+        Tells::Delay { .. } if is_late_by(failure) => EnhancedCode::new(4, 4, 7),
+        _ => status_code(tells, response),
+    };
+    field(status, "Status", &code.to_string());
     if let Some(remote) = failure.remote {
         let remote = clean(remote, charset, NAME_BYTES_MAX);
         field(status, "Remote-MTA", &format!("dns; {remote}"));
@@ -282,6 +299,12 @@ fn recipient_block(
     if let Tells::Delay { until: Some(until) } = tells {
         field(status, "Will-Retry-Until", &until.rfc5322());
     }
+}
+
+/// Whether its sender is told because the time is over that it named.
+fn is_late_by(failure: &Failure<'_>) -> bool {
+    let by = failure.envelope.deliver_by;
+    by.is_some_and(|by| by.mode == ByMode::Notify && by.is_over(failure.now))
 }
 
 /// The status of a recipient that failed. A reply that said "for now" until the

@@ -1,6 +1,6 @@
 //! The record: a stored message as bytes, in the form that every engine keeps.
 //!
-//! `version (1 byte) · fields (postcard) · history (postcard), unless it is empty ·
+//! `version (1 byte) · fields (postcard) · promises (postcard), in version 3 · history (postcard), unless it is empty ·
 //! CRC-32 of all before (4 bytes, little endian)`. The fields stand in a struct of their own, so that a change of
 //! [`StoredMessage`] cannot change the format unseen; the golden record in the
 //! tests guards the values inside. Reading never panics, and says what is wrong.
@@ -9,7 +9,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Client, Destination, Envelope, History, MessageId, Priority, Response, StoredMessage};
+use super::{
+    BodyType, Client, DeliverBy, Destination, Envelope, FutureRelease, History, MessageId, NextHop,
+    Priority, Recipient, Response, Ret, ReversePath, StoredMessage,
+};
 use crate::world::Timestamp;
 
 /// The version of most records.
@@ -18,6 +21,10 @@ const VERSION: u8 = 1;
 /// fields, of which nothing else has to be said. Who does not know it keeps the
 /// message aside, instead of telling its sender again.
 const VERSION_DELAY_TOLD: u8 = 2;
+/// The version of a message whose sender was promised more than its delivery. Who
+/// does not know what was promised keeps the message aside, instead of breaking
+/// its word.
+const VERSION_PROMISES: u8 = 3;
 const CHECKSUM_BYTES: usize = 4;
 /// Most records have one recipient and fit.
 const RECORD_BYTES_USUAL: usize = 256;
@@ -31,7 +38,7 @@ pub enum RecordError {
     Short(usize),
     /// Written by a later version of slimta.
     #[error(
-        "the record has format version {0}; this version of slimta reads {VERSION} and {VERSION_DELAY_TOLD}"
+        "the record has format version {0}; this version of slimta reads {VERSION} to {VERSION_PROMISES}"
     )]
     Version(u8),
     /// The bytes are not those that were written.
@@ -54,7 +61,7 @@ struct Version1<'a> {
     submission: MessageId,
     destination: Destination,
     client: Cow<'a, Client>,
-    envelope: Cow<'a, Envelope>,
+    envelope: Envelope1<'a>,
     received: Timestamp,
     size: u64,
     priority: Priority,
@@ -64,19 +71,91 @@ struct Version1<'a> {
     last_response: Option<Cow<'a, Response>>,
 }
 
+/// The envelope, but for what was promised.
+#[derive(Serialize, Deserialize)]
+struct Envelope1<'a> {
+    sender: Cow<'a, ReversePath>,
+    recipients: Cow<'a, [Recipient]>,
+    body: BodyType,
+    smtputf8: bool,
+    ret: Option<Ret>,
+    envid: Option<Cow<'a, str>>,
+    next_hop: Option<Cow<'a, NextHop>>,
+}
+
+/// What stands behind the fields in version 3.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default)]
+struct Promises {
+    delay_told: bool,
+    release: Option<FutureRelease>,
+    deliver_by: Option<DeliverBy>,
+    require_tls: bool,
+}
+
+impl Promises {
+    fn of(message: &StoredMessage) -> Self {
+        Promises {
+            delay_told: message.delay_told,
+            release: message.envelope.release,
+            deliver_by: message.envelope.deliver_by,
+            require_tls: message.envelope.require_tls,
+        }
+    }
+
+    /// The least version that says all of it.
+    fn version(self) -> u8 {
+        let told = Promises {
+            delay_told: true,
+            ..Promises::default()
+        };
+        match self {
+            promises if promises == Promises::default() => VERSION,
+            promises if promises == told => VERSION_DELAY_TOLD,
+            _ => VERSION_PROMISES,
+        }
+    }
+}
+
+impl<'a> Envelope1<'a> {
+    fn of(envelope: &'a Envelope) -> Self {
+        Envelope1 {
+            sender: Cow::Borrowed(&envelope.sender),
+            recipients: Cow::Borrowed(&envelope.recipients),
+            body: envelope.body,
+            smtputf8: envelope.smtputf8,
+            ret: envelope.ret,
+            envid: envelope.envid.as_deref().map(Cow::Borrowed),
+            next_hop: envelope.next_hop.as_ref().map(Cow::Borrowed),
+        }
+    }
+
+    fn into_envelope(self, promises: Promises) -> Envelope {
+        Envelope {
+            sender: self.sender.into_owned(),
+            recipients: self.recipients.into_owned(),
+            body: self.body,
+            smtputf8: self.smtputf8,
+            ret: self.ret,
+            envid: self.envid.map(Cow::into_owned),
+            next_hop: self.next_hop.map(Cow::into_owned),
+            release: promises.release,
+            deliver_by: promises.deliver_by,
+            require_tls: promises.require_tls,
+        }
+    }
+}
+
 impl StoredMessage {
     /// The record of this message.
     pub fn to_record(&self) -> Result<Vec<u8>, RecordError> {
-        let version = match self.delay_told {
-            false => VERSION,
-            true => VERSION_DELAY_TOLD,
-        };
+        let promises = Promises::of(self);
+        let version = promises.version();
         let fields = Version1 {
             id: self.id,
             submission: self.submission,
             destination: self.destination.clone(),
             client: Cow::Borrowed(&self.client),
-            envelope: Cow::Borrowed(&self.envelope),
+            envelope: Envelope1::of(&self.envelope),
             received: self.received,
             size: self.size,
             priority: self.priority,
@@ -88,6 +167,9 @@ impl StoredMessage {
         let mut record = Vec::with_capacity(RECORD_BYTES_USUAL);
         record.push(version);
         record = postcard::to_extend(&fields, record).map_err(not_fields)?;
+        if version == VERSION_PROMISES {
+            record = postcard::to_extend(&promises, record).map_err(not_fields)?;
+        }
         // Behind the fields, where a version that knows no history does not
         // look: the story of a message is no reason to keep it aside.
         if self.history != History::default() {
@@ -109,13 +191,19 @@ impl StoredMessage {
         if found != expected {
             return Err(RecordError::Checksum { found, expected });
         }
-        let delay_told = match *version {
-            VERSION => false,
-            VERSION_DELAY_TOLD => true,
-            other => return Err(RecordError::Version(other)),
-        };
+        if !(VERSION..=VERSION_PROMISES).contains(version) {
+            return Err(RecordError::Version(*version));
+        }
         let (fields, behind): (Version1, _) =
             postcard::take_from_bytes(fields).map_err(not_fields)?;
+        let (promises, behind) = match *version {
+            VERSION_PROMISES => postcard::take_from_bytes(behind).map_err(not_fields)?,
+            version => {
+                let delay_told = version == VERSION_DELAY_TOLD;
+                let none = Promises::default();
+                (Promises { delay_told, ..none }, behind)
+            }
+        };
         let history = match behind {
             [] => History::default(),
             // A story that a later version wrote is no reason to set mail aside.
@@ -126,7 +214,7 @@ impl StoredMessage {
             submission: fields.submission,
             destination: fields.destination,
             client: fields.client.into_owned(),
-            envelope: fields.envelope.into_owned(),
+            envelope: fields.envelope.into_envelope(promises),
             received: fields.received,
             size: fields.size,
             priority: fields.priority,
@@ -134,7 +222,7 @@ impl StoredMessage {
             due: fields.due,
             held: fields.held.map(Cow::into_owned),
             last_response: fields.last_response.map(Cow::into_owned),
-            delay_told,
+            delay_told: promises.delay_told,
             history,
         })
     }
@@ -149,7 +237,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::history::tests::any_history;
-    use super::super::{Past, PastKind, Recipient, ReversePath};
+    use super::super::{ByMode, Past, PastKind, Recipient, ReversePath};
     use super::*;
 
     fn message() -> StoredMessage {
@@ -179,6 +267,14 @@ mod tests {
         }
     }
 
+    fn any_release() -> impl Strategy<Value = Option<FutureRelease>> {
+        let until = any::<i64>().prop_map(Timestamp::from_millis);
+        prop::option::of(prop_oneof![
+            any::<u32>().prop_map(FutureRelease::For),
+            until.prop_map(FutureRelease::Until),
+        ])
+    }
+
     prop_compose! {
         fn any_message()(
             id in any::<[u8; 16]>(),
@@ -190,6 +286,9 @@ mod tests {
             recipients in 0..4_usize,
             delay_told in any::<bool>(),
             history in any_history(),
+            release in any_release(),
+            deliver_by in prop::option::of(any::<(i64, bool, bool)>()),
+            require_tls in any::<bool>(),
         ) -> StoredMessage {
             let [destination, ehlo, reply] = texts;
             let mut message = message();
@@ -206,6 +305,13 @@ mod tests {
             message.held = held;
             message.delay_told = delay_told;
             message.history = history;
+            message.envelope.release = release;
+            message.envelope.require_tls = require_tls;
+            message.envelope.deliver_by = deliver_by.map(|(by, returned, trace)| DeliverBy {
+                by: Timestamp::from_millis(by),
+                mode: if returned { ByMode::Return } else { ByMode::Notify },
+                trace,
+            });
             message.last_response = code.map(|code| Response::new(code, None, reply.as_str()));
             message
         }
@@ -294,6 +400,23 @@ mod tests {
         assert_eq!(second[0], 2);
         assert_eq!(second[fields.clone()], golden[fields]);
         assert_eq!(StoredMessage::from_record(&second), Ok(told));
+    }
+
+    /// What was promised is read for ever, with a history behind it or without.
+    #[test]
+    fn the_golden_promises_are_read_and_written() {
+        let mut message = message();
+        message.delay_told = true;
+        message.envelope.release = Some(FutureRelease::For(3600));
+        message.envelope.require_tls = true;
+        message.envelope.deliver_by = Some(DeliverBy {
+            by: Timestamp::from_secs(1_700_090_000),
+            mode: ByMode::Notify,
+            trace: true,
+        });
+        is_read_and_written(&golden(include_str!("golden/record-3.hex")), &message);
+        // Whoever knows version 1 only must not take it for one.
+        assert_eq!(message.to_record().unwrap()[0], VERSION_PROMISES);
     }
 
     /// A history stands behind the fields that all versions know, so that one

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, ReversePath};
+use super::{Address, DeliverBy, FutureRelease, ReversePath};
 
 /// The envelope: reverse-path, recipients, and the parameters of MAIL FROM.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -22,6 +22,16 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// An explicit next hop that overrides the router.
     pub next_hop: Option<NextHop>,
+    /// When it is released at the earliest (HOLDFOR=, HOLDUNTIL=).
+    #[serde(default)]
+    pub release: Option<FutureRelease>,
+    /// By when it is to be delivered (BY=).
+    #[serde(default)]
+    pub deliver_by: Option<DeliverBy>,
+    /// Whether it may only go over connections that nobody can read or change, to
+    /// hosts that promise the same (REQUIRETLS, RFC 8689).
+    #[serde(default)]
+    pub require_tls: bool,
 }
 
 impl Envelope {
@@ -189,6 +199,9 @@ mod tests {
                 ret: rest.2,
                 envid: rest.3,
                 next_hop: rest.4,
+                release: None,
+                deliver_by: None,
+                require_tls: false,
             }
         })
     }

@@ -27,6 +27,10 @@ pub enum OnSuccess {
     Relayed,
     /// The queue does: the message was delivered to its recipients.
     Delivered,
+    /// The queue does, also to who asked for no more than a time (DELIVERBY,
+    /// RFC 2852): the message was relayed to a host that does not heed it, or each
+    /// relaying is to be told.
+    Traced,
     /// The next hop does, which was told what the sender asked for.
     PassedOn,
 }

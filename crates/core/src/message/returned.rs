@@ -21,13 +21,15 @@ pub(super) struct Returned {
 }
 
 impl Returned {
-    /// The whole message; its header if the sender asked for that (RET=HDRS),
+    /// The whole message; its header if the sender asked for that (RET=HDRS) or for
+    /// TLS on all of its way (RFC 8689 section 5),
     /// the message is longer than `bytes_max`, or its lines are not such as a
     /// part of a message can hold.
     pub(super) fn of(failure: &Failure<'_>, bytes_max: usize) -> Self {
         let content = failure.content;
         let whole = failure.envelope.ret != Some(Ret::Headers)
             && failure.envelope.body != BodyType::BinaryMime
+            && !failure.envelope.require_tls
             && content.len() <= bytes_max;
         if whole && let Some(bytes) = whole_message(content) {
             return Returned {

@@ -53,8 +53,9 @@ pub enum WayError {
 }
 
 impl Way {
-    /// Sends a message this way, at once, and writes that into its story. False
-    /// if that is its way already. Its recipients and its tenant stay.
+    /// Sends a message this way, at once unless its sender asked for a later time,
+    /// and writes that into its story. False if that is its way already. Its
+    /// recipients and its tenant stay.
     pub(crate) fn give(&self, message: &mut StoredMessage, now: Timestamp) -> bool {
         if self.is_of(message) {
             return false;
@@ -69,7 +70,9 @@ impl Way {
             None => self.destination.clone(),
         };
         message.envelope.next_hop.clone_from(&self.fixed);
-        message.due = now;
+        if !message.waits_for_release() {
+            message.due = now;
+        }
         true
     }
 

@@ -14,7 +14,7 @@ use crate::storage::{Lease, Leased, Session, Settled, Settlement, StorageError};
 
 use super::backoff::{Reached, not_tried};
 use super::event::Event;
-use super::judge::{Verdict, judge};
+use super::judge::{Verdict, expired, judge};
 use super::keeper::{keep, reliable_until};
 use super::place::Place;
 use super::room::{Taken, is_small};
@@ -155,16 +155,15 @@ async fn deliver(
         Err(_) => place.room.take(message.size).await,
     };
     let content = match content {
-        Some(content) => content,
-        None => match session.contents(message.id).await {
-            Ok(Some(content)) => content,
-            Ok(None) => return Tried::LeaveLeased,
-            Err(error) => {
-                tracing::warn!(id = %message.id, %error, "contents could not be read, trying again later");
-                return Tried::LeaveLeased;
-            }
-        },
+        Some(content) => Some(content),
+        None => contents(session, message).await,
     };
+    let Some(content) = content else {
+        return Tried::LeaveLeased;
+    };
+    if message.is_expired(session.now()) {
+        return Tried::Reported(content, expired(message), room);
+    }
     let mut slot = match turn {
         Ok(slot) => slot,
         Err(last) => {
@@ -180,6 +179,7 @@ async fn deliver(
     let delivery = Delivery {
         message: message.clone(),
         content: content.clone(),
+        now: session.now(),
         lease: signal.clone(),
     };
     let report = ask_relay(shared, delivery).await;
@@ -188,6 +188,15 @@ async fn deliver(
         shared.observe(&news.event(message.destination.of_all()));
     }
     Tried::Reported(content, report, room)
+}
+
+/// The contents, if they can be read.
+async fn contents(session: &dyn Session, message: &StoredMessage) -> Option<Content> {
+    let read = session.contents(message.id).await;
+    read.unwrap_or_else(|error| {
+        tracing::warn!(id = %message.id, %error, "contents could not be read, trying again later");
+        None
+    })
 }
 
 /// Sends one delivery to the relay bus. Whatever goes wrong on the way is a

@@ -3,6 +3,8 @@
 //!
 //! - 2yz: delivered. Only that.
 //! - 5yz: failed for good.
+//! - When the time is over that its sender gave a message (DELIVERBY), it goes back
+//!   untried; until then no attempt waits for longer than that time.
 //! - 4yz, and everything that proves nothing (no answer, too many answers, a
 //!   code that is no outcome): failed for now; the retry algorithm says when to
 //!   try again, or gives up, and then it is failed for good.
@@ -110,7 +112,7 @@ fn defer_or_give_up(
     }));
     let due = match asked {
         Ok((Some(due), until)) if due <= now.after(RETRY_DELAY_MAX) => {
-            verdict.retry_until = until;
+            verdict.retry_until = earlier(until, message.returned_at());
             Some(due)
         }
         Ok((None, _)) => None,
@@ -121,6 +123,8 @@ fn defer_or_give_up(
     };
     match due {
         Some(due) => {
+            let by = message.envelope.deliver_by;
+            let due = by.map_or(due, |by| by.bounds(due, now));
             verdict.deferral = Some(Deferral {
                 recipients: waiting.envelope.recipients,
                 attempts: waiting.attempts,
@@ -141,6 +145,28 @@ fn defer_or_give_up(
     }
 }
 
+/// The earlier of two ends, if there is one.
+pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The report on a message that must not be handed on any more (RFC 2852
+/// section 4.1).
+pub(super) fn expired(message: &StoredMessage) -> Report {
+    let text = match &message.last_response {
+        Some(last) => format!("Delivery time expired; the last attempt ended with: {last}"),
+        None => "Delivery time expired".to_owned(),
+    };
+    let response = Response::permanent(4, 7, text);
+    Report::all(response, message.envelope.recipients.len())
+}
+
+#[cfg(test)]
+#[path = "deliver_by_tests.rs"]
+mod deliver_by_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -339,6 +339,7 @@ impl Queue {
         let delivery = Delivery {
             message: Arc::new(message),
             content,
+            now: self.shared.world().now(),
             lease,
         };
         attempt::ask_relay(&self.shared, delivery).await

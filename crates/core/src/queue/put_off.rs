@@ -134,7 +134,9 @@ fn decide(
         let half = PUT_OFF_TIME_MAX / 2;
         let wait = half + half.mul_f64(spread(message.id, message.attempts));
         let latest = verdict.retry_until.unwrap_or(Timestamp::MAX);
-        deferral.due = deferral.due.max(now.after(wait).min(latest));
+        let due = deferral.due.max(now.after(wait).min(latest));
+        let by = message.envelope.deliver_by;
+        deferral.due = by.map_or(due, |by| by.bounds(due, now));
     }
     deferral.history = history(message, &verdict, &deferral, now);
     verdict.deferral = Some(deferral.clone());

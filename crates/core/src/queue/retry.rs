@@ -9,6 +9,9 @@ use crate::world::Timestamp;
 /// `message.attempts` counts the failure that was just seen. A time in the past
 /// means at once.
 ///
+/// The age of a message counts from [`StoredMessage::released`], not from when it was
+/// received: its sender may have asked for a later time.
+///
 /// It is asked anew after each failure, and only its answer is stored: when it
 /// changes, mail that waits goes by the new one from its next failure on.
 ///

@@ -82,7 +82,7 @@ pub(super) fn conclude(
 /// Whether the sender is to be told that a message waits for long, and was not
 /// told before.
 pub(super) fn is_late(message: &StoredMessage, after: Option<Duration>, now: Timestamp) -> bool {
-    let late = after.is_some_and(|after| now >= message.received.after(after));
+    let late = message.late_at(after).is_some_and(|at| now >= at);
     late && !message.delay_told && !message.envelope.sender.is_null()
 }
 

@@ -4,19 +4,27 @@
 use std::collections::BTreeMap;
 
 use crate::message::{
-    Destination, Envelope, History, Message, MessageId, Recipient, StoredMessage, Submission,
+    ByMode, Destination, Envelope, History, Message, MessageId, Recipient, StoredMessage,
+    Submission,
 };
 use crate::relay::Router;
 use crate::world::{Timestamp, World};
 
-/// What is stored for `message`: due at `due`, split as `router` says. None
-/// when it has no recipients.
+/// What is stored for `message`: due at `now`, by the storage's clock, or when
+/// its sender wants it released; split as `router` says. None when it has no
+/// recipients.
 pub fn split(
     message: Message,
     router: &dyn Router,
     world: &World,
-    due: Timestamp,
+    now: Timestamp,
 ) -> Option<Submission> {
+    let release = message.envelope.release;
+    let due = release.map_or(now, |release| release.of(now));
+    let by = message.envelope.deliver_by;
+    let by = by.map(|by| by.moved(message.timestamp, now));
+    // Whoever passed it on late has told of that.
+    let delay_told = by.is_some_and(|by| by.mode == ByMode::Notify && by.is_over(now));
     let parts = by_destination(&message.envelope, router);
     let submission = MessageId::new(world);
     let stored = |(index, (destination, recipients)): (usize, (Destination, Vec<Recipient>))| {
@@ -33,6 +41,7 @@ pub fn split(
             client: message.client.clone(),
             envelope: Envelope {
                 recipients,
+                deliver_by: by,
                 ..without_recipients(&message.envelope)
             },
             received: message.timestamp,
@@ -42,7 +51,7 @@ pub fn split(
             due,
             held: None,
             last_response: None,
-            delay_told: false,
+            delay_told,
             history: History::default(),
         }
     };
@@ -77,6 +86,9 @@ fn without_recipients(envelope: &Envelope) -> Envelope {
         ret: envelope.ret,
         envid: envelope.envid.clone(),
         next_hop: envelope.next_hop.clone(),
+        release: envelope.release,
+        deliver_by: envelope.deliver_by,
+        require_tls: envelope.require_tls,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::message::{Destination, Response, StoredMessage, Tenant};
 use crate::storage::{Due, Listed, Owner, Session, Suspension};
 use crate::world::Timestamp;
 
+use super::judge::earlier;
 use super::lane::For;
 use super::rate::Rate;
 use super::{Phase, Queue};
@@ -31,6 +32,8 @@ pub enum Why {
     Suspended(Suspension),
     /// It waits for its time.
     Due(Timestamp),
+    /// Its sender asked that it is not sent before.
+    NotReleased(Timestamp),
     /// This queue attempts nothing: it has no relay, or ends.
     NoRelay,
     /// Its destination could not be reached, and is left alone for so long. It
@@ -79,6 +82,10 @@ impl fmt::Display for Why {
                 }
             }
             Why::Due(at) => write!(f, "waits for its next attempt at {}", at.rfc3339()),
+            Why::NotReleased(at) => {
+                let at = at.rfc3339();
+                write!(f, "its sender asked that it is not sent before {at}")
+            }
             Why::NoRelay => {
                 f.write_str("nothing is attempted here: no server runs, or it has no relay")
             }
@@ -196,11 +203,15 @@ impl Queue {
         let retry = &self.shared.settings.retry;
         self.shared.relay_bus.as_ref()?;
         // A retry algorithm is a stranger's code.
-        catch_unwind(AssertUnwindSafe(|| retry.expiry(message))).unwrap_or(None)
+        let end = catch_unwind(AssertUnwindSafe(|| retry.expiry(message))).unwrap_or(None);
+        earlier(end, message.returned_at())
     }
 
     /// A pause that lasts longer than the message waits puts its attempt off.
     fn until_due(&self, message: &StoredMessage, now: Timestamp) -> Why {
+        if message.waits_for_release() {
+            return Why::NotReleased(message.due);
+        }
         let monotonic = self.shared.world().monotonic();
         let lane = self.shared.lanes.look(&message.destination, monotonic);
         match lane.pause {

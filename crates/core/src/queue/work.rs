@@ -136,7 +136,10 @@ async fn store(
         lease: shared.settings.lock_duration,
     });
     let asked = shared.world().monotonic();
-    let urgent = urgent(shared, &submission, places.len());
+    let urgent = match waits(session, &submission) {
+        true => Vec::new(),
+        false => urgent(shared, &submission, places.len()),
+    };
     let leased = session.store(submission, lease).await?;
     for destination in &urgent {
         shared.lanes.note_urgent(destination);
@@ -147,11 +150,18 @@ async fn store(
         .collect())
 }
 
+/// Whether it is not to be attempted yet. Its messages have one due time.
+fn waits(session: &dyn Session, submission: &Submission) -> bool {
+    let first = submission.messages.first();
+    first.is_some_and(|message| message.due > session.now())
+}
+
 /// A place for each message from the first on, as far as there is room and the
 /// destination is not suspended. The store is the overflow: what gets no place is due, and the scheduler claims
 /// it later.
 fn places(shared: &Shared, session: &dyn Session, submission: &Submission) -> Vec<Place> {
-    if shared.relay_bus.is_none() || shared.phase() != Phase::Running {
+    if shared.relay_bus.is_none() || shared.phase() != Phase::Running || waits(session, submission)
+    {
         return Vec::new();
     }
     let (now, wall) = (shared.world().monotonic(), session.now());

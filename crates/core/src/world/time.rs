@@ -71,6 +71,11 @@ impl Timestamp {
         self.zoned().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
+    /// The same without milliseconds: `2026-11-24T08:17:29Z`.
+    pub fn rfc3339_secs(self) -> String {
+        self.zoned().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     /// The calendar's view; moments beyond year 9999 show as its end.
     fn zoned(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX)
@@ -129,6 +134,7 @@ mod tests {
         assert_eq!(t.rfc5322(), "Tue, 24 Nov 2026 08:17:29 +0000");
         assert_eq!(t.rfc3339(), "2026-11-24T08:17:29.123Z");
         assert_eq!(t.rfc3339().parse(), Ok(t));
+        assert_eq!(t.rfc3339_secs(), "2026-11-24T08:17:29Z");
         assert!("tomorrow".parse::<Timestamp>().is_err());
     }
 

@@ -8,6 +8,7 @@ mod leases;
 mod limits;
 mod pacing;
 mod peers;
+mod promises;
 mod rig;
 mod running;
 mod seed;

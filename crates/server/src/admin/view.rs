@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slimta_core::message::Priority;
+use slimta_core::message::{ByMode, Priority};
 use slimta_core::queue::{InHand, Why};
 use slimta_core::storage::{Listed, State, Stats, Suspension};
 use slimta_core::world::Timestamp;
@@ -45,6 +45,19 @@ pub(crate) struct MessageView {
     pub(crate) locked_until: Option<String>,
     /// Who handed it in, if that is known.
     pub(crate) client_ip: Option<String>,
+    /// Before which time its sender asked not to send it; null if it did not ask.
+    #[serde(default)]
+    pub(crate) released_at: Option<String>,
+    /// By when it is to be delivered, if its sender said so; else null.
+    #[serde(default)]
+    pub(crate) deliver_by_at: Option<String>,
+    /// Whether it goes back then (`return`), or its sender is told that it is late
+    /// (`notify`); null if there is no such time.
+    #[serde(default)]
+    pub(crate) deliver_by_else: Option<String>,
+    /// Whether its sender requires TLS on all of its way.
+    #[serde(default)]
+    pub(crate) requires_tls: bool,
     /// Why it is not attempted just now; null from a server that does not say.
     #[serde(default)]
     pub(crate) why: Option<String>,
@@ -58,6 +71,7 @@ impl MessageView {
         let message = &listed.message;
         let waits = message.held.is_none() && listed.lease.is_none();
         let recipients = message.envelope.recipients.iter();
+        let deliver_by = message.envelope.deliver_by;
         MessageView {
             id: message.id.to_string(),
             submission: message.submission.to_string(),
@@ -74,6 +88,13 @@ impl MessageView {
             hold_reason: message.held.clone(),
             locked_until: listed.lease.as_ref().map(|lease| lease.end.rfc3339()),
             client_ip: message.client.ip.map(|ip| ip.to_string()),
+            released_at: message
+                .envelope
+                .release
+                .map(|_| message.released().rfc3339()),
+            deliver_by_at: deliver_by.map(|by| by.by.rfc3339()),
+            deliver_by_else: deliver_by.map(|by| shown_mode(by.mode).to_owned()),
+            requires_tls: message.envelope.require_tls,
             why: Some(why.to_string()),
             story: None,
         }
@@ -86,6 +107,14 @@ fn shown_priority(priority: Priority) -> &'static str {
         Priority::High => "high",
         Priority::Normal => "normal",
         Priority::Low => "low",
+    }
+}
+
+/// The name of what becomes of late mail.
+fn shown_mode(mode: ByMode) -> &'static str {
+    match mode {
+        ByMode::Return => "return",
+        ByMode::Notify => "notify",
     }
 }
 

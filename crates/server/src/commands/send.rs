@@ -8,6 +8,7 @@ use clap::Args;
 use slimta_core::message::{Address, ReversePath};
 
 use crate::commands::block_on;
+use crate::config::Span;
 use crate::failure::Failure;
 use crate::output::{self, Unit};
 use crate::smtp_client::{Connection, Outcome, Parameters, SessionError, dot_stuffed};
@@ -32,6 +33,10 @@ pub(crate) struct Send {
     // One value each, so that the file may follow.
     #[arg(long, value_name = "ADDRESS", value_parser = values::recipient, required = true)]
     to: Vec<Address>,
+    /// Have the server hold it back for so long, such as 2h; it must offer
+    /// FUTURERELEASE.
+    #[arg(long, value_name = "TIME")]
+    hold_for: Option<Span>,
     /// The name to say in EHLO.
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
@@ -44,8 +49,7 @@ impl Send {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let content = self.content()?;
-        let outcome = block_on(self.hand_over(&content))?
-            .map_err(|error| Failure::Failed(format!("{}: {error}", self.server.0)))?;
+        let outcome = block_on(self.hand_over(&content))??;
         for (recipient, response) in self.to.iter().zip(&outcome.responses) {
             output::line(format!("{recipient}: {response}"))?;
         }
@@ -68,17 +72,29 @@ impl Send {
         read.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))
     }
 
-    async fn hand_over(&self, content: &[u8]) -> Result<Outcome, SessionError> {
+    async fn hand_over(&self, content: &[u8]) -> Result<Outcome, Failure> {
+        let failed = |error: SessionError| Failure::Failed(format!("{}: {error}", self.server.0));
         let hostname = self
             .hostname
             .clone()
             .unwrap_or_else(crate::config::machine_name);
-        let mut connection = Connection::open(&self.server, &hostname, ANSWER_WAIT_MAX).await?;
+        let opening = Connection::open(&self.server, &hostname, ANSWER_WAIT_MAX).await;
+        let mut connection = opening.map_err(failed)?;
         let extensions = connection.extensions();
+        if self.hold_for.is_some() && !extensions.future_release {
+            return Err(Failure::Failed(format!(
+                "{} holds no mail back (FUTURERELEASE) for this client: leave --hold-for out to send it now",
+                self.server.0
+            )));
+        }
         let utf8 = !self.from.as_str().is_ascii() || self.to.iter().any(|to| !to.is_ascii());
         let parameters = Parameters {
             eight_bit: !content.is_ascii() && extensions.eight_bit,
             utf8: utf8 && extensions.utf8,
+            // Rounded up: not before it.
+            hold_seconds: self
+                .hold_for
+                .map(|span| span.get().as_millis().div_ceil(1000) as u64),
             ..Parameters::default()
         };
         let recipients: Vec<&str> = self.to.iter().map(Address::as_str).collect();
@@ -90,6 +106,6 @@ impl Send {
             .await;
         bar.finish_and_clear();
         connection.quit().await;
-        outcome
+        outcome.map_err(failed)
     }
 }

@@ -76,6 +76,8 @@ const LOCK_DURATION_MIN: Duration = Duration::from_secs(1);
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 50 << 20;
 const RECIPIENTS_MAX_DEFAULT: usize = 1000;
 const CONNECTIONS_MAX_DEFAULT: usize = 1000;
+/// How long a message may be held for its sender unless told otherwise.
+const HOLD_TIME_MAX_DEFAULT: Duration = Duration::from_secs(30 * 86_400);
 const ATTEMPTS_PER_DESTINATION_MAX_DEFAULT: usize = 20;
 const MESSAGES_PER_CONNECTION_DEFAULT: u32 = 100;
 
@@ -160,6 +162,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) per_address: PerAddress,
     /// Who may speak for others.
     pub(crate) xclient_from: Vec<Network>,
+    /// How long a message may be held for its sender, if at all.
+    pub(crate) hold_time_max: Option<Duration>,
     /// What it encrypts connections with; none to offer no TLS.
     pub(crate) tls: Option<EdgeTls>,
     /// Who may hand mail in from elsewhere; none to offer no AUTH.

@@ -28,8 +28,9 @@ use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, MESSAGE_BYTES_MAX_DEFAULT,
-    RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT, Settings,
+    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, HOLD_TIME_MAX_DEFAULT,
+    MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT,
+    Settings,
 };
 use crate::failure::Failure;
 use crate::values;
@@ -154,6 +155,11 @@ pub(crate) struct Options {
     /// Most recipients of one message [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub(crate) recipients_max: Option<NonZeroUsize>,
+    /// Longest time for which clients may have a message held before it is sent
+    /// (FUTURERELEASE); none holds no mail [default: 30d]
+    #[arg(long, value_name = "TIME", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) hold_time_max: Option<SpanOrNone>,
     /// Most clients connected at the same time [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Clients")]
     pub(crate) connections_max: Option<NonZeroUsize>,
@@ -323,6 +329,7 @@ impl Options {
             auth_in_clear: self.auth_in_clear.or(other.auth_in_clear),
             message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
             recipients_max: self.recipients_max.or(other.recipients_max),
+            hold_time_max: self.hold_time_max.or(other.hold_time_max),
             connections_max: self.connections_max.or(other.connections_max),
             connections_per_address_max: self
                 .connections_per_address_max
@@ -444,6 +451,9 @@ impl Options {
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
             per_address: PerAddress::of(self),
             xclient_from: self.xclient_from.clone(),
+            hold_time_max: self
+                .hold_time_max
+                .map_or(Some(HOLD_TIME_MAX_DEFAULT), SpanOrNone::get),
             tls: EdgeTls::of(self)?,
             auth: EdgeAuth::of(self)?,
         })

@@ -82,7 +82,7 @@ pub(crate) fn serve(store: &Store, certificates: &[String], options: &[&str]) ->
 }
 
 /// `openssl s_client` that has been told `said` by the time it may end.
-fn openssl(address: SocketAddr, options: &[&str], said: &str) -> Output {
+pub(crate) fn openssl(address: SocketAddr, options: &[&str], said: &str) -> Output {
     let mut client = s_client(address, options);
     let mut input = client.stdin.take().unwrap();
     // It may have ended already.

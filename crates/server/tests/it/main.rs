@@ -32,6 +32,7 @@ mod ports;
 mod postfix;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
+mod promises;
 mod proxied;
 #[path = "../../../storage/tests/support/proxy.rs"]
 mod proxy;

@@ -375,6 +375,12 @@ impl KeepingSink {
         KeepingSink::start_with(&["-L"])
     }
 
+    /// The same, which takes no octets above 127.
+    #[track_caller]
+    pub(crate) fn start_7bit() -> Self {
+        KeepingSink::start_with(&["-8"])
+    }
+
     #[track_caller]
     fn start_with(args: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();

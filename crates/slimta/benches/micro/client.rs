@@ -2,10 +2,13 @@
 
 use bytes::BytesMut;
 use slimta::message::{Content, Envelope, Priority, Recipient, ReversePath};
+use slimta::world::Timestamp;
 use slimta_smtp::client::{Parcel, Session, Step, Stuffing, Timing};
 
 use crate::measure::{Bench, Load};
 use crate::server::text;
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 
 const GREETING: &[u8] = b"220 mail.example.net ESMTP\r\n";
 const EHLO: &[u8] =
@@ -27,6 +30,7 @@ pub(crate) fn measure(bench: &mut Bench) {
         recipients: &recipients,
         content: &content,
         priority: Priority::Normal,
+        now: NOW,
     };
     let mut hop = NextHop::new();
     let (items, bytes) = (4, GO_AHEAD.len() + TAKEN.len());

@@ -42,6 +42,7 @@ pub(crate) fn delivery_of(text: &str, recipients: &[&str], lease: LeaseSignal) -
     Delivery {
         message: Arc::new(message),
         content,
+        now: world.now(),
         lease,
     }
 }

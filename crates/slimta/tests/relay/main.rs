@@ -12,6 +12,7 @@ mod mail;
 mod maildir;
 mod origins;
 mod pipe;
+mod promises;
 mod sites;
 mod smtp;
 mod smuggling;

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use slimta_core::message::{
-    BodyType, Content, EnhancedCode, Envelope, Notify, Priority, Recipient, Response, Ret,
+    BodyType, ByMode, Content, EnhancedCode, Envelope, Notify, Priority, Recipient, Response, Ret,
 };
+use slimta_core::world::Timestamp;
 
-use super::Extensions;
+use super::{Dialect, Extensions};
 use crate::xtext;
 
 /// Longest ENVID in its written form (RFC 3461 section 4.4).
@@ -27,15 +28,23 @@ pub struct Parcel<'a> {
     pub content: &'a Content,
     /// Which goes first, for a next hop that asks.
     pub priority: Priority,
+    /// What time it is, by the clock of the envelope.
+    pub now: Timestamp,
 }
 
 impl Parcel<'_> {
     /// Why this next hop can take it for nobody, if that is so.
-    pub(super) fn obstacle(&self, peer: &Extensions) -> Option<Response> {
+    pub(super) fn obstacle(&self, peer: &Extensions, dialect: Dialect) -> Option<Response> {
         let size = self.content.len() as u64;
         if let Some(size_max) = peer.size_max.filter(|size_max| size > *size_max) {
             let text = format!("The message has {size} bytes, the next hop takes {size_max}");
             return Some(Response::new(552, Some(EnhancedCode::new(5, 3, 4)), text));
+        }
+        if dialect == Dialect::Smtp {
+            let why = self.tls_obstacle(peer).or_else(|| self.time_obstacle(peer));
+            if why.is_some() {
+                return why;
+            }
         }
         if !peer.smtputf8 && !self.sender_is_ascii() {
             return Some(no_smtputf8());
@@ -45,6 +54,32 @@ impl Parcel<'_> {
             return Some(Response::new(554, Some(EnhancedCode::new(5, 6, 3)), text));
         }
         None
+    }
+
+    /// Mail that requires TLS goes only to hosts that promise the same (RFC 8689
+    /// section 4.2.1). A mailbox is the end of the way. That the connection is good
+    /// enough is for the driver to see.
+    fn tls_obstacle(&self, peer: &Extensions) -> Option<Response> {
+        let text = "REQUIRETLS support required: the next hop does not offer it";
+        let is_missing = self.envelope.require_tls && !peer.require_tls;
+        is_missing.then(|| Response::permanent(7, 30, text))
+    }
+
+    /// Mail that goes back if it is late goes only to hosts that heed the time, and
+    /// in time for them (RFC 2852 section 4.2). A mailbox has it at once.
+    fn time_obstacle(&self, peer: &Extensions) -> Option<Response> {
+        let by = self.envelope.deliver_by;
+        let by = by.filter(|by| by.mode == ByMode::Return)?;
+        if !peer.deliver_by {
+            let text = "The next hop does not heed the time by which this message is to be delivered (DELIVERBY)";
+            return Some(Response::permanent(3, 3, text));
+        }
+        let (left, least) = (by.seconds_left(self.now), peer.deliver_by_min.unwrap_or(0));
+        (left < i64::from(least.max(1))).then(|| {
+            let text =
+                format!("Delivery time expired: {left} s are left, the next hop wants {least}");
+            Response::permanent(4, 7, text)
+        })
     }
 
     /// Why this next hop cannot take it for this recipient, if that is so.
@@ -99,6 +134,17 @@ impl Parcel<'_> {
             if let Some(envid) = envid.filter(|e| (1..=ENVID_BYTES_MAX).contains(&e.len())) {
                 let _ = write!(line, " ENVID={envid}");
             }
+        }
+        if envelope.require_tls && peer.require_tls {
+            line.push_str(" REQUIRETLS");
+        }
+        if let Some(by) = envelope.deliver_by.filter(|_| peer.deliver_by) {
+            let mode = match by.mode {
+                ByMode::Return => "R",
+                ByMode::Notify => "N",
+            };
+            let trace = if by.trace { "T" } else { "" };
+            let _ = write!(line, " BY={};{mode}{trace}", by.seconds_left(self.now));
         }
         if peer.mt_priority {
             // In the numbers of the profile MIXER (RFC 6710 section 4.2).

@@ -1,5 +1,7 @@
 //! What a server offers in its answer to EHLO (RFC 5321 section 4.1.1.1).
 
+use std::num::NonZeroU32;
+
 use slimta_core::message::Response;
 
 /// The extensions that the client end makes use of.
@@ -21,6 +23,17 @@ pub struct Extensions {
     pub dsn: bool,
     /// MAIL may say which messages go first (RFC 6710).
     pub mt_priority: bool,
+    /// MAIL may say by when a message is to be delivered (RFC 2852).
+    pub deliver_by: bool,
+    /// The least time, in seconds, within which the server takes mail that goes back
+    /// if it is late.
+    pub deliver_by_min: Option<u32>,
+    /// MAIL may require TLS on all of the way (RFC 8689).
+    pub require_tls: bool,
+    /// Most recipients of a transaction, if the server names a number (RFC 9422).
+    pub recipients_max: Option<NonZeroU32>,
+    /// Most transactions of a connection, if the server names a number (RFC 9422).
+    pub transactions_max: Option<NonZeroU32>,
     /// MAIL may name the size of the message (RFC 1870).
     pub size: bool,
     /// The largest message in bytes, if the server names one.
@@ -41,6 +54,12 @@ impl Extensions {
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "DSN" => extensions.dsn = true,
                 "MT-PRIORITY" => extensions.mt_priority = true,
+                "REQUIRETLS" => extensions.require_tls = true,
+                "LIMITS" => extensions.read_limits(words),
+                "DELIVERBY" => {
+                    extensions.deliver_by = true;
+                    extensions.deliver_by_min = words.next().and_then(|word| word.parse().ok());
+                }
                 "SIZE" => {
                     extensions.size = true;
                     // Zero says that there is no fixed limit.
@@ -65,6 +84,18 @@ impl Extensions {
             self.auth_login |= name.eq_ignore_ascii_case("LOGIN");
         }
     }
+
+    /// Limits that are not known, or make no sense, are none (RFC 9422 section 4).
+    fn read_limits<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        for (name, number) in words.filter_map(|word| word.split_once('=')) {
+            let number = number.parse().ok();
+            match name.to_ascii_uppercase().as_str() {
+                "RCPTMAX" => self.recipients_max = number,
+                "MAILMAX" => self.transactions_max = number,
+                _ => {}
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +104,7 @@ mod tests {
 
     #[test]
     fn keywords_are_read_in_any_case_and_with_any_parameters() {
-        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDSN\nStartTLS\nMT-Priority MIXER\n\nSMTPUTF8";
+        let text = "mx.example greets you\npipelining\nSIZE 1000 x\nX-ODD a b\nDeliverBy 60\nDSN\nStartTLS\nMT-Priority MIXER\n\nSMTPUTF8";
         let read = Extensions::read(&Response::new(250, None, text));
         let expected = Extensions {
             starttls: true,
@@ -81,6 +112,8 @@ mod tests {
             smtputf8: true,
             dsn: true,
             mt_priority: true,
+            deliver_by: true,
+            deliver_by_min: Some(60),
             size: true,
             size_max: Some(1000),
             ..Extensions::default()
@@ -109,6 +142,9 @@ mod tests {
         let of = |text| Extensions::read(&Response::new(250, None, text));
         assert_eq!(of("PIPELINING"), Extensions::default());
         assert_eq!(of("x\nSIZE 0").size_max, None);
+        let limits = of("x\nLimits RcptMax=20 MAILMAX=0 RCPTDOMAINMAX=x MAILMAX");
+        assert_eq!(limits.recipients_max, NonZeroU32::new(20));
+        assert_eq!(limits.transactions_max, None);
         assert_eq!(of("x\nSIZE 99999999999999999999999").size_max, None);
     }
 }

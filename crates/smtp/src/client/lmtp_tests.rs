@@ -3,9 +3,11 @@
 use bytes::BytesMut;
 use proptest::prelude::*;
 use slimta_core::message::{Class, Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::world::Timestamp;
 
 use super::*;
 
+const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 const HELLO: &str = "250-mail.example\r\n250-PIPELINING\r\n250-ENHANCEDSTATUSCODES\r\n250 DSN\r\n";
 
 fn to(names: &[&str]) -> Vec<Recipient> {
@@ -42,6 +44,7 @@ fn begin(session: &mut Session, names: &[&str]) {
         recipients: &to(names),
         content: &content,
         priority: Priority::Normal,
+        now: NOW,
     });
 }
 

@@ -14,6 +14,7 @@ mod login;
 mod outcome;
 mod reply;
 mod session;
+mod seven_bit;
 mod stuffing;
 mod timing;
 mod tls;
@@ -22,6 +23,8 @@ mod tls;
 mod auth_tests;
 #[cfg(test)]
 mod lmtp_tests;
+#[cfg(test)]
+mod promises_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -34,6 +37,7 @@ pub use login::Login;
 pub use outcome::{Outcome, Stage};
 pub use reply::ReplyError;
 pub use session::{Session, Step};
+pub use seven_bit::to_seven_bit;
 pub use stuffing::Stuffing;
 pub use timing::Timing;
 pub use tls::{Channel, TlsLevel, TlsLevelError};

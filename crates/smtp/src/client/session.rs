@@ -144,7 +144,7 @@ impl Session {
         let mut transaction = Transaction::new(parcel.recipients.len());
         if let State::Closed(why) = &self.state {
             transaction.settle_all(why);
-        } else if let Some(obstacle) = parcel.obstacle(&self.extensions) {
+        } else if let Some(obstacle) = parcel.obstacle(&self.extensions, self.dialect) {
             transaction.settle_all(&obstacle);
         } else {
             for (index, to) in parcel.recipients.iter().enumerate() {

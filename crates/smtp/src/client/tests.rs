@@ -6,9 +6,11 @@ use proptest::prelude::*;
 use slimta_core::message::{
     Content, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response, Ret, ReversePath,
 };
+use slimta_core::world::Timestamp;
 
 use super::*;
 
+const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 const HELLO: &str = "220 mx.example\r\n250-mx.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n\
                      250-SIZE 1000\r\n250-SMTPUTF8\r\n250 DSN\r\n";
 const PLAIN_HELLO: &str = "220 mx.example\r\n250 mx.example\r\n";
@@ -57,6 +59,7 @@ fn play_pieces(
         recipients,
         content: &content,
         priority: Priority::High,
+        now: NOW,
     };
     let mut session = Session::new("client.example", Timing::default());
     // A next hop answers what it was asked, reply by reply, and no more.
@@ -288,6 +291,7 @@ fn an_answer_before_the_question_is_no_answer() {
         recipients: &to(&["a"]),
         content: &content,
         priority: Priority::Normal,
+        now: NOW,
     };
     let mut session = opened();
     session.begin(&parcel);
@@ -326,6 +330,7 @@ fn a_second_transaction_begins_clean() {
         recipients: &to(&["a"]),
         content: &content,
         priority: Priority::Normal,
+        now: NOW,
     };
     let mut session = opened();
     session.begin(&parcel);
@@ -514,7 +519,7 @@ proptest! {
     #[test]
     fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let (envelope, content) = (envelope(), Content::new("x"));
-        let parcel = Parcel { envelope: &envelope, recipients: &to(&["a"]), content: &content, priority: Priority::Normal };
+        let parcel = Parcel { envelope: &envelope, recipients: &to(&["a"]), content: &content, priority: Priority::Normal, now: NOW };
         let mut session = opened();
         session.begin(&parcel);
         let step = session.step(&mut BytesMut::from(bytes.as_slice()));

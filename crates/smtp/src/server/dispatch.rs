@@ -15,6 +15,9 @@ use super::session::{Hello, Session, State};
 use super::transaction::Transaction;
 use super::xclient;
 
+/// The largest RCPTMAX that can be said (RFC 9422 section 4.2).
+const RCPTMAX_MAX: usize = 999_999;
+
 /// A command that is done, with its reply, or one that needs the driver.
 pub(super) type Outcome = Result<Option<Step>, Reply>;
 
@@ -90,6 +93,8 @@ impl Session {
         } else {
             ""
         };
+        let promises = self.promises_offer();
+        let recipients_max = self.settings.recipients_max.min(RCPTMAX_MAX);
         let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
@@ -102,8 +107,9 @@ impl Session {
             write!(
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-                 250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n{priorities}\
-                 {starttls}{auth}{xclient}250 CHUNKING\r\n",
+                 250-SIZE {}\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n\
+                 250-LIMITS RCPTMAX={recipients_max}\r\n{priorities}\
+                 {promises}{starttls}{auth}{xclient}250 CHUNKING\r\n",
                 settings.message_bytes_max
             )
         } else {
@@ -122,13 +128,14 @@ impl Session {
         if self.transaction.is_some() {
             return Err(replies::NESTED_MAIL);
         }
-        let transaction = Transaction::begin(argument, &self.settings)?;
+        let mut transaction = Transaction::begin(argument, &self.settings)?;
         if transaction.priority.is_some() && !self.has_priorities() {
             return Err(replies::UNKNOWN_PARAMETER);
         }
         if transaction.has_auth && !self.knows_auth() {
             return Err(replies::UNKNOWN_PARAMETER);
         }
+        self.promise(&mut transaction)?;
         Ok(Some(self.ask(Pending::Mail(Box::new(transaction)))))
     }
 

@@ -23,6 +23,7 @@ mod parameters;
 mod path;
 mod peer;
 mod priority;
+mod promises;
 mod replies;
 mod role;
 mod room;

@@ -1,10 +1,12 @@
 //! The parameters of MAIL and RCPT that the extensions bring: SIZE (RFC 1870),
 //! BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461),
-//! MT-PRIORITY (RFC 6710), AUTH (RFC 4954 section 5).
+//! MT-PRIORITY (RFC 6710), AUTH (RFC 4954 section 5), HOLDFOR and HOLDUNTIL
+//! (RFC 4865), BY (RFC 2852), REQUIRETLS (RFC 8689).
 
-use slimta_core::message::{BodyType, Notify, OriginalRecipient, Ret};
+use slimta_core::message::{BodyType, FutureRelease, Notify, OriginalRecipient, Ret};
 
 use super::priority::Requested;
+use super::promises::{By, by, hold_for, hold_until};
 use super::replies::{self, Reply};
 use crate::xtext;
 
@@ -26,6 +28,9 @@ pub(super) struct MailParameters {
     pub(super) envid: Option<String>,
     pub(super) priority: Option<Requested>,
     pub(super) auth: Option<Asserted>,
+    pub(super) release: Option<FutureRelease>,
+    pub(super) by: Option<By>,
+    pub(super) require_tls: bool,
 }
 
 /// Who the author is, as the client says. The name is not kept: no next hop is
@@ -54,14 +59,16 @@ impl MailParameters {
                     once(&mut read.priority, Requested::parse(value)?)?;
                 }
                 Parameter("AUTH", Some(value)) => once(&mut read.auth, asserted(value)?)?,
-                Parameter("SMTPUTF8", None) if !read.smtputf8 => read.smtputf8 = true,
-                Parameter(
-                    "SIZE" | "BODY" | "RET" | "ENVID" | "SMTPUTF8" | "MT-PRIORITY" | "AUTH",
-                    _,
-                ) => {
-                    return Err(replies::BAD_PARAMETER);
+                // One of them at most.
+                Parameter("HOLDFOR", Some(value)) => once(&mut read.release, hold_for(value)?)?,
+                Parameter("HOLDUNTIL", Some(value)) => {
+                    once(&mut read.release, hold_until(value)?)?;
                 }
-                _ => return Err(replies::UNKNOWN_PARAMETER),
+                Parameter("BY", Some(value)) => once(&mut read.by, by(value)?)?,
+                Parameter("REQUIRETLS", None) if !read.require_tls => read.require_tls = true,
+                Parameter("SMTPUTF8", None) if !read.smtputf8 => read.smtputf8 = true,
+                Parameter("" | "NOTIFY" | "ORCPT", _) => return Err(replies::UNKNOWN_PARAMETER),
+                _ => return Err(replies::BAD_PARAMETER),
             }
         }
         Ok(read)
@@ -95,6 +102,10 @@ const KEYWORDS: &[&str] = &[
     "ENVID",
     "MT-PRIORITY",
     "AUTH",
+    "HOLDFOR",
+    "HOLDUNTIL",
+    "BY",
+    "REQUIRETLS",
     "NOTIFY",
     "ORCPT",
 ];
@@ -226,6 +237,9 @@ mod tests {
             envid: Some("QQ+314".into()),
             priority: None,
             auth: None,
+            release: None,
+            by: None,
+            require_tls: false,
         };
         assert_eq!(read, Ok(expected));
         assert_eq!(MailParameters::parse(""), Ok(MailParameters::default()));
@@ -281,6 +295,16 @@ mod tests {
             (" <x>", bad),
             (" BODY=BINARYMIME", replies::VALUE_NOT_IMPLEMENTED),
             (" NOTIFY=NEVER", replies::UNKNOWN_PARAMETER),
+            (" HOLDFOR", bad),
+            (" HOLDFOR=0", bad),
+            (" HOLDUNTIL=tomorrow", bad),
+            (" HOLDFOR=1 HOLDFOR=1", bad),
+            (" HOLDFOR=1 HOLDUNTIL=2026-11-24T08:17:29Z", bad),
+            (" BY", bad),
+            (" BY=0;R", bad),
+            (" BY=1;N BY=1;N", bad),
+            (" REQUIRETLS=1", bad),
+            (" REQUIRETLS REQUIRETLS", bad),
             (" AUTH", bad),
             (" AUTH=", bad),
             (" AUTH=a+0D+0Ab", bad),

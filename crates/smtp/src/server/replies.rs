@@ -50,6 +50,8 @@ replies! {
     BAD_NAME = "501 5.5.4 A domain or address literal is needed";
     BAD_SENDER = "501 5.1.7 Syntax error in reverse-path";
     BAD_RECIPIENT = "501 5.1.3 Syntax error in forward-path";
+    HELD_TOO_LONG = "501 5.5.4 No message is held for so long";
+    HELD_TILL_LATE = "501 5.5.4 It would be held for longer than it may take";
     BAD_PARAMETER = "501 5.5.4 Syntax error in parameters";
     NOT_IMPLEMENTED = "502 5.5.1 Command not implemented";
     HELLO_FIRST = "503 5.5.1 Send EHLO or HELO first";

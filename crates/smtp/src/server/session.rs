@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use slimta_core::message::{Class, EnhancedCode, Recipient, Response};
+use slimta_core::world::Timestamp;
 
 use super::auth::Exchange;
 use super::chunk::Chunk;
@@ -80,6 +81,8 @@ pub struct Session {
     pub(super) is_permitted: bool,
     /// Whether the client was told to go when it came.
     pub(super) is_turned_away: bool,
+    /// What time it is, if the driver says it.
+    pub(super) now: Option<Timestamp>,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
@@ -109,6 +112,7 @@ impl Session {
             has_priorities: false,
             is_permitted: false,
             is_turned_away: false,
+            now: None,
             security: None,
             user: None,
             mechanisms: Mechanisms::default(),

@@ -1,5 +1,7 @@
 //! What a session grants its client.
 
+use std::time::Duration;
+
 use super::{Role, Room};
 
 /// Longest host name, RFC 5321 section 4.5.3.1.2.
@@ -52,12 +54,15 @@ pub struct Settings {
     pub starttls: StartTls,
     /// Whether the driver can check who clients are, and where.
     pub auth: Auth,
+    /// How long clients who submit may have a message held (FUTURERELEASE); none to
+    /// hold no mail.
+    pub hold_time_max: Option<Duration>,
 }
 
 impl Settings {
     /// The settings of a server called `hostname`: messages of up to 50 MiB,
-    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS and no
-    /// AUTH, between hosts ([`Role::Relay`]).
+    /// 1,000 recipients, 20 bad commands, room for 256 MiB, no STARTTLS, no AUTH, no
+    /// mail that is held, between hosts ([`Role::Relay`]).
     ///
     /// Characters that a reply may not hold are replaced in the name.
     pub fn new(hostname: &str) -> Self {
@@ -75,6 +80,7 @@ impl Settings {
             room: Room::new(256 << 20),
             starttls: StartTls::Absent,
             auth: Auth::Absent,
+            hold_time_max: None,
         }
     }
 

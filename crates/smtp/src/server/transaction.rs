@@ -6,6 +6,7 @@ use slimta_core::message::{Address, Envelope, Recipient, ReversePath};
 use super::intake::Intake;
 use super::parameters::{MailParameters, RcptParameters};
 use super::priority::Requested;
+use super::promises::By;
 use super::replies::{self, Reply};
 use super::{Settings, path};
 
@@ -17,6 +18,8 @@ pub(super) struct Transaction {
     pub(super) announced: Option<u64>,
     /// Which goes first, if the client says so.
     pub(super) priority: Option<Requested>,
+    /// By when it is to be delivered, if the client says so.
+    pub(super) by: Option<By>,
     /// Whether the client says who the author has authenticated as.
     pub(super) has_auth: bool,
     /// What BDAT has brought so far; none before the first chunk.
@@ -51,9 +54,13 @@ impl Transaction {
                 ret: parameters.ret,
                 envid: parameters.envid,
                 next_hop: None,
+                release: parameters.release,
+                deliver_by: None,
+                require_tls: parameters.require_tls,
             },
             announced: parameters.size,
             priority: parameters.priority,
+            by: parameters.by,
             has_auth: parameters.auth.is_some(),
             chunks: None,
         })

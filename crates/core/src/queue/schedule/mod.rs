@@ -23,7 +23,8 @@ const DELAY_MIN: Duration = Duration::from_millis(1);
 /// Delays come in order. `..` behind the last repeats it; `*2..4h` behind it
 /// makes each next one twice as long, up to four hours, which then repeat.
 /// Else the message is given up after the last. `until` is the greatest age of
-/// a message, `attempts` how many it gets, with the first; a schedule that
+/// a message since it was received or, if its sender asked for a later time,
+/// released, `attempts` how many it gets, with the first; a schedule that
 /// repeats names one of them at least. `jitter` is how far a delay may be off
 /// either way. `none` gives up at the first failure, the seed's default.
 ///
@@ -154,7 +155,7 @@ impl RetryAlgorithm for Schedule {
     }
 
     fn expiry(&self, message: &StoredMessage) -> Option<Timestamp> {
-        self.until.map(|until| message.received.after(until))
+        self.until.map(|until| message.released().after(until))
     }
 }
 

@@ -128,8 +128,20 @@ pub(super) fn card(message: &MessageView) -> String {
     lines.push(("size", format!("{} bytes", message.size)));
     lines.push(("attempts", message.attempts.to_string()));
     lines.push(("received", message.received_at.clone()));
+    let deliver_by = message.deliver_by_at.as_ref().map(|at| {
+        let late = match message.deliver_by_else.as_deref() {
+            Some("return") => "or it goes back",
+            _ => "or its sender is told",
+        };
+        format!("{at}, {late}")
+    });
+    let tls = message.requires_tls;
+    let tls = tls.then(|| "required on all of its way".to_owned());
     let optional = [
         ("client", &message.client_ip),
+        ("not before", &message.released_at),
+        ("deliver by", &deliver_by),
+        ("TLS", &tls),
         ("next attempt", &message.next_attempt_at),
         ("locked until", &message.locked_until),
         ("held", &message.hold_reason),

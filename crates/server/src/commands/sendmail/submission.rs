@@ -79,6 +79,7 @@ impl Submission {
                 true => self.dsn.clone(),
                 false => Dsn::default(),
             },
+            ..Parameters::default()
         };
         let sent = connection.send(&self.sender, recipients, &parameters, wire, |_| {});
         Ok(sent.await?.responses)

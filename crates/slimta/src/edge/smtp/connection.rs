@@ -77,14 +77,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let is_permitted = peer.is_client && (edge.permit)(ip);
         let authentication = edge.authentication.as_ref();
         let mechanisms = authentication.map(Authentication::mechanisms);
-        let session = Session::new(settings)
+        let mut session = Session::new(settings)
             .with_priorities(is_permitted)
             .with_permission(is_permitted)
-            .with_xclient((edge.xclient_from)(ip));
+            .with_xclient((edge.xclient_from)(ip))
+            .with_mechanisms(mechanisms.unwrap_or_default());
+        session.tell_time(edge.world.now());
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: session.with_mechanisms(mechanisms.unwrap_or_default()),
+            session,
             exchange: None,
             place: None,
             input: BytesMut::new(),
@@ -225,7 +227,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
             None => self.session.end(Ending::TimedOut),
             Some(Err(error)) => return Err(error),
             Some(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(Ok(bytes)) => self.pace.received(bytes),
+            Some(Ok(bytes)) => {
+                self.pace.received(bytes);
+                self.session.tell_time(self.edge.world.now());
+            }
         }
         Ok(())
     }

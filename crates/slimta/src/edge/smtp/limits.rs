@@ -58,6 +58,9 @@ pub struct Limits {
     pub store_time_max: Duration,
     /// How long a session may last before its next command is refused. 1 hour.
     pub session_time_max: Duration,
+    /// How long clients who submit, those whose mail is taken, may have a message
+    /// held before it is sent (FUTURERELEASE); none to hold no mail. 30 days.
+    pub hold_time_max: Option<Duration>,
     /// How long clients may go on after the edge is stopped, to finish the
     /// message they are sending. 30 seconds.
     pub grace_time_max: Duration,
@@ -85,6 +88,7 @@ impl Default for Limits {
             validation_time_max: Duration::from_secs(30),
             store_time_max: Duration::from_secs(30),
             session_time_max: Duration::from_secs(60 * 60),
+            hold_time_max: Some(Duration::from_secs(30 * 86_400)),
             grace_time_max: Duration::from_secs(30),
         }
     }

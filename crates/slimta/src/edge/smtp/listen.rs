@@ -107,14 +107,11 @@ impl Door {
         }
     }
 
-    /// The places of a client: among all, and among those of its origin, which is
-    /// not that of a proxy.
+    /// The places of a client: among all, and among those of its origin.
     fn places(&self, ip: IpAddr) -> Result<Places, Turned> {
         let all = self.edge.connections.clone().try_acquire_owned();
         let all = all.map_err(|_| Turned::Full)?;
-        let is_proxy = self.edge.is_proxy(ip);
-        let origin = if is_proxy { None } else { self.edge.enter(ip)? };
-        Ok((all, origin))
+        Ok((all, self.edge.enter(ip)?))
     }
 
     fn begin(

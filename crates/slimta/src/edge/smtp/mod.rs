@@ -274,6 +274,7 @@ impl SmtpEdge {
         settings.message_bytes_max = self.limits.message_bytes_max;
         settings.recipients_max = self.limits.recipients_max;
         settings.errors_max = self.limits.errors_max;
+        settings.hold_time_max = self.limits.hold_time_max;
         settings.room = self.room.clone();
         let encryption = self.encryption.as_ref();
         settings.starttls = encryption.map_or(StartTls::Absent, tls::Encryption::starttls);

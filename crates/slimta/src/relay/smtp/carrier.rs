@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Dialect, Outcome, Parcel, RECIPIENTS_MAX, Stage, Timing, TlsLevel};
+use slimta_smtp::client::{Dialect, Outcome, Parcel, Stage, Timing, TlsLevel, to_seven_bit};
 
 use super::Host;
 use super::connection::{Connection, lease_lost};
@@ -13,10 +13,11 @@ use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
 use super::origin::Origins;
 use super::pool::{Keeping, Pool};
+use super::require_tls::{Demand, milder};
 use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
-use crate::message::{Class, Destination, OnSuccess, Recipient, Report, Response};
+use crate::message::{Class, Content, Destination, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::{Connections, Delivery};
 use crate::world::World;
@@ -138,34 +139,41 @@ impl Carrier {
     ) -> Report {
         let destination = &delivery.message.destination;
         let (sources, name) = self.origins.of(&delivery.message, &self.sources);
+        let demand = Demand::of(&delivery.message.envelope);
         let terms = Terms {
             sources,
             name: name.unwrap_or(&self.hostname),
             proxy: self.proxies.get(destination).as_ref(),
-            level: self.level(destination, hosts.login()),
+            level: demand.level(self.level(destination, hosts.login())),
         };
-        let key = &key_under(key, &terms, hosts.login());
+        let key = &key_under(key, &terms, demand, hosts.login());
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
+        let began = self.world.monotonic();
+        let mut seven_bit = None;
         while !answers.open.is_empty() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
                 break;
             }
-            let (mut connection, is_used) = match self.connection(key, &terms, hosts).await {
+            let opened = self.connection(key, &terms, demand, hosts).await;
+            let (mut connection, is_used) = match opened {
                 Ok(connection) => connection,
                 Err(why) => {
                     answers.close(&why);
                     break;
                 }
             };
-            let recipients = answers.next_batch();
+            let recipients = answers.next_batch(connection.recipients_max());
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
-                content: &delivery.content,
+                content: fit(&delivery.content, &connection, &mut seven_bit),
                 priority: delivery.message.priority,
+                now: delivery
+                    .now
+                    .after(self.world.monotonic().saturating_sub(began)),
             };
             let outcome = connection.transact(&parcel, &delivery.lease).await;
             if is_used && is_stale(&outcome) {
@@ -173,15 +181,16 @@ impl Carrier {
                 continue;
             }
             remote = Some(connection.host().to_owned());
-            if !outcome.passed_on {
-                on_success = match connection.dialect() {
-                    Dialect::Smtp => OnSuccess::Relayed,
-                    // Its answers come from the mailboxes.
-                    Dialect::Lmtp => OnSuccess::Delivered,
-                };
-            }
-            answers.take(outcome);
+            on_success = match (connection.dialect(), outcome.passed_on) {
+                (Dialect::Smtp, _) if is_traced(delivery, &connection) => OnSuccess::Traced,
+                (_, true) => on_success,
+                (Dialect::Smtp, false) => OnSuccess::Relayed,
+                // Its answers come from the mailboxes.
+                (Dialect::Lmtp, false) => OnSuccess::Delivered,
+            };
+            answers.take(outcome, recipients.len());
             let messages_max = *self.messages_per_connection.get(destination);
+            let messages_max = connection.transactions_max(messages_max);
             self.pool.put(key, connection, messages_max);
         }
         Report {
@@ -206,6 +215,7 @@ impl Carrier {
         &self,
         key: &str,
         terms: &Terms<'_>,
+        demand: Demand,
         hosts: &dyn Hosts,
     ) -> Result<(Connection, bool), Response> {
         if let Some(connection) = self.pool.take(key) {
@@ -215,25 +225,27 @@ impl Carrier {
             Some(login) => Some(login.read().await?),
             None => None,
         };
-        let mut last = Response::transient(4, 1, "Host not found");
+        let mut last = None;
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let why = match self.opener.open(host, terms, login.as_ref()).await {
+            let opened = self.opener.open(host, terms, login.as_ref()).await;
+            let why = match demand.judge(opened) {
                 Ok(connection) => return Ok((connection, false)),
                 Err(NoSession::Tampered(why) | NoSession::Denied(why)) => return Err(why),
+                Err(NoSession::Unsafe(why)) => demand.answer(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };
             tracing::debug!(host = %host.name, endpoint = %host.endpoint, %why, "no session");
-            last = why;
+            last = Some(milder(last, why));
         }
-        Err(last)
+        Err(last.unwrap_or_else(|| Response::transient(4, 1, "Host not found")))
     }
 }
 
 /// Under what connections are kept: never one that is less safe than mail needs,
 /// or on which this host is somebody else.
-fn key_under(key: &str, terms: &Terms<'_>, login: Option<&SmtpLogin>) -> String {
+fn key_under(key: &str, terms: &Terms<'_>, demand: Demand, login: Option<&SmtpLogin>) -> String {
     let (key, level) = (terms.sources.key(key), terms.level);
-    let key = format!("{key} by {}", terms.name);
+    let key = format!("{key} by {}{}", terms.name, demand.mark());
     let key = match terms.proxy {
         Some(proxy) => format!("{key} through {proxy}"),
         None => key,
@@ -242,6 +254,29 @@ fn key_under(key: &str, terms: &Terms<'_>, login: Option<&SmtpLogin>) -> String 
         Some(login) => format!("{key} tls={level} as {}", login.user()),
         None => format!("{key} tls={level}"),
     }
+}
+
+/// The contents as the next hop takes them: where it takes no octets above 127, as
+/// `seven_bit`, if they can be said so. If not, it gets nothing.
+fn fit<'a>(
+    content: &'a Content,
+    connection: &Connection,
+    seven_bit: &'a mut Option<Content>,
+) -> &'a Content {
+    if connection.extensions().eight_bit_mime {
+        return content;
+    }
+    if seven_bit.is_none() {
+        *seven_bit = to_seven_bit(content);
+    }
+    seven_bit.as_ref().unwrap_or(content)
+}
+
+/// Whether a sender that named a time is told that its message was passed on: it
+/// asked for that, or nobody heeds the time from here on (RFC 2852 section 4.2).
+fn is_traced(delivery: &Delivery, connection: &Connection) -> bool {
+    let by = delivery.message.envelope.deliver_by;
+    by.is_some_and(|by| by.trace || !connection.extensions().deliver_by)
 }
 
 /// Whether a used connection failed before the message was looked at: the next
@@ -265,19 +300,19 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Who goes into the next transaction.
-    fn next_batch(&self) -> Vec<Recipient> {
-        let batch = self.open.iter().take(RECIPIENTS_MAX);
+    /// Who goes into the next transaction of so many at most.
+    fn next_batch(&self, most: usize) -> Vec<Recipient> {
+        let batch = self.open.iter().take(most);
         batch
             .filter_map(|index| self.recipients.get(*index).cloned())
             .collect()
     }
 
-    /// The answers of a transaction. Who was one too many goes into the next at
+    /// The answers of a transaction of the first `asked`. Who was one too many goes into the next at
     /// once, as long as each takes somebody (RFC 5321 section 4.5.3.1.10).
-    fn take(&mut self, outcome: Outcome) {
+    fn take(&mut self, outcome: Outcome, asked: usize) {
         let is_progress = outcome.responses.iter().any(Response::is_success);
-        let asked = self.open.len().min(RECIPIENTS_MAX);
+        let asked = self.open.len().min(asked);
         let mut again = Vec::new();
         let answers = outcome.responses.into_iter().map(Some);
         let answers = answers.chain(std::iter::repeat(None));

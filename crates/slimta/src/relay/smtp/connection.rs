@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use slimta_smtp::client::{
-    Channel, Dialect, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing,
+    Channel, Dialect, Extensions, Outcome, Parcel, RECIPIENTS_MAX, Session, Stage, Step, Stuffing,
+    Timing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::unconstrained;
@@ -82,6 +83,24 @@ impl Connection {
     /// What is spoken on it.
     pub(super) fn dialect(&self) -> Dialect {
         self.session.dialect()
+    }
+
+    /// What the next hop offers.
+    pub(super) fn extensions(&self) -> &Extensions {
+        self.session.extensions()
+    }
+
+    /// How many recipients a transaction may have.
+    pub(super) fn recipients_max(&self) -> usize {
+        let named = self.extensions().recipients_max;
+        let named = named.and_then(|most| usize::try_from(most.get()).ok());
+        named.map_or(RECIPIENTS_MAX, |most| most.min(RECIPIENTS_MAX))
+    }
+
+    /// How many transactions it may carry, where this host wants so many at most.
+    pub(super) fn transactions_max(&self, most: u32) -> u32 {
+        let named = self.extensions().transactions_max;
+        named.map_or(most, |named| most.min(named.get()))
     }
 
     /// The name of the next hop.

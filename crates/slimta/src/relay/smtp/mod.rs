@@ -9,6 +9,7 @@ mod login;
 mod opening;
 mod origin;
 mod pool;
+mod require_tls;
 mod socks5;
 mod source;
 #[cfg(feature = "tls")]

@@ -13,7 +13,7 @@ use super::source::{Sources, Unusable};
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
 use super::{Begin, Host};
-use crate::message::Response;
+use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
 /// What all sessions begin with.
@@ -45,6 +45,9 @@ pub(super) enum NoSession {
     Failed(Response),
     /// The host offers TLS, and it came to nothing.
     NoTls(Response),
+    /// The host lacks what this mail needs: it offers no TLS, or its certificate is
+    /// not good. Another host may do better.
+    Unsafe(Response),
     /// Somebody meddles with the connection: the message waits.
     Tampered(Response),
     /// The host does not take name and password: nor would the next, and each
@@ -58,6 +61,8 @@ pub(super) enum NoSession {
 pub(super) enum NoTls {
     /// In words that go on from the name of the host.
     Handshake(String),
+    /// The same of its certificate.
+    Certificate(String),
     /// What came was not TLS at all.
     InClear,
     /// This host lacks something, which is said.
@@ -144,6 +149,9 @@ impl Opener {
                 }
                 Step::Closed(why) => {
                     return Err(match connection.channel() {
+                        Channel::Clear if is_unprotected(&why, &connection) => {
+                            NoSession::Unsafe(why)
+                        }
                         Channel::Clear | Channel::Encrypted => NoSession::Failed(why),
                         Channel::Starting => NoSession::NoTls(why),
                         Channel::Tampered => NoSession::Tampered(why),
@@ -192,10 +200,8 @@ impl Opener {
             None => NoTls::Handshake("it took too long to answer".to_owned()),
         };
         Err(match why {
-            NoTls::Handshake(why) => {
-                let text = format!("No TLS with {}: {why}", host.name);
-                NoSession::NoTls(Response::transient(7, 5, text))
-            }
+            NoTls::Handshake(why) => NoSession::NoTls(no_tls(host, &why)),
+            NoTls::Certificate(why) => NoSession::Unsafe(no_tls(host, &why)),
             NoTls::InClear if host.begin == Begin::Encrypted => {
                 let text = format!("{} does not begin with TLS", host.endpoint);
                 NoSession::Failed(Response::transient(7, 5, text))
@@ -210,6 +216,16 @@ impl Opener {
             NoTls::OurFault(why) => NoSession::Failed(Response::transient(3, 0, why)),
         })
     }
+}
+
+fn no_tls(host: &Host, why: &str) -> Response {
+    Response::transient(7, 5, format!("No TLS with {}: {why}", host.name))
+}
+
+/// Whether a session ended because the host does not know TLS at all.
+fn is_unprotected(why: &Response, connection: &Connection) -> bool {
+    let needs_tls = why.enhanced == Some(EnhancedCode::new(4, 7, 4));
+    needs_tls && !connection.extensions().starttls
 }
 
 fn failed(host: &Host, why: &str) -> Response {

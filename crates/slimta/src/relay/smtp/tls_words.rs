@@ -27,10 +27,12 @@ pub(super) fn reason(error: &io::Error, name: &str) -> NoTls {
             _ => error.to_string(),
         });
     };
+    if let Error::InvalidCertificate(why) = tls {
+        return NoTls::Certificate(certificate(why, name));
+    }
     NoTls::Handshake(match tls {
         // No record of TLS begins as a reply does.
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => return NoTls::InClear,
-        Error::InvalidCertificate(why) => certificate(why, name),
         Error::AlertReceived(alert) => format!("it ended the handshake ({alert:?})"),
         other => other.to_string(),
     })

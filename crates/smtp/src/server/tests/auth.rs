@@ -38,7 +38,7 @@ fn after(lines: &str) -> Played {
 fn told(lines: &str) -> Vec<String> {
     let played = after(lines);
     let lines = played.lines();
-    lines[9..].iter().map(ToString::to_string).collect()
+    lines[10..].iter().map(ToString::to_string).collect()
 }
 
 /// A session under TLS.

@@ -7,6 +7,7 @@ mod decide;
 mod limits;
 mod order;
 mod paths;
+mod promises;
 mod properties;
 mod roles;
 mod sasl;
@@ -163,7 +164,7 @@ fn played(text: impl AsRef<[u8]>) -> Played {
 fn after_ehlo(commands: &str) -> Vec<String> {
     let played = played(format!("EHLO client.example.com\r\n{commands}"));
     let lines = played.lines();
-    lines[8..].iter().map(ToString::to_string).collect()
+    lines[9..].iter().map(ToString::to_string).collect()
 }
 
 /// A session up to the data of a message, as a client that pipelines sends it.

@@ -9,7 +9,8 @@ fn ehlo_offers_what_works_and_helo_nothing() {
     let played = played("EHLO [127.0.0.1]\r\nHELO c.example.com\r\n");
     let replies = "220 mail.example.net ESMTP slimta\r\n\
         250-mail.example.net\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
-        250-SIZE 52428800\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n\
+        250-SIZE 52428800\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n\
+        250-LIMITS RCPTMAX=1000\r\n250 CHUNKING\r\n\
         250 mail.example.net\r\n";
     assert_eq!(played.replies, replies);
 }

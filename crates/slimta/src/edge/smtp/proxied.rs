@@ -57,10 +57,11 @@ impl SmtpEdge {
                 tracing::debug!(%client, proxy = %ip, "client connected by a proxy");
                 Some(Peer::client(client.ip().to_canonical()))
             }
-            Some(Ok(Header::Nobody)) => Some(Peer {
-                ip,
-                is_client: false,
-            }),
+            Some(Ok(Header::Nobody)) => {
+                tracing::debug!(proxy = %ip, "a proxy connected for nobody");
+                let is_client = false;
+                Some(Peer { ip, is_client })
+            }
             Some(Err(error)) => {
                 tracing::warn!(proxy = %ip, %error, "connection of a proxy closed");
                 None

@@ -69,7 +69,6 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
-    pub(super) is_permitted: bool,
     /// What protects the connection; none in the clear.
     pub(super) security: Option<Box<str>>,
     /// Who the client has authenticated as.
@@ -91,15 +90,16 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
-            is_permitted: false,
             security: None,
             user: None,
         }
     }
 
     /// Says whether the client may say which of its messages go first
-    /// (MT-PRIORITY, RFC 6710): it is for clients that are trusted. Default: it
-    /// may not.
+    /// (MT-PRIORITY, RFC 6710): it is for clients that are trusted. So where mail
+    /// is submitted they need not say who they are, and others hear `530 5.7.0`
+    /// to MAIL if there is a way for them to say it (RFC 6409 section 4.3).
+    /// Default: it may not.
     #[must_use]
     pub fn with_priorities(mut self, has_priorities: bool) -> Self {
         self.has_priorities = has_priorities;

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::SmtpEdge;
 use super::listen::Phase;
 use super::pace::Pace;
-use super::proxied::Peer;
+use super::proxy_header::Peer;
 use super::tls;
 use crate::message::{EnhancedCode, Response};
 
@@ -72,9 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         Connection {
             is_permitted,
             pace: Pace::new(&edge.limits, edge.world.monotonic()),
-            session: Session::new(settings)
-                .with_priorities(is_permitted)
-                .with_permission(is_permitted),
+            session: Session::new(settings).with_priorities(is_permitted),
             input: BytesMut::new(),
             edge,
             stream,
@@ -121,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 Step::Write => self.flush().await?,
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
                 // In boxes, so that a connection that waits keeps no room for them.
-                Step::Recipient(recipient) => Box::pin(self.decide(recipient)).await,
+                Step::Recipient(recipient) => Box::pin(self.take(recipient)).await,
                 Step::Authenticate(credentials) => {
                     Box::pin(self.authenticate(&credentials)).await;
                 }

@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::SmtpEdge;
 use super::connection::Connection;
 use super::listener::Listener;
-use super::proxied::Peer;
+use super::proxy_header::Peer;
 
 /// How long to wait when no connection can be accepted: the usual reason is
 /// that no file descriptors are left, and that others give some back.
@@ -114,7 +114,7 @@ impl Door {
         let (edge, settings) = (self.edge.clone(), self.settings.clone());
         let phases = self.phases.clone();
         self.sessions.spawn(async move {
-            let peer = match edge.is_proxy(ip) {
+            let peer = match edge.has_header_from(ip) {
                 // In a box: the connection keeps no room for it.
                 true => Box::pin(edge.peer_behind(ip, &mut stream, phases.clone())).await,
                 false => Some(Peer::client(ip)),

@@ -122,7 +122,8 @@ fn listening(
         .with_message_limits(said.message_bytes_max as u64, said.recipients_max);
     if !said.proxy_from.is_empty() {
         let proxies = said.proxy_from.clone();
-        smtp = smtp.with_proxies(move |ip| proxies.iter().any(|network| network.contains(ip)));
+        smtp = smtp
+            .with_proxy_header_from(move |ip| proxies.iter().any(|network| network.contains(ip)));
     }
     if !said.accept_domains.is_empty() {
         let mut domains = FinalDomains::new(said.accept_domains.iter().cloned());

@@ -1,4 +1,4 @@
-//! Mail servers of others, each in a root directory of its own: `./test` unpacks
+//! Mail servers of others and a proxy, each in a root directory of its own: `./test` unpacks
 //! them, nothing is installed.
 
 use std::fs;
@@ -87,6 +87,21 @@ submission_relay_port = NEXT
 submission_relay_ssl = starttls
 submission_relay_ssl_verify = no
 ";
+/// It looks whether the server behind it is well, too, and passes nobody on
+/// until it is.
+const HAPROXY: &str = "\
+defaults
+  mode tcp
+  timeout connect 30s
+  timeout client 1m
+  timeout server 1m
+frontend clients
+  bind 127.0.0.1:PORT
+  default_backend servers
+backend servers
+  option smtpchk EHLO peer.test.example
+  server one 127.0.0.1:NEXT check inter 100ms fall 1 rise 1 HOW
+";
 const DOVECOT_USERS: &str = "known@to.example::106:106::/var/mail/known::\n";
 
 /// One of them; ends with all its processes when it is dropped.
@@ -130,6 +145,14 @@ impl Peer {
         fs::create_dir_all(peer.path("run/dovecot")).unwrap();
         owned_by(&peer.path("var/mail"), 106);
         Some(peer.run(&["/usr/sbin/dovecot", "-F", "-c", "/etc/dovecot.conf"]))
+    }
+
+    /// HAProxy in front of `next`, which it tells so whose connections it passes on.
+    #[track_caller]
+    pub(crate) fn haproxy(next: SocketAddr, how: &str) -> Option<Self> {
+        let peer = Peer::unpacked()?;
+        peer.configure("etc/haproxy.cfg", &HAPROXY.replace("HOW", how), next);
+        Some(peer.run(&["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy.cfg"]))
     }
 
     /// What it says of itself.

@@ -1,10 +1,11 @@
-//! Clients behind a proxy, as swaks plays one.
+//! Clients behind a proxy: HAProxy, and swaks that plays one.
 
 use std::net::SocketAddr;
 
 use crate::auth::{SECRET, Users};
 use crate::encryption::{only_message, swaks};
-use crate::rig::{Client, Server, Store, free_address, stderr, stdout};
+use crate::peers::Peer;
+use crate::rig::{Client, Server, Store, free_address, stderr, stdout, until};
 
 const DENIED: &str = "550 5.7.1 Relaying denied";
 
@@ -91,6 +92,48 @@ fn the_client_counts_and_not_the_proxy() {
         let trace = "Received: from client.test.example (unknown [192.0.2.7])";
         assert!(content.starts_with(trace), "{content}");
         host.server.stop();
+    }
+}
+
+/// HAProxy looks whether the server is well, and says who the client is.
+#[test]
+fn haproxy_tells_whose_connections_it_passes_on() {
+    for (how, looked) in [
+        // By version 1 it names itself.
+        (
+            "send-proxy",
+            "client connected by a proxy client=127.0.0.1:",
+        ),
+        (
+            "send-proxy-v2",
+            "a proxy connected for nobody proxy=127.0.0.1",
+        ),
+    ] {
+        let listen = free_address();
+        let store = Store::new();
+        let config = store.path().with_extension("toml");
+        let text = format!(
+            "[listener.a]\naddress = '{listen}'\nproxy-from = ['127.0.0.1']\n\
+             permit = ['127.0.0.77']\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let file = config.display().to_string();
+        let options = ["--relay", "none", "--log-level", "debug", "--config", &file];
+        let server = store.serve(&options);
+        let Some(peer) = Peer::haproxy(listen, how) else {
+            return;
+        };
+        until("a look at the server", || {
+            store.logged().contains(looked).then_some(())
+        });
+        let refused = swaks(peer.address, &[]);
+        assert!(stdout(&refused).contains(DENIED), "{}", stdout(&refused));
+        let handed = swaks(peer.address, &["--local-interface", "127.0.0.77"]);
+        let said = stdout(&handed);
+        assert!(handed.status.success(), "{said}{}", peer.log());
+        let content = only_message(&store);
+        assert!(content.contains("(unknown [127.0.0.77])"), "{content}");
+        server.stop();
     }
 }
 

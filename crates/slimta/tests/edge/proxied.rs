@@ -11,7 +11,7 @@ const DENIED: &str = "550 5.7.1 Relaying denied\r\n";
 
 #[tokio::test(start_paused = true)]
 async fn a_proxy_that_says_nothing_is_sent_away() {
-    let proxied = edge(&Queue::new()).with_proxies(|ip| ip.is_loopback());
+    let proxied = edge(&Queue::new()).with_proxy_header_from(|ip| ip.is_loopback());
     let listening = Listening::start(proxied).await;
     let mut client = Client::connect(listening.address).await;
     assert_eq!(client.rest().await, "");
@@ -25,7 +25,7 @@ async fn a_proxy_that_says_nothing_is_sent_away() {
 #[tokio::test]
 async fn who_is_not_named_may_not_do_what_the_proxy_may() {
     let proxied = edge(&Queue::new())
-        .with_proxies(|ip| ip.is_loopback())
+        .with_proxy_header_from(|ip| ip.is_loopback())
         .with_permit(|ip| ip.is_loopback());
     let listening = Listening::start(proxied).await;
     for (header, told) in [
@@ -53,7 +53,7 @@ async fn who_is_not_named_may_not_do_what_the_proxy_may() {
 /// However slowly it comes.
 #[tokio::test]
 async fn a_header_may_come_in_pieces() {
-    let proxied = edge(&Queue::new()).with_proxies(|ip| ip.is_loopback());
+    let proxied = edge(&Queue::new()).with_proxy_header_from(|ip| ip.is_loopback());
     let listening = Listening::start(proxied).await;
     let mut stream = TcpStream::connect(listening.address).await.unwrap();
     stream.set_nodelay(true).unwrap();

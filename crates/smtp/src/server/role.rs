@@ -9,8 +9,9 @@ pub enum Role {
     /// Mail that hosts hand to each other (RFC 5321).
     #[default]
     Relay,
-    /// Mail that begins its way here (RFC 6409). Who may hand it in without
-    /// saying who they are is told by [`Session::with_permission`].
+    /// Mail that begins its way here (RFC 6409). Clients that may not say which of
+    /// it goes first ([`Session::with_priorities`]) have to say who they are
+    /// before MAIL.
     Submission,
     /// Mail for mailboxes, by LMTP (RFC 2033): clients greet with LHLO, and
     /// what becomes of a message is answered for each of its recipients. Never
@@ -19,18 +20,10 @@ pub enum Role {
 }
 
 impl Session {
-    /// Says whether the client may hand in mail without saying who it is.
-    /// Where mail is submitted others hear `530 5.7.0` to MAIL, if there is a
-    /// way for them to say it (RFC 6409 section 4.3). Default: it may not.
-    #[must_use]
-    pub fn with_permission(mut self, is_permitted: bool) -> Self {
-        self.is_permitted = is_permitted;
-        self
-    }
-
     /// Refuses MAIL of a client that has to say who it is first.
     pub(super) fn user_first(&self) -> Result<(), Reply> {
-        let is_known = self.is_permitted || self.user.is_some();
+        // Whom the driver trusts with this is trusted with mail.
+        let is_known = self.has_priorities();
         if self.settings.role != Role::Submission || is_known {
             return Ok(());
         }

@@ -78,7 +78,6 @@ pub struct Session {
     pub(super) must_pause: bool,
     pub(super) is_stopping: bool,
     pub(super) has_priorities: bool,
-    pub(super) is_permitted: bool,
     /// Whether the client was told to go when it came.
     pub(super) is_turned_away: bool,
     /// What time it is, if the driver says it.
@@ -110,7 +109,6 @@ impl Session {
             must_pause: false,
             is_stopping: false,
             has_priorities: false,
-            is_permitted: false,
             is_turned_away: false,
             now: None,
             security: None,
@@ -122,8 +120,10 @@ impl Session {
     }
 
     /// Says whether the client may say which of its messages go first
-    /// (MT-PRIORITY, RFC 6710): it is for clients that are trusted. Default: it
-    /// may not.
+    /// (MT-PRIORITY, RFC 6710): it is for clients that are trusted. So where mail
+    /// is submitted they need not say who they are, and others hear `530 5.7.0`
+    /// to MAIL if there is a way for them to say it (RFC 6409 section 4.3).
+    /// Default: it may not.
     #[must_use]
     pub fn with_priorities(mut self, has_priorities: bool) -> Self {
         self.has_priorities = has_priorities;

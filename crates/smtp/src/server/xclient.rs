@@ -179,7 +179,6 @@ impl Session {
         self.user = behind.login.as_deref().map(Into::into);
         self.hello = None;
         self.has_priorities = is_permitted;
-        self.is_permitted = is_permitted;
     }
 
     /// Refuses to believe it.

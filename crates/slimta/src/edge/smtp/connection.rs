@@ -24,7 +24,7 @@ use super::auth::{Authentication, Exchange};
 use super::listen::Phase;
 use super::origin::OriginPlace;
 use super::pace::Pace;
-use super::proxied::Peer;
+use super::proxy_header::Peer;
 use super::tls;
 use crate::message::{EnhancedCode, Response};
 
@@ -79,7 +79,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let mechanisms = authentication.map(Authentication::mechanisms);
         let mut session = Session::new(settings)
             .with_priorities(is_permitted)
-            .with_permission(is_permitted)
             .with_xclient((edge.xclient_from)(ip))
             .with_mechanisms(mechanisms.unwrap_or_default());
         session.tell_time(edge.world.now());
@@ -136,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
                 Step::Pause => self.edge.world.sleep(PAUSE_TIME).await,
                 // In boxes, so that a connection that waits keeps no room for them.
                 Step::Decide(asked) => self.decide(asked).await,
-                Step::Recipient(recipient) => Box::pin(self.receive(recipient)).await,
+                Step::Recipient(recipient) => Box::pin(self.take(recipient)).await,
                 Step::Authenticate(credentials) => {
                     Box::pin(self.authenticate(&credentials)).await;
                 }

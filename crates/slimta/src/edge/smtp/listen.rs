@@ -16,7 +16,7 @@ use super::SmtpEdge;
 use super::connection::Connection;
 use super::listener::Listener;
 use super::origin::{OriginPlace, Turned};
-use super::proxied::Peer;
+use super::proxy_header::Peer;
 
 /// How long to wait when no connection can be accepted: the usual reason is
 /// that no file descriptors are left, and that others give some back.
@@ -125,7 +125,7 @@ impl Door {
         self.sessions.spawn(async move {
             let mut behind_proxy = None;
             let mut peer = Some(Peer::client(ip));
-            if edge.is_proxy(ip) {
+            if edge.has_header_from(ip) {
                 // In a box: the connection keeps no room for it.
                 peer = Box::pin(edge.peer_behind(ip, &mut stream, phases.clone())).await;
                 match peer.as_ref().map(|peer| edge.enter(peer.ip)) {

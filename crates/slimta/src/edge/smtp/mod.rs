@@ -15,7 +15,7 @@ mod listener;
 mod look;
 mod origin;
 mod pace;
-mod proxied;
+mod proxy_header;
 mod recipients;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
@@ -92,7 +92,7 @@ pub struct SmtpEdge {
     failures: Arc<auth::Failures>,
     role: Role,
     final_domains: Option<Arc<FinalDomains>>,
-    proxies: Option<Arc<Permit>>,
+    proxy_headers: Option<Arc<Permit>>,
     origins: Arc<origin::Origins>,
     validators: Option<Arc<dyn Validators>>,
 }
@@ -119,7 +119,7 @@ impl SmtpEdge {
             failures: Arc::new(auth::Failures::new(&limits)),
             role: Role::Relay,
             final_domains: None,
-            proxies: None,
+            proxy_headers: None,
             origins: Arc::new(origin::Origins::new(&limits)),
             validators: None,
         }
@@ -205,11 +205,11 @@ impl SmtpEdge {
     /// connection is closed. If it names nobody the client is permitted nothing.
     /// From other addresses no header is understood.
     #[must_use]
-    pub fn with_proxies(
+    pub fn with_proxy_header_from(
         mut self,
         is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.proxies = Some(Arc::new(is_proxy));
+        self.proxy_headers = Some(Arc::new(is_proxy));
         self
     }
 

@@ -37,7 +37,7 @@ fn who_submits_says_who_it_is_before_mail() {
 #[test]
 fn who_is_permitted_says_nothing() {
     let settings = submission(StartTls::Absent, Auth::InClear);
-    let session = Session::new(Arc::new(settings)).with_permission(true);
+    let session = Session::new(Arc::new(settings)).with_priorities(true);
     let text = format!("EHLO c\r\n{MAIL}");
     let played = converse(session, [text.as_bytes()].into_iter());
     assert_eq!(played.last(), "250 2.1.0 Sender ok");

@@ -145,7 +145,7 @@ impl SmtpEdge {
     /// Lets a client in that has a place among all, if its origin has one for
     /// it, too; none is needed by who is permitted, or speaks for others.
     pub(super) fn enter(&self, ip: IpAddr) -> Result<Option<OriginPlace>, Turned> {
-        if (self.permit)(ip) || (self.xclient_from)(ip) || self.is_proxy(ip) {
+        if (self.permit)(ip) || (self.xclient_from)(ip) || self.has_header_from(ip) {
             return Ok(None);
         }
         let now = self.world.monotonic();

@@ -102,8 +102,15 @@ impl<S> Connection<S> {
     }
 
     /// Takes a recipient, or says why not.
-    pub(super) async fn receive(&mut self, recipient: Recipient) {
-        let address = &recipient.address;
+    pub(super) async fn take(&mut self, recipient: Recipient) {
+        match self.refusal(&recipient.address).await {
+            None => self.decide_recipient(recipient).await,
+            Some(refused) => self.session.refuse_recipient(&refused),
+        }
+    }
+
+    /// What the client is told if mail for that address is not taken from it.
+    async fn refusal(&mut self, address: &Address) -> Option<Response> {
         let standing = match &self.edge.final_domains {
             Some(domains) => domains.standing(address, &self.edge.world).await,
             None => Standing::Elsewhere,
@@ -112,17 +119,13 @@ impl<S> Connection<S> {
         match standing {
             Standing::Unknown => {
                 tracing::info!(%ip, recipient = %address, "recipient unknown");
-                let unknown = Response::permanent(1, 1, "No such user here");
-                self.session.refuse_recipient(&unknown);
+                Some(Response::permanent(1, 1, "No such user here"))
             }
-            Standing::Here if self.edge.role != Role::Submission => {
-                self.decide_recipient(recipient).await;
-            }
-            _ if self.may_relay() => self.decide_recipient(recipient).await,
+            Standing::Here if self.edge.role != Role::Submission => None,
+            _ if self.may_relay() => None,
             _ => {
                 tracing::info!(%ip, recipient = %address, "relaying denied");
-                let denied = Response::permanent(7, 1, "Relaying denied");
-                self.session.refuse_recipient(&denied);
+                Some(Response::permanent(7, 1, "Relaying denied"))
             }
         }
     }

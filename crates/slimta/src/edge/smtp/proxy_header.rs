@@ -35,8 +35,9 @@ impl Peer {
 
 impl SmtpEdge {
     /// Whether connections from that address begin with a header.
-    pub(super) fn is_proxy(&self, ip: IpAddr) -> bool {
-        self.proxies.as_ref().is_some_and(|is_one| is_one(ip))
+    pub(super) fn has_header_from(&self, ip: IpAddr) -> bool {
+        let is_proxy = self.proxy_headers.as_ref();
+        is_proxy.is_some_and(|is_proxy| is_proxy(ip))
     }
 
     /// Reads the header that the proxy at `ip` sends; none if the connection is
@@ -57,10 +58,11 @@ impl SmtpEdge {
                 tracing::debug!(%client, proxy = %ip, "client connected by a proxy");
                 Some(Peer::client(client.ip().to_canonical()))
             }
-            Some(Ok(Header::Nobody)) => Some(Peer {
-                ip,
-                is_client: false,
-            }),
+            Some(Ok(Header::Nobody)) => {
+                tracing::debug!(proxy = %ip, "a proxy connected for nobody");
+                let is_client = false;
+                Some(Peer { ip, is_client })
+            }
             Some(Err(error)) => {
                 tracing::warn!(proxy = %ip, %error, "connection of a proxy closed");
                 None

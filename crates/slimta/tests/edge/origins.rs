@@ -17,7 +17,8 @@ async fn an_address_has_places_of_its_own_and_who_is_permitted_needs_none() {
     let strict = Listening::start(edge.clone().with_permit(|_| false)).await;
     let (first, mut second) = (strict.client().await, strict.client().await);
     let mut third = Client::connect(strict.address).await;
-    assert_eq!(third.rest().await, CROWDED);
+    assert_eq!(third.reply().await, CROWDED);
+    assert_eq!(third.rest().await, "");
     let friendly = Listening::start(edge).await;
     let friends = [friendly.client().await, friendly.client().await];
     assert_eq!(second.ask("NOOP").await, "250 2.0.0 Ok\r\n");
@@ -45,7 +46,8 @@ async fn who_comes_anew_too_often_is_sent_away() {
         drop(listening.client().await);
     }
     let mut fourth = Client::connect(listening.address).await;
-    assert_eq!(fourth.rest().await, HASTY);
+    assert_eq!(fourth.reply().await, HASTY);
+    assert_eq!(fourth.rest().await, "");
     listening.stopped().await;
 }
 

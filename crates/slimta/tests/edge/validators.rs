@@ -10,8 +10,8 @@ use super::rig::{Client, Listening, Queue, edge};
 
 const GONE: &str = "451 4.3.0 Error in processing\r\n";
 
-/// Refuses what is called `no`, never answers to what is called `mute`, and
-/// notes what it was asked.
+/// Refuses what is called `no`, and with a success what is called `odd`; never
+/// answers to what is called `mute`, and notes what it was asked.
 #[derive(Clone, Default)]
 struct Program {
     asked: Arc<Mutex<Vec<String>>>,
@@ -23,6 +23,9 @@ impl Program {
         self.asked.lock().unwrap().push(format!("{command} {name}"));
         if name.contains("mute") {
             std::future::pending::<()>().await;
+        }
+        if name.contains("odd") {
+            return Err(Response::success(1, 5, "Fine"));
         }
         match name.contains("no") || command == "DATA" && name.contains("late") {
             true => Err(Response::new(
@@ -186,6 +189,26 @@ async fn who_takes_too_long_refuses_for_now() {
     client.ask("MAIL FROM:<a@x>").await;
     assert_eq!(client.ask("RCPT TO:<mute@x>").await, GONE);
     assert!(client.ask("RCPT TO:<b@x>").await.starts_with("250 "));
+    drop(client);
+    listening.stopped().await;
+    assert!(queue.requests().is_empty());
+}
+
+/// Nobody may hear that something was taken which was not.
+#[tokio::test]
+async fn a_refusal_with_a_success_is_an_error_for_now() {
+    let (program, queue) = (Program::default(), Queue::new());
+    let (listening, _) = served(&program, &queue).await;
+    let mut client = listening.client().await;
+    assert_eq!(client.ask("EHLO odd.example").await, GONE);
+    client.begin().await;
+    client.send("odd\r\n.\r\n").await;
+    assert_eq!(client.reply().await, GONE);
+    assert_eq!(client.ask("MAIL FROM:<odd@x>").await, GONE);
+    client.ask("MAIL FROM:<a@x>").await;
+    assert_eq!(client.ask("RCPT TO:<odd@x>").await, GONE);
+    let none = "554 5.5.1 No valid recipients\r\n";
+    assert_eq!(client.ask("DATA").await, none);
     drop(client);
     listening.stopped().await;
     assert!(queue.requests().is_empty());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use slimta_smtp::server::Asked;
+use tokio::sync::watch;
 
 use super::SmtpEdge;
 use super::connection::{Connection, reached, shutdown};
@@ -122,8 +123,8 @@ impl<S> Connection<S> {
         let client = self.client();
         // In boxes all of them, so that a connection that waits keeps no room
         // for what it may never need.
-        let judging = Box::pin(self.judge("banner", validators.banner(&client)));
-        match judging.await {
+        let asking = Box::pin(validators.banner(&client));
+        match judge(&self.edge, &mut self.phase, "banner", &client, asking).await {
             Ok(()) => self.session.banner(),
             Err(response) => self.session.turn_away(&response),
         }
@@ -147,20 +148,15 @@ impl<S> Connection<S> {
 
     async fn validate(&mut self, validators: Arc<dyn Validators>, asked: Asked) -> Verdict {
         let client = self.client();
-        let envelope = self.session.envelope().cloned();
         // There is one with MAIL and DATA.
-        let envelope = envelope.unwrap_or_default();
-        match asked {
-            Asked::Hello => self.judge("EHLO", validators.ehlo(&client)).await,
-            Asked::Mail => {
-                self.judge("MAIL", validators.mail(&client, &envelope))
-                    .await
-            }
-            Asked::Data => {
-                self.judge("DATA", validators.data(&client, &envelope))
-                    .await
-            }
-        }
+        let (none, known) = (Envelope::default(), self.session.envelope());
+        let envelope = known.unwrap_or(&none);
+        let (command, asking) = match asked {
+            Asked::Hello => ("EHLO", validators.ehlo(&client)),
+            Asked::Mail => ("MAIL", validators.mail(&client, envelope)),
+            Asked::Data => ("DATA", validators.data(&client, envelope)),
+        };
+        judge(&self.edge, &mut self.phase, command, &client, asking).await
     }
 
     /// Decides on a recipient whom the client may send to.
@@ -184,9 +180,9 @@ impl<S> Connection<S> {
         recipient: &Recipient,
     ) -> Verdict {
         let client = self.client();
-        let envelope = self.session.envelope().cloned().unwrap_or_default();
-        let asking = validators.rcpt(&client, &envelope, recipient);
-        self.judge("RCPT", asking).await
+        let (none, known) = (Envelope::default(), self.session.envelope());
+        let asking = validators.rcpt(&client, known.unwrap_or(&none), recipient);
+        judge(&self.edge, &mut self.phase, "RCPT", &client, asking).await
     }
 
     /// Whether the client may turn to TLS.
@@ -195,7 +191,8 @@ impl<S> Connection<S> {
             return Ok(());
         };
         let client = self.client();
-        Box::pin(self.judge("STARTTLS", validators.starttls(&client))).await
+        let asking = Box::pin(validators.starttls(&client));
+        judge(&self.edge, &mut self.phase, "STARTTLS", &client, asking).await
     }
 
     /// The client as validators see it.
@@ -205,21 +202,27 @@ impl<S> Connection<S> {
             ..self.session.client()
         }
     }
+}
 
-    /// Waits for a verdict as long as it may take.
-    async fn judge(&mut self, command: &str, asking: impl Future<Output = Verdict>) -> Verdict {
-        let edge = self.edge.clone();
-        let judging = edge.judge(asking);
-        let verdict = tokio::select! {
-            biased;
-            verdict = judging => verdict,
-            () = reached(&mut self.phase, Phase::Over) => Err(shutdown()),
-        };
-        if let Err(response) = &verdict {
-            tracing::info!(ip = %self.ip, command, %response, "refused by a validator");
-        }
-        verdict
+/// Waits for a verdict as long as it may take, and no longer than the edge
+/// serves.
+async fn judge(
+    edge: &SmtpEdge,
+    phase: &mut watch::Receiver<Phase>,
+    command: &str,
+    client: &Client,
+    asking: impl Future<Output = Verdict>,
+) -> Verdict {
+    let verdict = tokio::select! {
+        biased;
+        verdict = edge.judged(asking) => verdict,
+        () = reached(phase, Phase::Over) => Err(shutdown()),
+    };
+    if let Err(response) = &verdict {
+        let ip = client.ip.map(tracing::field::display);
+        tracing::info!(ip, command, %response, "refused by a validator");
     }
+    verdict
 }
 
 impl SmtpEdge {
@@ -228,21 +231,22 @@ impl SmtpEdge {
         let Some(validators) = &self.validators else {
             return Ok(());
         };
-        let verdict = self.judge(validators.message(message)).await;
+        let verdict = self.judged(validators.message(message)).await;
         if let Err(response) = &verdict {
             let ip = message.client.ip.map(tracing::field::display);
             tracing::info!(ip, %response, "message refused by a validator");
         }
-        // What is no refusal must not be taken for a word of the queue.
-        verdict.map_err(|response| match response.is_success() {
-            true => Response::transient(3, 0, "Error in processing"),
-            false => response,
-        })
+        verdict
     }
 
-    async fn judge(&self, asking: impl Future<Output = Verdict>) -> Verdict {
+    /// A verdict that comes in time, and whose refusal is one: no client may
+    /// hear 2yz for what was not taken.
+    async fn judged(&self, asking: impl Future<Output = Verdict>) -> Verdict {
         let limit = self.limits.validation_time_max;
-        let judged = self.world.timeout(limit, asking).await;
-        judged.unwrap_or_else(|| Err(Response::transient(3, 0, "Error in processing")))
+        match self.world.timeout(limit, asking).await {
+            Some(Err(response)) if !response.is_success() => Err(response),
+            Some(Ok(())) => Ok(()),
+            _ => Err(Response::transient(3, 0, "Error in processing")),
+        }
     }
 }

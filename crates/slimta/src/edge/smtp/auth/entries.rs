@@ -17,6 +17,8 @@ pub(super) struct Entries {
     hashes: Vec<Verifier>,
     /// Which hash is whose.
     users: HashMap<Box<str>, usize>,
+    /// How many hashes are keys of SCRAM.
+    scram_count: usize,
 }
 
 /// A line that is not as it should be.
@@ -47,6 +49,7 @@ impl Entries {
                 return Err(bad(format!("user {user:?} has line {earlier} already")));
             }
             entries.users.insert(user.into(), entries.hashes.len());
+            entries.scram_count += usize::from(matches!(hash, Verifier::Scram(_)));
             entries.hashes.push(hash);
         }
         Ok(entries)
@@ -62,8 +65,7 @@ impl Entries {
 
     /// Whether SCRAM is for everybody.
     pub(super) fn are_all_scram(&self) -> bool {
-        let is_scram = |hash: &Verifier| matches!(hash, Verifier::Scram(_));
-        !self.hashes.is_empty() && self.hashes.iter().all(is_scram)
+        !self.hashes.is_empty() && self.scram_count == self.hashes.len()
     }
 
     /// What a user's proof is checked against; for who has none, or is not

@@ -1,22 +1,21 @@
 //! The edges of the server: where it takes mail.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slimta::bus;
 use slimta::edge::smtp::{
     self, CredentialsFile, FinalDomains, RecipientsFile, Role, SmtpEdge, Tls, TlsMode,
 };
-use slimta::message::{Client, Message, Response};
-use slimta::policy::{
-    AddDate, AddFrom, AddMessageId, AddReceived, Chain, LoopCheck, OfClients, SignDkim,
-};
+use slimta::message::{Message, Response};
+use slimta::policy::SignDkim;
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::config::{Listener, Settings};
 use crate::failure::Failure;
+use crate::policies::policies;
 
 /// How many clients may have connected before they are accepted; the system
 /// has a limit of its own. The last word of a client beyond it is dropped: it
@@ -117,7 +116,7 @@ fn listening(
     let permit = said.permit.clone();
     let mut smtp = smtp
         .with_role(said.role)
-        .with_policy(policies(settings, said, means))
+        .with_policy(policies(settings, said, means)?)
         .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
         .with_message_limits(said.message_bytes_max as u64, said.recipients_max);
     if !said.proxy_from.is_empty() {
@@ -142,36 +141,6 @@ fn listening(
         smtp = smtp.with_authenticator(users.clone(), auth.mode());
     }
     Ok(smtp)
-}
-
-/// What mail of a listener passes before the queue gets it.
-fn policies(settings: &Settings, said: &Listener, means: &Means) -> Chain {
-    let hostname = &settings.hostname;
-    let ids = AddMessageId::new(hostname, means.world.clone());
-    let completed = Chain::new().then(AddDate).then(ids);
-    let permit = said.permit.clone();
-    let is_own = move |client: &Client| {
-        let is_permitted = |ip: IpAddr| permit.iter().any(|network| network.contains(ip));
-        client.auth.is_some() || client.ip.is_some_and(is_permitted)
-    };
-    let policies = Chain::new().then(LoopCheck::default());
-    let policies = match said.role {
-        Role::Submission => policies.then(AddFrom::new(hostname)).then(completed),
-        // What other hosts hand on is not ours to complete.
-        Role::Relay | Role::Lmtp => policies.then(OfClients::new(is_own, completed)),
-    };
-    let mut policies = policies.then(AddReceived::new(hostname));
-    if let Some(spam_scan) = &settings.spam_scan {
-        policies = policies.then(spam_scan.policy(means.world.clone()));
-    }
-    if let Some(forward) = settings.forward.policy() {
-        policies = policies.then(forward);
-    }
-    if let Some(tenant) = &settings.tenant {
-        policies = policies.then(tenant.clone());
-    }
-    // Behind all that changes a message.
-    policies.then(means.dkim.clone())
 }
 
 /// What is spoken at a listener.

@@ -28,6 +28,7 @@ mod sources;
 mod spam_scan;
 mod span;
 mod tenants;
+mod verify_senders;
 mod written;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub(crate) use relay_login::RelayLogin;
 pub(crate) use socks5::Proxy;
 use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
+use verify_senders::VerifyOptions;
 
 /// Where mail is taken by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
@@ -129,6 +131,8 @@ pub(crate) struct Settings {
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
+    /// How mail of strangers is verified, if it is.
+    pub(crate) verify_senders: Option<VerifyOptions>,
     /// Which spam filter is asked, if one is.
     pub(crate) spam_scan: Option<SpamScanOptions>,
     /// Which recipients are rewritten.

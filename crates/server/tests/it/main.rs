@@ -4,6 +4,7 @@
 
 mod absent;
 mod acting;
+mod arc;
 mod audit;
 mod auth;
 mod benchmarks;
@@ -57,4 +58,5 @@ mod suspended;
 mod tenants;
 mod trap;
 mod unwritable;
+mod verify_senders;
 mod xclient;

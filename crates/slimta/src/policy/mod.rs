@@ -16,12 +16,16 @@ mod loop_check;
 mod of_clients;
 #[cfg(feature = "spam-scan")]
 mod spam;
+#[cfg(feature = "verify")]
+mod verify;
 
 pub use add_date::AddDate;
 pub use add_from::AddFrom;
 pub use add_message_id::AddMessageId;
 pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
+#[cfg(all(feature = "dkim", feature = "verify"))]
+pub use dkim::SealArc;
 #[cfg(feature = "dkim")]
 pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 #[cfg(feature = "forward")]
@@ -34,6 +38,8 @@ pub use spam::{
     OnScanFailure, ScanError, ScannerUrlError, SpamRules, SpamScan, SpamScanner, SpamVerdict,
     open_scanner,
 };
+#[cfg(feature = "verify")]
+pub use verify::{VerifyRules, VerifySenders};
 
 use crate::message::{NewField, Response};
 use crate::world::World;

@@ -35,3 +35,33 @@ impl PerAddress {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(text: &str) -> smtp::Limits {
+        let options: Options = toml::from_str(text).unwrap();
+        PerAddress::of(&options).limits()
+    }
+
+    #[test]
+    fn a_rate_can_be_another_or_none() {
+        let defaults = smtp::Limits::default();
+        assert_eq!(limits(""), defaults);
+        let said = limits(
+            "connections-per-address-max = 7\n\
+             connection-rate-per-address = \"none\"\n\
+             message-rate-per-address = \"9/h\"\n\
+             recipient-rate-per-address = \"99/h\"\n",
+        );
+        let expected = smtp::Limits {
+            connections_per_address_max: 7,
+            connection_rate_per_address: None,
+            message_rate_per_address: Some("9/h".parse().unwrap()),
+            recipient_rate_per_address: Some("99/h".parse().unwrap()),
+            ..defaults
+        };
+        assert_eq!(said, expected);
+    }
+}

@@ -1,7 +1,9 @@
 //! Rules of `store` and of sessions.
 
 use super::bench::{Bench, LEASE, address, claim, list_all, removal, settle};
-use crate::message::{Content, Envelope, Recipient, ReversePath, Submission};
+use crate::message::{
+    ByMode, Content, DeliverBy, Envelope, FutureRelease, Recipient, ReversePath, Submission,
+};
 use crate::storage::{Filter, FirstLeases, Page, Settled, StorageError};
 use crate::world::Timestamp;
 
@@ -140,7 +142,8 @@ pub async fn contents_survive_byte_for_byte(bench: &Bench) {
     }
 }
 
-/// 4 MiB of contents, 10,000 recipients, and texts that look like anything.
+/// 4 MiB of contents, 10,000 recipients, all that can be promised, and texts that look
+/// like anything.
 pub async fn big_contents_and_many_recipients_survive(bench: &Bench) {
     let session = bench.session().await;
     let mut mail = bench.mail("a.example");
@@ -151,6 +154,13 @@ pub async fn big_contents_and_many_recipients_survive(bench: &Bench) {
     message.envelope = Envelope {
         recipients: recipients.collect(),
         envid: Some("'\"%\\\n\r\0 🐌".to_owned()),
+        release: Some(FutureRelease::For(3600)),
+        deliver_by: Some(DeliverBy {
+            by: Timestamp::MAX,
+            mode: ByMode::Return,
+            trace: true,
+        }),
+        require_tls: true,
         ..Envelope::new(ReversePath::Null, [])
     };
     message.due = Timestamp::MAX;

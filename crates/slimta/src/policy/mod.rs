@@ -14,6 +14,7 @@ mod dkim;
 mod forward;
 mod loop_check;
 mod of_clients;
+mod proxy;
 #[cfg(feature = "spam-scan")]
 mod spam;
 #[cfg(feature = "verify")]
@@ -32,6 +33,7 @@ pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 pub use forward::{Forward, ForwardError};
 pub use loop_check::LoopCheck;
 pub use of_clients::OfClients;
+pub use proxy::proxy;
 pub use slimta_core::policy::{Chain, Policy};
 #[cfg(feature = "spam-scan")]
 pub use spam::{

@@ -66,6 +66,9 @@ pub(crate) fn edge(
         ..smtp::Limits::default()
     };
     let mut policies = policy::standard(&settings.hostname, world.clone());
+    if let Some(forward) = settings.forward.policy() {
+        policies = policies.then(forward);
+    }
     if let Some(tenant) = &settings.tenant {
         policies = policies.then(tenant.clone());
     }

@@ -12,6 +12,7 @@ mod dkim;
 mod edge_auth;
 mod edge_tls;
 mod file;
+mod forward;
 mod logging;
 mod machine;
 mod network;
@@ -38,6 +39,7 @@ use crate::failure::Failure;
 pub(crate) use dkim::Dkim;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
+use forward::ForwardRules;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
@@ -102,6 +104,8 @@ pub(crate) struct Settings {
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
+    /// Which recipients are rewritten.
+    pub(crate) forward: ForwardRules,
     /// What signs for which domains.
     pub(crate) dkim: Dkim,
     /// The bounds of the queue.

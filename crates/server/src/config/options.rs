@@ -14,6 +14,7 @@ use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::dkim::Dkim;
 use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
+use super::forward::ForwardRules;
 use super::logging::{LogFormat, LogLevel};
 use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
@@ -171,6 +172,9 @@ pub(crate) struct Options {
     /// Their weights: tables of the file.
     #[arg(skip)]
     pub(crate) tenants: Tenants,
+    /// Whose mail goes to others: tables of the file.
+    #[arg(skip)]
+    pub(crate) forward: ForwardRules,
     /// Who signs: tables of the file.
     #[arg(skip)]
     pub(crate) dkim: Dkim,
@@ -249,6 +253,7 @@ impl Options {
             tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
+            forward: other.forward,
             dkim: other.dkim,
             backoff_min: self.backoff_min.or(other.backoff_min),
             backoff_max: self.backoff_max.or(other.backoff_max),
@@ -289,6 +294,7 @@ impl Options {
             }),
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
+            forward: self.forward.clone(),
             dkim: self.dkim.clone(),
             listen: if self.listen.is_empty() && self.listen_tls.is_empty() {
                 vec![LISTEN_DEFAULT]

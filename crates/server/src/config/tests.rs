@@ -262,6 +262,13 @@ fn a_mistake_in_the_file_is_named() {
             "bits",
         ),
         ("[dkim]\n'a.example' = 'k'", "a table with selector and key"),
+        (
+            "[[forward]]\nmatch = '('\nto = 'a@b.example'",
+            "unclosed group",
+        ),
+        ("[[forward]]\nmatch = 'a'", "`to`"),
+        ("[[forward]]\nmatch = 'a'\nto = 'b'", "number 1"),
+        ("[forward]\nmatch = 'a'\nto = 'b@c.example'", "forward"),
         ("hostname = 'a b'", "a b"),
         ("hostname = ''", "hostname"),
     ] {

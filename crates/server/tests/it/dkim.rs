@@ -1,7 +1,8 @@
 //! Signatures of DKIM, verified by a stranger's program.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ fn python() -> &'static str {
 
 /// Keys of example.org in a directory, a configuration that names them, and what
 /// the domain publishes.
-struct Keys {
+pub(crate) struct Keys {
     directory: tempfile::TempDir,
 }
 
@@ -39,7 +40,7 @@ const KEYS: [(&str, &str, &[&str]); 3] = [
 
 impl Keys {
     #[track_caller]
-    fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let keys = Keys {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -64,12 +65,32 @@ impl Keys {
         keys
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     fn config(&self) -> String {
         self.path("config").display().to_string()
+    }
+
+    /// A message as the stranger signs it, for a domain and the selector of one of
+    /// these keys.
+    #[track_caller]
+    pub(crate) fn signed_by_stranger(
+        &self,
+        message: &[u8],
+        selector: &str,
+        domain: &str,
+    ) -> Vec<u8> {
+        let mut command = Command::new(python());
+        command.args(["-c", include_str!("sign_dkim.py")]);
+        command.arg(self.path(selector)).args([selector, domain]);
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(message).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        output.stdout
     }
 
     /// What the stranger says of the signatures of these files.
@@ -86,7 +107,7 @@ impl Keys {
     /// Sees that each of these files has a signature of each of these keys, and
     /// that all hold.
     #[track_caller]
-    fn all_hold(&self, files: &[PathBuf], algorithms: &[&str]) {
+    pub(crate) fn all_hold(&self, files: &[PathBuf], algorithms: &[&str]) {
         let verified = self.verified(files);
         for file in files {
             let path = file.display().to_string();

@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod dkim;
 mod encryption;
+mod forward;
 mod full;
 mod interop;
 mod late;

@@ -9,6 +9,8 @@ mod add_received;
 mod assign_tenant;
 #[cfg(feature = "dkim")]
 mod dkim;
+#[cfg(feature = "forward")]
+mod forward;
 mod loop_check;
 
 pub use add_date::AddDate;
@@ -17,6 +19,8 @@ pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
 #[cfg(feature = "dkim")]
 pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
+#[cfg(feature = "forward")]
+pub use forward::{Forward, ForwardError};
 pub use loop_check::LoopCheck;
 pub use slimta_core::policy::{Chain, Policy};
 

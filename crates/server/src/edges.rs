@@ -66,6 +66,9 @@ pub(crate) fn edge(
         ..smtp::Limits::default()
     };
     let mut policies = policy::standard(&settings.hostname, world.clone());
+    if let Some(spam_scan) = &settings.spam_scan {
+        policies = policies.then(spam_scan.policy(world.clone()));
+    }
     if let Some(forward) = settings.forward.policy() {
         policies = policies.then(forward);
     }

@@ -19,6 +19,7 @@ mod network;
 mod notices;
 mod options;
 mod sources;
+mod spam_scan;
 mod span;
 mod tenants;
 mod written;
@@ -45,6 +46,7 @@ pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
+use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -104,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
+    /// Which spam filter is asked, if one is.
+    pub(crate) spam_scan: Option<SpamScanOptions>,
     /// Which recipients are rewritten.
     pub(crate) forward: ForwardRules,
     /// What signs for which domains.

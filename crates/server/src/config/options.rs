@@ -20,6 +20,7 @@ use super::machine::{is_host_name, machine_name};
 use super::network::{Network, loopback};
 use super::notices::Notices;
 use super::sources::one_or_several;
+use super::spam_scan::SpamScanOptions;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::written::{all_written, size, size_or_text, written};
@@ -172,6 +173,9 @@ pub(crate) struct Options {
     /// Their weights: tables of the file.
     #[arg(skip)]
     pub(crate) tenants: Tenants,
+    /// Which spam filter is asked: a table of the file.
+    #[arg(skip)]
+    pub(crate) spam_scan: Option<SpamScanOptions>,
     /// Whose mail goes to others: tables of the file.
     #[arg(skip)]
     pub(crate) forward: ForwardRules,
@@ -253,6 +257,7 @@ impl Options {
             tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
+            spam_scan: other.spam_scan,
             forward: other.forward,
             dkim: other.dkim,
             backoff_min: self.backoff_min.or(other.backoff_min),
@@ -294,6 +299,7 @@ impl Options {
             }),
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
+            spam_scan: self.spam_scan.clone(),
             forward: self.forward.clone(),
             dkim: self.dkim.clone(),
             listen: if self.listen.is_empty() && self.listen_tls.is_empty() {

@@ -269,6 +269,25 @@ fn a_mistake_in_the_file_is_named() {
         ("[[forward]]\nmatch = 'a'", "`to`"),
         ("[[forward]]\nmatch = 'a'\nto = 'b'", "number 1"),
         ("[forward]\nmatch = 'a'\nto = 'b@c.example'", "forward"),
+        ("[spam-scan]\nreject-score = 5", "`server`"),
+        ("[spam-scan]\nserver = 'clamd://h'", "no spam filter"),
+        (
+            "[spam-scan]\nserver = 'spamd://h'\nreject-score = nan",
+            "reject-score",
+        ),
+        (
+            "[spam-scan]\nserver = 'spamd://h'\nfailure = 'drop'",
+            "accept or defer",
+        ),
+        (
+            "[spam-scan]\nserver = 'spamd://h'\ntime-max = '30s'",
+            "25s at most",
+        ),
+        (
+            "[spam-scan]\nserver = 'spamd://h'\nbytes-max = 0",
+            "bytes-max",
+        ),
+        ("[spam-scan]\nserver = 'spamd://h'\nscore = 5", "score"),
         ("hostname = 'a b'", "a b"),
         ("hostname = ''", "hostname"),
     ] {

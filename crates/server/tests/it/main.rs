@@ -41,6 +41,7 @@ mod scenarios;
 mod schedules;
 mod sendmail;
 mod sources;
+mod spam;
 mod starttls;
 mod story;
 mod suspended;

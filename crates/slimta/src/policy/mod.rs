@@ -12,6 +12,8 @@ mod dkim;
 #[cfg(feature = "forward")]
 mod forward;
 mod loop_check;
+#[cfg(feature = "spam-scan")]
+mod spam;
 
 pub use add_date::AddDate;
 pub use add_message_id::AddMessageId;
@@ -23,6 +25,11 @@ pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 pub use forward::{Forward, ForwardError};
 pub use loop_check::LoopCheck;
 pub use slimta_core::policy::{Chain, Policy};
+#[cfg(feature = "spam-scan")]
+pub use spam::{
+    OnScanFailure, ScanError, ScannerUrlError, SpamRules, SpamScan, SpamScanner, SpamVerdict,
+    open_scanner,
+};
 
 use crate::message::{NewField, Response};
 use crate::world::World;

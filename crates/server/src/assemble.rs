@@ -22,6 +22,7 @@ use crate::config::{EdgeAuth, EdgeTls, Place, Settings};
 use crate::edges::{Edge, edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
+use crate::policies::policies;
 
 /// A server that is put together: everything is open, nothing runs yet.
 pub(crate) struct Server {
@@ -54,6 +55,7 @@ impl Server {
         let users = users.map(EdgeAuth::open).transpose()?;
         let next_hop = next_hop(settings, &world)?;
         let dkim = settings.dkim.signer()?;
+        let policies = policies(settings, dkim.clone(), &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
         let storage = storage.map_err(|error| unusable("--storage", &error))?;
@@ -65,7 +67,7 @@ impl Server {
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let smtp = edge(settings, edge_end, dkim, users, &world);
+        let smtp = edge(settings, edge_end, policies, users, &world);
         let edges = edges(settings, &smtp, tls)?;
         Ok(Server {
             world,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use slimta::bus;
 use slimta::edge::smtp::{self, CredentialsFile, SmtpEdge, Tls, TlsMode};
 use slimta::message::{Message, Response};
-use slimta::policy::{self, SignDkim};
+use slimta::policy::Chain;
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -53,7 +53,7 @@ impl Edge {
 pub(crate) fn edge(
     settings: &Settings,
     bus: bus::LocalClient<Message, Response>,
-    dkim: SignDkim,
+    policies: Chain,
     users: Option<CredentialsFile>,
     world: &World,
 ) -> SmtpEdge {
@@ -65,18 +65,6 @@ pub(crate) fn edge(
         connections_max: granted.connections_max,
         ..smtp::Limits::default()
     };
-    let mut policies = policy::standard(&settings.hostname, world.clone());
-    if let Some(spam_scan) = &settings.spam_scan {
-        policies = policies.then(spam_scan.policy(world.clone()));
-    }
-    if let Some(forward) = settings.forward.policy() {
-        policies = policies.then(forward);
-    }
-    if let Some(tenant) = &settings.tenant {
-        policies = policies.then(tenant.clone());
-    }
-    // Behind all that changes a message.
-    let policies = policies.then(dkim);
     let smtp = SmtpEdge::new(Arc::new(bus), world.clone())
         .with_hostname(settings.hostname.clone())
         .with_policy(policies)

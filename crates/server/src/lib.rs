@@ -22,6 +22,7 @@ mod first_session;
 pub mod fuzz;
 mod log;
 mod output;
+mod policies;
 mod signals;
 mod sink;
 mod smtp_client;

@@ -177,7 +177,13 @@ impl Content {
 
     /// Removes all fields of this name and says how many there were.
     pub fn remove(&mut self, name: &str) -> usize {
-        self.substitute(name, &[])
+        self.substitute(name, &[], |_| true)
+    }
+
+    /// Removes the fields of this name of which `is_removed` says so, and says how
+    /// many there were.
+    pub fn remove_where(&mut self, name: &str, is_removed: impl Fn(&Field<'_>) -> bool) -> usize {
+        self.substitute(name, &[], is_removed)
     }
 
     /// Puts a field in the place of the first one of its name and removes the
@@ -185,18 +191,23 @@ impl Content {
     pub fn replace(&mut self, field: &NewField) {
         let mut text = Vec::new();
         field.write(self.line_end(), &mut text);
-        if self.substitute(&field.name, &text) == 0 {
+        if self.substitute(&field.name, &text, |_| true) == 0 {
             self.append(field);
         }
     }
 
-    /// Writes `text` in the place of the first field of this name, and nothing
-    /// in the place of the others. Says how many there were.
-    fn substitute(&mut self, name: &str, text: &[u8]) -> usize {
+    /// Writes `text` in the place of the first field of this name that is meant, and
+    /// nothing in the place of the others. Says how many there were.
+    fn substitute(
+        &mut self,
+        name: &str,
+        text: &[u8],
+        is_meant: impl Fn(&Field<'_>) -> bool,
+    ) -> usize {
         let mut header = Vec::with_capacity(self.header_bytes().len() + text.len());
         let mut found = 0;
         for piece in pieces(self.header_bytes()) {
-            if Field::read_named(piece, name).is_none() {
+            if !Field::read_named(piece, name).is_some_and(|field| is_meant(&field)) {
                 header.extend_from_slice(piece);
                 continue;
             }

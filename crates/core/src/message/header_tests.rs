@@ -91,6 +91,15 @@ fn fields_are_removed_and_replaced_by_name() {
 }
 
 #[test]
+fn some_fields_of_a_name_are_removed() {
+    let mut content = Content::new("A: 1\r\na: 2\r\n folded\r\nB: 1\r\nA: 1\r\n\r\nbody");
+    let is_one = |field: &Field<'_>| field.value() == "1";
+    assert_eq!(content.remove_where("a", is_one), 2);
+    assert_eq!(content.remove_where("a", is_one), 0);
+    assert_eq!(text(&content), "a: 2\r\n folded\r\nB: 1\r\n\r\nbody");
+}
+
+#[test]
 fn a_body_that_looks_like_a_header_stays_body() {
     let mut content = Content::new("A: 1\r\n\r\nB: 2\r\n");
     content.remove("A");

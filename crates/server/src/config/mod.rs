@@ -22,6 +22,7 @@ mod sources;
 mod spam_scan;
 mod span;
 mod tenants;
+mod verify_senders;
 mod written;
 
 #[cfg(test)]
@@ -48,6 +49,7 @@ use notices::Notices;
 pub(crate) use options::Options;
 use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
+use verify_senders::VerifyOptions;
 
 /// Where mail is taken by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
@@ -106,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
+    /// How mail of strangers is verified, if it is.
+    pub(crate) verify_senders: Option<VerifyOptions>,
     /// Which spam filter is asked, if one is.
     pub(crate) spam_scan: Option<SpamScanOptions>,
     /// Which recipients are rewritten.

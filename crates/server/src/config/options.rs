@@ -23,6 +23,7 @@ use super::sources::one_or_several;
 use super::spam_scan::SpamScanOptions;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
+use super::verify_senders::VerifyOptions;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
     CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
@@ -173,6 +174,9 @@ pub(crate) struct Options {
     /// Their weights: tables of the file.
     #[arg(skip)]
     pub(crate) tenants: Tenants,
+    /// How mail of strangers is verified: a table of the file.
+    #[arg(skip)]
+    pub(crate) verify_senders: Option<VerifyOptions>,
     /// Which spam filter is asked: a table of the file.
     #[arg(skip)]
     pub(crate) spam_scan: Option<SpamScanOptions>,
@@ -257,6 +261,7 @@ impl Options {
             tls_roots: self.tls_roots.or(other.tls_roots),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
+            verify_senders: other.verify_senders,
             spam_scan: other.spam_scan,
             forward: other.forward,
             dkim: other.dkim,
@@ -299,6 +304,7 @@ impl Options {
             }),
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
+            verify_senders: self.verify_senders.clone(),
             spam_scan: self.spam_scan.clone(),
             forward: self.forward.clone(),
             dkim: self.dkim.clone(),

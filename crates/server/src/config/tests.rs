@@ -288,6 +288,11 @@ fn a_mistake_in_the_file_is_named() {
             "bytes-max",
         ),
         ("[spam-scan]\nserver = 'spamd://h'\nscore = 5", "score"),
+        ("[verify-senders]\ndmarc = 'reject'", "dmarc"),
+        ("[verify-senders]\nauthserv-id = 'a b'", "a b"),
+        ("[verify-senders]\ntrusted = ['x']", "is not a network"),
+        ("[verify-senders]\ntime-max = '30s'", "25s at most"),
+        ("[verify-senders]\nname-server = '127.0.0.1'", "name-server"),
         ("hostname = 'a b'", "a b"),
         ("hostname = ''", "hostname"),
     ] {

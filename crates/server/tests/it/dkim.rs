@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::rig::{Client, NextHop, Store, run, send, stderr, stdout, text};
 
 /// The interpreter that has the verifier: a machine may have several.
-fn python() -> &'static str {
+pub(crate) fn python() -> &'static str {
     let has_verifier = |python: &&str| {
         let mut command = Command::new(python);
         command.args(["-c", "import dkim, nacl"]);
@@ -69,8 +69,15 @@ impl Keys {
         self.directory.path().join(name)
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         self.path("config").display().to_string()
+    }
+
+    /// What the domains publish of them: names, and the text of their TXT records.
+    pub(crate) fn records(&self) -> Vec<(String, String)> {
+        let records = std::fs::read(self.path("records")).unwrap();
+        let records: std::collections::BTreeMap<_, _> = serde_json::from_slice(&records).unwrap();
+        records.into_iter().collect()
     }
 
     /// A message as the stranger signs it, for a domain and the selector of one of

@@ -48,3 +48,4 @@ mod suspended;
 mod tenants;
 mod trap;
 mod unwritable;
+mod verify_senders;

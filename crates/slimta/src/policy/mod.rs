@@ -14,6 +14,8 @@ mod forward;
 mod loop_check;
 #[cfg(feature = "spam-scan")]
 mod spam;
+#[cfg(feature = "verify")]
+mod verify;
 
 pub use add_date::AddDate;
 pub use add_message_id::AddMessageId;
@@ -30,6 +32,8 @@ pub use spam::{
     OnScanFailure, ScanError, ScannerUrlError, SpamRules, SpamScan, SpamScanner, SpamVerdict,
     open_scanner,
 };
+#[cfg(feature = "verify")]
+pub use verify::{VerifyRules, VerifySenders};
 
 use crate::message::{NewField, Response};
 use crate::world::World;

@@ -42,6 +42,12 @@ impl Dns {
         Dns::build(TokioResolver::builder_with_config(config, provider))
     }
 
+    /// The resolver itself.
+    #[cfg(feature = "verify")]
+    pub(crate) fn resolver(&self) -> &TokioResolver {
+        &self.resolver
+    }
+
     fn build(
         mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
     ) -> Result<Self, LookupError> {

@@ -27,5 +27,11 @@ pub(crate) fn policies(
     if let Some(tenant) = &settings.tenant {
         policies = policies.then(tenant.clone());
     }
-    Ok(policies.then(dkim))
+    let verify = settings.verify_senders.as_ref();
+    let seal = verify.map(|verify| verify.seal(settings, &dkim));
+    policies = policies.then(dkim);
+    if let Some(seal) = seal.transpose()?.flatten() {
+        policies = policies.then(seal);
+    }
+    Ok(policies)
 }

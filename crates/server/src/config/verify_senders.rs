@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use slimta::policy::{VerifyRules, VerifySenders};
+use slimta::policy::{SealArc, SignDkim, VerifyRules, VerifySenders};
 use slimta::relay::Dns;
 use slimta::world::World;
 
@@ -44,6 +44,8 @@ struct Table {
     /// How long the look-ups for a message may take.
     #[serde(deserialize_with = "written")]
     time_max: Option<Span>,
+    /// The domain whose key seals what is passed on.
+    arc_seal: Option<String>,
     /// Most messages at the same time.
     at_once_max: Option<NonZeroUsize>,
 }
@@ -69,6 +71,25 @@ impl VerifyOptions {
 }
 
 impl VerifyOptions {
+    /// What seals it, if something does.
+    pub(crate) fn seal(
+        &self,
+        settings: &Settings,
+        dkim: &SignDkim,
+    ) -> Result<Option<SealArc>, Failure> {
+        let Some(domain) = &self.table.arc_seal else {
+            return Ok(None);
+        };
+        let seal = dkim.seal_arc(domain, self.authserv_id(settings));
+        let unusable = |error| {
+            let place = "arc-seal in [verify-senders]";
+            Failure::Usage(format!(
+                "{error} ({place}): write a table [dkim.{domain:?}]"
+            ))
+        };
+        seal.map(Some).map_err(unusable)
+    }
+
     /// In whose name it speaks.
     fn authserv_id<'a>(&'a self, settings: &'a Settings) -> &'a str {
         let name = self.table.authserv_id.as_ref();

@@ -4,6 +4,7 @@
 
 mod absent;
 mod acting;
+mod arc;
 mod audit;
 mod auth;
 mod benchmarks;

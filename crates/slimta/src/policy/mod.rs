@@ -21,6 +21,8 @@ pub use add_date::AddDate;
 pub use add_message_id::AddMessageId;
 pub use add_received::AddReceived;
 pub use assign_tenant::{AssignTenant, AssignTenantError};
+#[cfg(all(feature = "dkim", feature = "verify"))]
+pub use dkim::SealArc;
 #[cfg(feature = "dkim")]
 pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 #[cfg(feature = "forward")]

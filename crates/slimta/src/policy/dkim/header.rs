@@ -51,10 +51,11 @@ pub(super) struct Covered {
 }
 
 impl Covered {
-    /// What is signed of this header; none if its fields are too many.
-    pub(super) fn of(content: &Content) -> Option<Self> {
-        let mut found = [const { Vec::new() }; SEALED.len() + SIGNED.len()];
-        let names = || SEALED.iter().chain(&SIGNED);
+    /// What is signed of this header, and also of fields of other names, as often as
+    /// they stand there; none if its fields are too many.
+    pub(super) fn of(content: &Content, also: &[&'static str]) -> Option<Self> {
+        let names = || SEALED.iter().chain(&SIGNED).chain(also);
+        let mut found = vec![Vec::new(); names().count()];
         for field in content.fields() {
             let place = names().position(|name| name.eq_ignore_ascii_case(field.name()));
             if let Some(fields) = place.and_then(|place| found.get_mut(place)) {
@@ -85,7 +86,7 @@ impl Covered {
 /// Writes a field in its relaxed form (section 3.4.2), without a line end: its
 /// name in lower case, its value unfolded, blanks in a row as one, and none at
 /// its ends.
-fn relax(field: &Field<'_>, out: &mut Vec<u8>) {
+pub(super) fn relax(field: &Field<'_>, out: &mut Vec<u8>) {
     out.extend(field.name().bytes().map(|byte| byte.to_ascii_lowercase()));
     out.push(b':');
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
@@ -112,7 +113,7 @@ mod tests {
 
     fn covered(header: &str) -> (String, String) {
         let content = Content::new(format!("{header}\r\nbody"));
-        let covered = Covered::of(&content).unwrap();
+        let covered = Covered::of(&content, &[]).unwrap();
         let canonical = String::from_utf8(covered.canonical).unwrap();
         (covered.names.join(":"), canonical)
     }
@@ -137,8 +138,8 @@ mod tests {
     #[test]
     fn endless_fields_are_not_signed() {
         let content = |count| Content::new("To: a\r\n".repeat(count));
-        assert!(Covered::of(&content(FIELDS_MAX)).is_some());
-        assert!(Covered::of(&content(FIELDS_MAX + 1)).is_none());
+        assert!(Covered::of(&content(FIELDS_MAX), &[]).is_some());
+        assert!(Covered::of(&content(FIELDS_MAX + 1), &[]).is_none());
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub enum DkimError {
     /// Two keys of a domain have the same selector, so others would find one.
     #[error("the selector {0:?} is given twice: each key has a selector of its own")]
     SelectorTwice(String),
+    /// A domain that is to seal has no keys.
+    #[error("there are no keys for the domain {0:?}")]
+    NoKeys(String),
     /// There is no key in what should hold one.
     #[error("it holds no private key in PEM without a password (-----BEGIN PRIVATE KEY-----)")]
     NoKey,

@@ -9,6 +9,8 @@ mod body;
 mod header;
 mod key;
 mod notices;
+#[cfg(feature = "verify")]
+mod seal;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,8 @@ use signature::signature;
 
 pub use key::{DkimError, DkimKey};
 pub use notices::SignedNotices;
+#[cfg(feature = "verify")]
+pub use seal::SealArc;
 
 /// How much of a body is hashed before others get their turn.
 const TURN_BYTES: usize = 256 << 10;
@@ -120,7 +124,7 @@ impl SignDkim {
         if !is_whole(content) {
             return Err("its header does not end with an empty line");
         }
-        let covered = Covered::of(content).ok_or("its header has too many fields")?;
+        let covered = Covered::of(content, &[]).ok_or("its header has too many fields")?;
         Ok(Some((signer, covered)))
     }
 

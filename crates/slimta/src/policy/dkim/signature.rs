@@ -12,7 +12,7 @@ const NAME: &str = "DKIM-Signature";
 /// and a sign behind it, it fits into the 78 columns of RFC 5322.
 const LINE_BYTES: usize = 70;
 /// Times have twelve digits at most.
-const SECONDS_MAX: i64 = 999_999_999_999;
+pub(super) const SECONDS_MAX: i64 = 999_999_999_999;
 
 /// Signs a message and gives the field that says so.
 ///
@@ -37,18 +37,24 @@ pub(super) fn signature(
     text.extend_from_slice(NAME.to_ascii_lowercase().as_bytes());
     text.push(b':');
     text.extend_from_slice(value.as_bytes());
-    let signed = BASE64_STANDARD.encode(key.sign(&text)?);
-    for (at, c) in signed.char_indices() {
-        if at > 0 && at % LINE_BYTES == 0 {
-            value.push(' ');
-        }
-        value.push(c);
-    }
+    value += &wrapped(&BASE64_STANDARD.encode(key.sign(&text)?));
     NewField::new(NAME, &value).map_err(|_| CannotSign)
 }
 
+/// A signature with blanks where lines may end.
+pub(super) fn wrapped(signature: &str) -> String {
+    let mut text = String::with_capacity(signature.len() + signature.len() / LINE_BYTES);
+    for (at, c) in signature.char_indices() {
+        if at > 0 && at % LINE_BYTES == 0 {
+            text.push(' ');
+        }
+        text.push(c);
+    }
+    text
+}
+
 /// Names of fields with colons between them, and blanks where lines may end.
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     let (mut list, mut column) = (String::new(), 0);
     for name in names {
         if !list.is_empty() {

@@ -19,6 +19,8 @@ use crate::message::{Message, Response};
 use crate::relay::Dns;
 use check::{Findings, check};
 use results::is_of;
+#[cfg(feature = "dkim")]
+pub(super) use results::{own_results, result_of};
 
 /// The field that tells of what was found (RFC 8601).
 const RESULTS: &str = "Authentication-Results";

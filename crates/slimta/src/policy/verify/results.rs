@@ -1,5 +1,8 @@
 //! The text of an Authentication-Results field (RFC 8601 section 2.2).
 
+#[cfg(feature = "dkim")]
+use crate::message::Content;
+
 /// Longest value of a property, in bytes: longest name in the DNS.
 const VALUE_BYTES_MAX: usize = 255;
 const REASON_BYTES_MAX: usize = 100;
@@ -59,6 +62,36 @@ fn quoted(text: &str, bytes_max: usize) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// What this host has written of a message: the value of its field, unfolded.
+#[cfg(feature = "dkim")]
+pub(in crate::policy) fn own_results(content: &Content, authserv_id: &str) -> Option<String> {
+    let values = content
+        .fields_named(super::RESULTS)
+        .map(|field| field.value());
+    let mut own = values.filter(|value| is_of(value, authserv_id));
+    own.next().map(std::borrow::Cow::into_owned)
+}
+
+/// The first result of a method in such a value. What stands in quotes is no result.
+#[cfg(feature = "dkim")]
+pub(in crate::policy) fn result_of(value: &str, method: &str) -> Option<String> {
+    let (mut outside, mut chars) = (String::new(), value.chars());
+    let mut is_quoted = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            '\\' => drop(chars.next()),
+            c if !is_quoted => outside.push(c),
+            _ => {}
+        }
+    }
+    let mut results = outside
+        .split(';')
+        .filter_map(|result| result.trim().split_once('='));
+    let (_, rest) = results.find(|(name, _)| *name == method)?;
+    rest.split_whitespace().next().map(str::to_owned)
 }
 
 /// Whether the value of such a field speaks in the name of `authserv_id`. What has
@@ -178,6 +211,8 @@ mod tests {
             prop_assert!(!is_of(&value, "mx.example"));
             let commented = format!("(a) mx.example; {value}");
             prop_assert!(is_of(&commented, "mx.example"));
+            #[cfg(feature = "dkim")]
+            drop(result_of(&value, "arc"));
         }
 
         /// Whatever a stranger's domain, key and failure are called, the field is one
@@ -191,6 +226,11 @@ mod tests {
             results.add("dkim", "fail", Some(&reason), &[("header.d", &value), ("header.s", "s")]);
             let written = results.written("mx.example");
             prop_assert!(is_of(&written, "mx.example"));
+            #[cfg(feature = "dkim")]
+            for (method, found) in [("dkim", Some("fail")), ("arc", None), ("a", None)] {
+                let told = result_of(&written, method);
+                prop_assert_eq!(told.as_deref(), found);
+            }
             let mut content = Content::new("A: 1\r\n\r\n");
             content.prepend(&NewField::new("Authentication-Results", &written).unwrap());
             prop_assert_eq!(content.fields().count(), 2);

@@ -41,9 +41,12 @@ impl<Q: Send + 'static, R: Send + 'static> Proxy<Q, R> {
         self
     }
 
-    /// Waits for requests and gives the work of passing them on. When passing
-    /// fails the asking end is told that no answer comes.
-    pub async fn accept(&self) -> Result<impl Future<Output = Result<(), BusError>>, BusError> {
+    /// Waits for requests and gives the work of passing them on, which may run
+    /// beside other work of this proxy. When passing fails the asking end is told
+    /// that no answer comes.
+    pub async fn accept(
+        &self,
+    ) -> Result<impl Future<Output = Result<(), BusError>> + Send + use<Q, R>, BusError> {
         let (requests, reply) = self.from.accept().await?.into_parts();
         let passing = (self.filter)(requests, self.to.clone());
         Ok(async move { reply.send(passing.await?) })

@@ -12,6 +12,7 @@ mod dkim;
 #[cfg(feature = "forward")]
 mod forward;
 mod loop_check;
+mod proxy;
 #[cfg(feature = "spam-scan")]
 mod spam;
 #[cfg(feature = "verify")]
@@ -28,6 +29,7 @@ pub use dkim::{DkimError, DkimKey, SignDkim, SignedNotices};
 #[cfg(feature = "forward")]
 pub use forward::{Forward, ForwardError};
 pub use loop_check::LoopCheck;
+pub use proxy::proxy;
 pub use slimta_core::policy::{Chain, Policy};
 #[cfg(feature = "spam-scan")]
 pub use spam::{

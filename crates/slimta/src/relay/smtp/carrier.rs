@@ -218,7 +218,11 @@ impl Carrier {
         let mut last = Response::transient(4, 1, "Host not found");
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
             let why = match self.opener.open(host, terms, login.as_ref()).await {
-                Ok(connection) => return Ok((connection, false)),
+                Ok(connection) => {
+                    let (from, name) = (terms.sources, terms.name);
+                    tracing::debug!(host = %host.name, endpoint = %host.endpoint, %from, %name, "connected");
+                    return Ok((connection, false));
+                }
                 Err(NoSession::Tampered(why) | NoSession::Denied(why)) => return Err(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig};
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
@@ -54,8 +55,6 @@ impl Dns {
         let options = builder.options_mut();
         options.positive_max_ttl = Some(TTL_MAX);
         options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
-        // Else a host with an address of IPv4 would have no other.
-        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         let resolver = builder.build().map_err(|e| failed(&e))?;
         Ok(Dns { resolver })
     }
@@ -79,8 +78,41 @@ impl Resolver for Dns {
     }
 
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        let found = self.resolver.lookup_ip(absolute(host)?).await;
-        Ok(found.map_err(|error| failed(&error))?.iter().collect())
+        let name = absolute(host)?;
+        let (v4, v6) = tokio::join!(
+            self.resolver.ipv4_lookup(name.clone()),
+            self.resolver.ipv6_lookup(name)
+        );
+        let addresses = |found: Result<Lookup, NetError>| {
+            let found = found.map_err(|error| failed(&error))?;
+            let addresses = found
+                .answers()
+                .iter()
+                .filter_map(|record| match &record.data {
+                    RData::A(v4) => Some(IpAddr::from(v4.0)),
+                    RData::AAAA(v6) => Some(IpAddr::from(v6.0)),
+                    _ => None,
+                });
+            Ok(addresses.collect())
+        };
+        of_both(addresses(v4), addresses(v6))
+    }
+}
+
+/// The addresses of both families. That there is none of one says nothing of the
+/// other: a host has none at all only if both look-ups say so.
+fn of_both(
+    v4: Result<Vec<IpAddr>, LookupError>,
+    v6: Result<Vec<IpAddr>, LookupError>,
+) -> Result<Vec<IpAddr>, LookupError> {
+    match (v4, v6) {
+        (Ok(mut v4), Ok(v6)) => {
+            v4.extend(v6);
+            Ok(v4)
+        }
+        (Ok(found), Err(_)) | (Err(_), Ok(found)) if !found.is_empty() => Ok(found),
+        (_, Err(why @ LookupError::Failed(_))) => Err(why),
+        (Err(why), _) | (_, Err(why)) => Err(why),
     }
 }
 
@@ -107,5 +139,29 @@ fn failed(error: &NetError) -> LookupError {
             }
         }
         other => LookupError::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Mail to a host without addresses bounces: that must be certain.
+    #[test]
+    fn what_one_family_lacks_says_nothing_of_the_other() {
+        let none = || Err(LookupError::NoRecords);
+        let broken = || Err(LookupError::Failed("SERVFAIL".to_owned()));
+        let one = || Ok(vec![IpAddr::from([192, 0, 2, 1])]);
+        assert_eq!(of_both(one(), broken()), one());
+        assert_eq!(of_both(broken(), one()), one());
+        assert_eq!(of_both(none(), one()), one());
+        assert_eq!(of_both(none(), none()), none());
+        for (v4, v6) in [
+            (none(), broken()),
+            (broken(), none()),
+            (Ok(vec![]), broken()),
+        ] {
+            assert_eq!(of_both(v4, v6), broken());
+        }
     }
 }

@@ -229,7 +229,11 @@ impl Carrier {
         for host in hosts.find().await?.iter().take(HOSTS_MAX) {
             let opened = self.opener.open(host, terms, login.as_ref()).await;
             let why = match demand.judge(opened) {
-                Ok(connection) => return Ok((connection, false)),
+                Ok(connection) => {
+                    let (from, name) = (terms.sources, terms.name);
+                    tracing::debug!(host = %host.name, endpoint = %host.endpoint, %from, %name, "connected");
+                    return Ok((connection, false));
+                }
                 Err(NoSession::Tampered(why) | NoSession::Denied(why)) => return Err(why),
                 Err(NoSession::Unsafe(why)) => demand.answer(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,

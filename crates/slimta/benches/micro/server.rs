@@ -92,6 +92,7 @@ impl Client {
                 match self.session.step(&mut self.input) {
                     Step::Read(_) => break,
                     Step::Write => {}
+                    Step::Decide(_) => self.session.allow(),
                     Step::Recipient(recipient) => self.session.accept_recipient(recipient),
                     Step::Message(received) => {
                         (last, found) = (Some(received), found + 1);

@@ -13,16 +13,20 @@ mod maildir;
 mod mx;
 #[cfg(feature = "pipe")]
 mod pipe;
+mod resolver;
 mod routed;
 mod smtp;
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
+mod tlsa;
 mod url;
 
 pub use blackhole::Blackhole;
 pub use maildir::Maildir;
 #[cfg(feature = "mx")]
-pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
+pub use mx::{Dns, DnsTrust, MxRelay};
 #[cfg(feature = "pipe")]
 pub use pipe::{PipeCommand, PipeCommandError, PipeRelay};
+pub use resolver::{Answer, Exchanger, LookupError, Origin, Resolver};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::{Timing, TlsLevel, TlsLevelError};
@@ -32,4 +36,5 @@ pub use smtp::{
 };
 #[cfg(feature = "tls")]
 pub use smtp::{Roots, RootsError};
+pub use tlsa::Tlsa;
 pub use url::{Connections, NextHop, OpenError, open, open_with};

@@ -4,8 +4,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 mod certificates;
+mod dane;
 mod dns;
+#[path = "../support/dnsmasq.rs"]
+mod dnsmasq;
+mod dnssec;
 mod hop;
+#[path = "../support/knot.rs"]
+mod knot;
 mod lmtp;
 mod mail;
 mod maildir;

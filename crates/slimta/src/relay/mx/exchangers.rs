@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
-use super::super::smtp::{Begin, Endpoint, Host, Hosts};
-use super::resolver::{Exchanger, LookupError, Resolver};
+use super::super::resolver::{Answer, Exchanger, LookupError, Origin, Resolver};
+use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts};
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -27,23 +27,26 @@ pub(super) struct Exchangers<'a> {
 
 #[async_trait]
 impl Hosts for Exchangers<'_> {
-    async fn find(&self) -> Result<Vec<Host>, Response> {
-        let names = match self.resolver.exchangers(self.domain).await {
-            Ok(records) if !records.is_empty() => {
-                in_order(records, self.hostname, || self.world.random_u64())?
+    async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
+        let resolver = trusted.unwrap_or(self.resolver);
+        let (names, origin) = match resolver.exchangers(self.domain).await {
+            Ok(found) if !found.records.is_empty() => {
+                let chance = || self.world.random_u64();
+                (
+                    in_order(found.records, self.hostname, chance)?,
+                    found.origin,
+                )
             }
             // Without MX records the domain itself is its exchanger.
-            Ok(_) | Err(LookupError::NoRecords) => return self.domain_itself().await,
+            Ok(_) | Err(LookupError::NoRecords) => return self.domain_itself(resolver).await,
             Err(LookupError::NoSuchName) => return Err(no_such_domain()),
             Err(error) => return Err(unknown(&error)),
         };
         let mut hosts = Vec::new();
         let mut trouble = None;
         for name in names {
-            match self.resolver.addresses(&name).await {
-                Ok(addresses) => {
-                    hosts.extend(addresses.into_iter().map(|ip| self.host(&name, ip)));
-                }
+            match resolver.addresses(&name).await {
+                Ok(found) => hosts.extend(self.hosts(&name, origin, found)),
                 Err(error) => trouble = Some(error),
             }
             if hosts.len() >= HOSTS_ENOUGH {
@@ -64,20 +67,27 @@ impl Hosts for Exchangers<'_> {
 }
 
 impl Exchangers<'_> {
-    fn host(&self, name: &str, ip: IpAddr) -> Host {
-        Host {
+    /// The host `name` at each of its addresses. Its certificate can be judged by
+    /// DANE if all is signed that led to it: `origin` is where its name comes from.
+    fn hosts(&self, name: &str, origin: Origin, found: Answer<IpAddr>) -> Vec<Host> {
+        let is_secure = origin == Origin::Secure && found.origin == Origin::Secure;
+        let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
+        let addresses = found.records.into_iter();
+        let host = |ip| Host {
             name: name.to_owned(),
             endpoint: Endpoint::Tcp((ip, self.port).into()),
             dialect: Dialect::Smtp,
             begin: Begin::Clear,
-        }
+            dane: dane.clone(),
+        };
+        addresses.map(host).collect()
     }
 
-    async fn domain_itself(&self) -> Result<Vec<Host>, Response> {
-        match self.resolver.addresses(self.domain).await {
-            Ok(addresses) if !addresses.is_empty() => {
-                let host = |ip| self.host(self.domain, ip);
-                Ok(addresses.into_iter().map(host).collect())
+    async fn domain_itself(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
+        match resolver.addresses(self.domain).await {
+            // That it has no exchangers is its own word, too: what is not proved is no answer.
+            Ok(found) if !found.records.is_empty() => {
+                Ok(self.hosts(self.domain, Origin::Secure, found))
             }
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";

@@ -1,9 +1,9 @@
 //! The relay of a mail server on the internet: each domain's own mail
 //! exchangers (RFC 5321 section 5.1).
 
+mod asking;
 mod dns;
 mod exchangers;
-mod resolver;
 
 #[cfg(test)]
 mod tests;
@@ -14,9 +14,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
-pub use dns::Dns;
-pub use resolver::{Exchanger, LookupError, Resolver};
+pub use dns::{Dns, DnsTrust};
 
+use super::resolver::Resolver;
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
 use super::{Delivery, Relay, Sources, Timing, Tls};
 use crate::message::Report;

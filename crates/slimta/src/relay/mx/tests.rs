@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
+use super::super::resolver::{Answer, Exchanger, LookupError, Origin};
 use super::super::smtp::Hosts;
 use super::*;
 
@@ -17,15 +18,27 @@ struct Zone {
 
 #[async_trait]
 impl Resolver for Zone {
-    async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+    async fn exchangers(&self, domain: &str) -> Result<Answer<Exchanger>, LookupError> {
         let found = self.exchangers.get(domain).cloned();
-        found.unwrap_or(Err(LookupError::NoSuchName))
+        answer(domain, found.unwrap_or(Err(LookupError::NoSuchName)))
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError> {
         let found = self.addresses.get(host).cloned();
-        found.unwrap_or(Err(LookupError::NoSuchName))
+        answer(host, found.unwrap_or(Err(LookupError::NoSuchName)))
     }
+}
+
+/// Names that begin with `signed` are.
+fn answer<T>(name: &str, found: Result<Vec<T>, LookupError>) -> Result<Answer<T>, LookupError> {
+    Ok(Answer {
+        records: found?,
+        name: name.to_owned(),
+        origin: match name.starts_with("signed") {
+            true => Origin::Secure,
+            false => Origin::Insecure,
+        },
+    })
 }
 
 fn mx(hosts: &[&str]) -> Result<Vec<Exchanger>, LookupError> {
@@ -54,7 +67,7 @@ async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
         port: 25,
         world: &world,
     };
-    match exchangers.find().await {
+    match exchangers.find(None).await {
         Ok(hosts) => Ok(hosts
             .iter()
             .map(|host| format!("{} {}", host.name, host.endpoint))
@@ -130,4 +143,51 @@ fn address_literals_need_no_dns() {
     );
     assert_eq!(address_literal("192.0.2.1"), None);
     assert_eq!(address_literal("[x]"), None);
+}
+
+/// Which hosts of a domain DNSSEC vouches for the way to.
+async fn vouched(domain: &str, zone: &Zone) -> Vec<(String, Option<Vec<String>>)> {
+    let world = World::system();
+    let unused = Zone::default();
+    let exchangers = Exchangers {
+        domain,
+        resolver: &unused,
+        hostname: "us.example",
+        port: 25,
+        world: &world,
+    };
+    let hosts = exchangers.find(Some(zone)).await.unwrap().into_iter();
+    hosts
+        .map(|host| (host.name, host.dane.map(|names| names.bases)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_host_is_vouched_for_if_its_own_name_and_its_exchangers_are_signed() {
+    let hosts = &["signed-a", "b"];
+    let zone = Zone {
+        exchangers: [
+            ("signed.example", mx(hosts)),
+            ("d.example", mx(hosts)),
+            ("signed-itself.example", Err(LookupError::NoRecords)),
+        ]
+        .into(),
+        addresses: [
+            ("signed-a", ip("192.0.2.1")),
+            ("b", ip("192.0.2.2")),
+            ("signed-itself.example", ip("192.0.2.3")),
+        ]
+        .into(),
+    };
+    let some = |name: &str| Some(vec![name.to_owned()]);
+    let expected = [
+        ("signed-a".to_owned(), some("signed-a")),
+        ("b".to_owned(), None),
+    ];
+    assert_eq!(vouched("signed.example", &zone).await, expected);
+    let expected = ["signed-a", "b"].map(|name| (name.to_owned(), None));
+    assert_eq!(vouched("d.example", &zone).await, expected);
+    let itself = "signed-itself.example";
+    let expected = [(itself.to_owned(), some(itself))];
+    assert_eq!(vouched(itself, &zone).await, expected);
 }

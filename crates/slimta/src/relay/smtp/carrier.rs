@@ -16,6 +16,7 @@ use super::tls::Tls;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
+use crate::relay::resolver::Resolver;
 use crate::world::World;
 
 /// Most hosts that are tried in one attempt (RFC 5321 section 5.1 asks for two
@@ -29,8 +30,9 @@ pub(in crate::relay) const MESSAGES_PER_CONNECTION: u32 = 100;
 #[async_trait]
 pub(in crate::relay) trait Hosts: Send + Sync {
     /// The hosts to try, best first; or the answer for the message, when it is
-    /// clear without trying.
-    async fn find(&self) -> Result<Vec<Host>, Response>;
+    /// clear without trying. What they are is asked of `trusted`, if answers have
+    /// to be told from others by where they come from.
+    async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response>;
 }
 
 /// Hands messages over by SMTP.
@@ -160,9 +162,18 @@ impl Carrier {
             return Ok((connection, true));
         }
         let mut last = Response::transient(4, 1, "Host not found");
-        for host in hosts.find().await?.iter().take(HOSTS_MAX) {
+        let found = hosts.find(self.opener.tls.trusted_dns(level)).await?;
+        for host in found.iter().take(HOSTS_MAX) {
+            let tls = match self.opener.tls.asked_for(host, level).await {
+                Ok(tls) => tls,
+                Err(why) => {
+                    tracing::info!(host = %host.name, %why, "passed over");
+                    last = why;
+                    continue;
+                }
+            };
             let source = host.endpoint.ip().and_then(|ip| sources.towards(ip));
-            let why = match self.opener.open(host, source, level).await {
+            let why = match self.opener.open(host, source, &tls).await {
                 Ok(connection) => return Ok((connection, false)),
                 Err(NoSession::Tampered(why)) => return Err(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,

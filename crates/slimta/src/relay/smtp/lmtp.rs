@@ -10,7 +10,7 @@ use super::lmtp_address::{LmtpAddress, Place};
 use super::{Begin, Carrier, Connector, Endpoint, Host, Hosts, SMTP_PORT, Sources, Target, Tls};
 use crate::message::{Report, Response};
 use crate::queue::ByDestination;
-use crate::relay::{Delivery, Relay, Timing};
+use crate::relay::{Delivery, Relay, Resolver, Timing};
 use crate::world::World;
 
 /// Hands every message to one server by LMTP, which answers for each recipient:
@@ -111,12 +111,13 @@ impl Relay for LmtpRelay {
 #[async_trait]
 impl Hosts for Socket {
     /// This host itself, as notices name it.
-    async fn find(&self) -> Result<Vec<Host>, Response> {
+    async fn find(&self, _trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
         Ok(vec![Host {
             name: self.hostname.clone(),
             endpoint: Endpoint::Unix(self.path.clone()),
             dialect: Dialect::Lmtp,
             begin: Begin::Clear,
+            dane: None,
         }])
     }
 }

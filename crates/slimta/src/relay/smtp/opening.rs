@@ -5,10 +5,11 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use slimta_smtp::client::{Channel, Session, Step, Timing, TlsLevel};
+use slimta_smtp::client::{Channel, Session, Step, Timing};
 
 use super::connection::Connection;
 use super::connector::{Connector, Endpoint, Network, Stream};
+use super::host_tls::{HostTls, Need, Protection};
 use super::source::Unusable;
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
@@ -70,22 +71,26 @@ impl Opener {
         &self,
         host: &Host,
         source: Option<IpAddr>,
-        level: TlsLevel,
+        tls: &HostTls,
     ) -> Result<Connection, NoSession> {
         let Endpoint::Tcp(address) = host.endpoint else {
             // What is said there does not leave this machine.
-            return self.open_once(host, source, TlsLevel::Off).await;
+            return self.open_once(host, source, &tls.in_clear()).await;
         };
-        if level != TlsLevel::Opportunistic || host.begin == Begin::Encrypted {
-            return self.open_once(host, source, level).await;
+        if host.begin == Begin::Encrypted {
+            let tls = tls.clone().encrypted();
+            return self.open_once(host, source, &tls).await;
+        }
+        if tls.need != Need::Opportunistic {
+            return self.open_once(host, source, tls).await;
         }
         if self.failures.is_recent(address, self.world.monotonic()) {
-            return self.open_once(host, source, TlsLevel::Off).await;
+            return self.open_once(host, source, &tls.in_clear()).await;
         }
-        match self.open_once(host, source, level).await {
+        match self.open_once(host, source, tls).await {
             Err(NoSession::NoTls(why)) => {
                 tracing::debug!(host = %host.name, %address, %why, "again in clear");
-                let connection = self.open_once(host, source, TlsLevel::Off).await?;
+                let connection = self.open_once(host, source, &tls.in_clear()).await?;
                 // The host is well but for TLS.
                 self.failures.note(address, self.world.monotonic());
                 Ok(connection)
@@ -98,26 +103,33 @@ impl Opener {
         &self,
         host: &Host,
         source: Option<IpAddr>,
-        level: TlsLevel,
+        tls: &HostTls,
     ) -> Result<Connection, NoSession> {
         let stream = self.connect(host, source).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
         let mut session =
             Session::new(&self.hostname, self.timing.clone()).with_dialect(host.dialect);
         match host.begin {
-            Begin::Clear => session = session.with_tls(level),
-            Begin::Encrypted => {
-                let level = level.max(TlsLevel::Required);
-                stream = self.encrypt(stream, host, level).await?;
-            }
+            Begin::Clear => session = session.with_tls(tls.session_level()),
+            Begin::Encrypted => stream = self.encrypt(stream, host, tls).await?,
         }
         let timing = self.timing.clone();
         let mut connection = Connection::new(stream, session, &host.name, timing, &self.world);
         loop {
             match connection.turn().await {
-                Step::Ready => return Ok(connection),
+                Step::Ready => {
+                    let is_encrypted = host.begin == Begin::Encrypted
+                        || connection.channel() == Channel::Encrypted;
+                    let protection = match is_encrypted {
+                        true => tls.after_handshake(),
+                        false => Protection::Clear,
+                    };
+                    let connection = connection.with_protection(protection);
+                    told(host, tls, &connection);
+                    return Ok(connection);
+                }
                 Step::StartTls => {
-                    let encrypting = |stream| self.encrypt(stream, host, level);
+                    let encrypting = |stream| self.encrypt(stream, host, tls);
                     connection = connection.encrypted(encrypting).await?;
                 }
                 Step::Closed(why) => {
@@ -156,9 +168,9 @@ impl Opener {
         &self,
         stream: Box<dyn Stream>,
         host: &Host,
-        level: TlsLevel,
+        tls: &HostTls,
     ) -> Result<Box<dyn Stream>, NoSession> {
-        let beginning = self.tls.begin(stream, host, level, &self.world);
+        let beginning = self.tls.begin(stream, host, tls, &self.world);
         let why = match self.world.timeout(self.timing.tls, beginning).await {
             Some(Ok(stream)) => return Ok(stream),
             Some(Err(why)) => why,
@@ -183,6 +195,17 @@ impl Opener {
             NoTls::OurFault(why) => NoSession::Failed(Response::transient(3, 0, why)),
         })
     }
+}
+
+/// What holds for the mail that goes over it.
+fn told(host: &Host, tls: &HostTls, connection: &Connection) {
+    tracing::debug!(
+        host = %host.name,
+        endpoint = %host.endpoint,
+        protection = %connection.protection(),
+        by = %tls.reason,
+        "session"
+    );
 }
 
 fn failed(host: &Host, why: &str) -> Response {

@@ -50,6 +50,10 @@ fn certificate(error: &CertificateError, name: &str) -> String {
         E::UnknownIssuer | E::BadSignature => {
             "its certificate is signed by nobody who is trusted here".to_owned()
         }
+        // Ours, for those that are judged by DANE.
+        E::ApplicationVerificationFailure => {
+            "its certificate fits none of its TLSA records (DANE)".to_owned()
+        }
         other => {
             let why = other.to_string();
             let known = PITFALLS.iter().find(|(name, _)| why.contains(name));

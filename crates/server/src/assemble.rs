@@ -115,7 +115,11 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
         let unusable = |error| Failure::Usage(format!("{error} (tls-roots)"));
         tls = tls.with_roots(roots.map_err(unusable)?);
     }
+    if let Some(dns) = settings.dns.trusted(&settings.tls)? {
+        tls = tls.with_trusted_dns(dns);
+    }
     Ok(Connections {
+        name_servers: settings.dns.servers.clone(),
         messages: settings.messages_per_connection.clone(),
         sources: settings.sources.clone(),
         tls,

@@ -9,6 +9,7 @@
 mod bounds;
 mod destinations;
 mod dkim;
+mod dns;
 mod edge_auth;
 mod edge_tls;
 mod file;
@@ -36,6 +37,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 use crate::failure::Failure;
 
 pub(crate) use dkim::Dkim;
+use dns::Dns;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 pub(crate) use logging::{LogFormat, LogLevel};
@@ -98,6 +100,8 @@ pub(crate) struct Settings {
     pub(crate) sources: ByDestination<Sources>,
     /// How connections to next hops are encrypted.
     pub(crate) tls: ByDestination<TlsLevel>,
+    /// The name servers that are asked.
+    pub(crate) dns: Dns,
     /// The file of the roots that are trusted, if not those of the system.
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message, if something does.

@@ -12,6 +12,7 @@ use slimta_core::queue::Schedule;
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
 use super::dkim::Dkim;
+use super::dns::{Dns, NameServer, Trust};
 use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
 use super::logging::{LogFormat, LogLevel};
@@ -154,8 +155,8 @@ pub(crate) struct Options {
     #[serde(deserialize_with = "one_or_several")]
     pub(crate) source_address: Vec<IpAddr>,
     /// How connections to next hops are encrypted: off; opportunistic, where they
-    /// can be; required, or mail waits; or verified, by a good certificate
-    /// [default: opportunistic]
+    /// can be; dane, as their TLSA records ask; required, or mail waits; verified,
+    /// by a good certificate; or dane-only [default: opportunistic]
     #[arg(long, value_name = "LEVEL", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) tls: Option<TlsLevel>,
@@ -163,6 +164,16 @@ pub(crate) struct Options {
     /// what the system trusts]
     #[arg(long, value_name = "FILE", help_heading = "Queue")]
     pub(crate) tls_roots: Option<PathBuf>,
+    /// Ask this name server, such as 127.0.0.1 or 192.0.2.53:5353; may be given
+    /// several times [default: those that the machine is set to ask]
+    #[arg(long, value_name = "IP", help_heading = "Queue")]
+    #[serde(deserialize_with = "all_written")]
+    pub(crate) dns_servers: Vec<NameServer>,
+    /// Believe name servers that say that they have validated an answer: local,
+    /// those of this host; or ad-bit, all [default: local]
+    #[arg(long, value_name = "WHICH", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) dns_trust: Option<Trust>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
     /// of its header; tenants share what may be attempted [default: none has one]
     #[arg(long, value_name = "WHAT", help_heading = "Queue")]
@@ -247,6 +258,8 @@ impl Options {
             source_address: either(self.source_address, other.source_address),
             tls: self.tls.or(other.tls),
             tls_roots: self.tls_roots.or(other.tls_roots),
+            dns_servers: either(self.dns_servers, other.dns_servers),
+            dns_trust: self.dns_trust.or(other.dns_trust),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
             dkim: other.dkim,
@@ -287,6 +300,7 @@ impl Options {
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
                 options.tls
             }),
+            dns: Dns::of(&self),
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
             dkim: self.dkim.clone(),

@@ -10,9 +10,14 @@ mod benchmarks;
 mod carry;
 mod commands;
 mod crash;
+mod dane;
 mod dkim;
+#[path = "../../../slimta/tests/support/dnsmasq.rs"]
+mod dnsmasq;
 mod encryption;
 mod full;
+#[path = "../../../slimta/tests/support/knot.rs"]
+mod knot;
 mod late;
 mod limits;
 mod lmtp;

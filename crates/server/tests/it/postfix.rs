@@ -103,6 +103,22 @@ impl Postfix {
         ["root.pem", "other.pem"].map(|name| self.directory.path().join(name).display().to_string())
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What a TLSA record says of its own certificate (DANE-EE, whole, SHA2-256).
+    pub(crate) fn tlsa(&self) -> String {
+        let script = "openssl x509 -in host.pem -outform DER | openssl dgst -sha256 -r";
+        let mut shell = Command::new("sh");
+        let shell = shell
+            .current_dir(self.directory.path())
+            .args(["-c", script]);
+        let said = String::from_utf8(shell.output().unwrap().stdout).unwrap();
+        format!("3 0 1 {}", said.split(' ').next().unwrap())
+    }
+
     /// What it says of itself.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()

@@ -1,5 +1,7 @@
 //! Relays by URL, as flags and configuration name them.
 
+use std::net::SocketAddr;
+
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
     Blackhole, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Relay, SmtpRelay, Sources, Tls,
@@ -31,6 +33,9 @@ pub struct Connections {
     pub sources: ByDestination<Sources>,
     /// How they are encrypted. Default: see [`Tls`].
     pub tls: Tls,
+    /// Which name servers are asked for mail exchangers. Default: those that the
+    /// machine is set to ask, which stands for none here, too.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 impl Default for Connections {
@@ -39,6 +44,7 @@ impl Default for Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
             tls: Tls::default(),
+            name_servers: Vec::new(),
         }
     }
 }
@@ -146,7 +152,8 @@ pub fn open_with(
     let relay: Box<dyn Relay> = match url.split_once(':') {
         #[cfg(feature = "mx")]
         None if url == "mx" => {
-            let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
+            let dns = super::Dns::open(&connections.name_servers, super::DnsTrust::Nobody);
+            let dns = dns.map_err(|e| OpenError::Dns(e.to_string()))?;
             let relay = super::MxRelay::new(dns, hostname, world);
             let relay = relay
                 .with_messages_per_connection(connections.messages)

@@ -31,10 +31,7 @@ impl Validated {
     pub(crate) fn start(zones: &[(&str, Signed, &str)]) -> Self {
         let knot = Knot::start(zones);
         let dnsmasq = DnsServer::validating(&knot);
-        Validated {
-            knot: knot,
-            dnsmasq,
-        }
+        Validated { knot, dnsmasq }
     }
 
     /// Believes it.

@@ -165,7 +165,10 @@ mod tests {
             record(3, 0, 0, 0),
             record(3, 0, 0, 20),
         ] {
-            assert!(usable(&[unusable.clone()]).is_empty(), "{unusable:?}");
+            assert!(
+                usable(std::slice::from_ref(&unusable)).is_empty(),
+                "{unusable:?}"
+            );
         }
     }
 

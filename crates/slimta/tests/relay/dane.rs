@@ -323,6 +323,25 @@ async fn all_names_on_the_way_to_a_host_must_be_signed() {
 }
 
 #[tokio::test]
+async fn a_connection_is_not_used_for_a_domain_that_asks_for_more() {
+    let case = Case::new("d", shown_by_itself("x.example"), &[wrong(3, 1, 1)]).await;
+    let dns = Validated::start(&[
+        ("signed", Signed::Nsec, &case.zone()),
+        // The same exchanger, which nobody has to believe.
+        ("plain", Signed::Not, "d MX 10 mx.d.signed.\n"),
+    ]);
+    let relay = MxRelay::new(dns.dns(), "us.example", World::system());
+    let tls = Tls::new(TlsLevel::Dane).with_trusted_dns(Arc::new(dns.dns()));
+    let relay = relay.with_port(case.hop.address.port()).with_tls(tls);
+    for (domain, code) in [("d.plain", 250), ("d.signed", 451), ("d.plain", 250)] {
+        let report = relay.attempt(delivery(&[&format!("a@{domain}")])).await;
+        assert_eq!(codes(&report), [code], "{domain}: {report:?}");
+    }
+    // The last went over the connection of the first.
+    assert_eq!(case.hop.count("TLS"), 1);
+}
+
+#[tokio::test]
 async fn the_next_exchanger_is_tried_where_one_is_passed_over() {
     let shown = shown_by_itself("x.example");
     let (config, record) = (shown.config.clone(), right(3, 1, 1).text(&shown));

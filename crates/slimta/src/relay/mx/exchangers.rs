@@ -64,6 +64,10 @@ impl Hosts for Exchangers<'_> {
             )),
         }
     }
+
+    fn dane_domain(&self) -> Option<&str> {
+        Some(self.domain)
+    }
 }
 
 impl Exchangers<'_> {

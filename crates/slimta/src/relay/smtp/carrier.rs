@@ -33,6 +33,13 @@ pub(in crate::relay) trait Hosts: Send + Sync {
     /// clear without trying. What they are is asked of `trusted`, if answers have
     /// to be told from others by where they come from.
     async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response>;
+
+    /// For whose mail alone a connection to one of them may be used that was made by
+    /// DANE: what the host had to show may depend on the domain, and on whether its
+    /// exchangers are signed. Default: for any that goes to the same hosts.
+    fn dane_domain(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Hands messages over by SMTP.
@@ -102,7 +109,13 @@ impl Carrier {
         let key = &sources.key(key);
         let level = self.opener.tls.level(destination);
         // Never one that is less safe than this mail needs.
-        let key = &format!("{key} tls={level}");
+        let key = match level {
+            TlsLevel::Dane | TlsLevel::DaneOnly => &format!(
+                "{key} tls={level} {}",
+                hosts.dane_domain().unwrap_or_default()
+            ),
+            _ => &format!("{key} tls={level}"),
+        };
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;

@@ -17,6 +17,7 @@ mod records;
 mod schedules;
 mod server;
 mod signatures;
+mod sts;
 
 pub use mutate::Mutator;
 
@@ -39,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("server_data", server::data),
     ("server_session", server::session),
     ("signatures", signatures::signed),
+    ("sts_policy", sts::policy),
     ("xtext", addresses::xtext),
 ];
 

@@ -10,6 +10,7 @@ use slimta::bus;
 use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
 use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
+use slimta::relay::mta_sts::MtaSts;
 use slimta::relay::{self, Connections, NextHop, Roots, Tls};
 use slimta::routing::ByDomain;
 use slimta::storage::{
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) desk: Arc<Desk>,
     pub(crate) admin: Option<AdminSocket>,
     pub(crate) edges: Vec<Edge>,
+    /// To be kept fresh while it runs.
+    pub(crate) mta_sts: Option<MtaSts>,
 }
 
 /// How long to wait for another process that has the store open for a moment:
@@ -52,7 +55,9 @@ impl Server {
         let tls = settings.edge.tls.as_ref().map(EdgeTls::open).transpose()?;
         let users = settings.edge.auth.as_ref();
         let users = users.map(EdgeAuth::open).transpose()?;
-        let next_hop = next_hop(settings, &world)?;
+        let connections = connections(settings, &world)?;
+        let mta_sts = connections.mta_sts.clone();
+        let next_hop = next_hop(settings, connections, &world)?;
         let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
@@ -73,6 +78,7 @@ impl Server {
             desk,
             admin,
             edges,
+            mta_sts,
         })
     }
 
@@ -83,7 +89,11 @@ impl Server {
 }
 
 /// What hands mail on, unless mail is only stored.
-fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
+fn next_hop(
+    settings: &Settings,
+    connections: Connections,
+    world: &World,
+) -> Result<Option<NextHop>, Failure> {
     let Some(url) = &settings.relay else {
         return match settings.routes.first() {
             None => Ok(None),
@@ -93,7 +103,6 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
         };
     };
     check_sources(settings)?;
-    let connections = connections(settings)?;
     let open_relay = |url: &str| {
         let (connections, world) = (connections.clone(), world.clone());
         relay::open_with(url, &settings.hostname, connections, world)
@@ -108,7 +117,7 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
 }
 
 /// How all relays connect; they share what is known of TLS.
-fn connections(settings: &Settings) -> Result<Connections, Failure> {
+fn connections(settings: &Settings, world: &World) -> Result<Connections, Failure> {
     let mut tls = Tls::new(settings.tls.clone());
     if let Some(file) = &settings.tls_roots {
         let roots = Roots::read(file);
@@ -118,11 +127,21 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
     if let Some(dns) = settings.dns.trusted(&settings.tls)? {
         tls = tls.with_trusted_dns(dns);
     }
+    let mut urls = settings
+        .routes
+        .iter()
+        .map(|(_, url)| url)
+        .chain(&settings.relay);
+    let mta_sts = match urls.any(|url| url == "mx") {
+        true => settings.tls_policies.open(&tls, world)?,
+        false => None,
+    };
     Ok(Connections {
         name_servers: settings.dns.servers.clone(),
         messages: settings.messages_per_connection.clone(),
         sources: settings.sources.clone(),
         tls,
+        mta_sts,
     })
 }
 

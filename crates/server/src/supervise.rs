@@ -28,6 +28,7 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         edges,
         desk,
         admin,
+        mta_sts,
     } = server;
     // Before anything can happen to a message: an audit tells by it which lines
     // are of which life of the server.
@@ -41,6 +42,11 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         let stopped = async { drop(operators_stopped.await) };
         tokio::spawn(async move { socket.serve(desk, world, stopped).await })
     });
+    // Nothing depends on where it is when the server ends.
+    let mut background = JoinSet::new();
+    if let Some(mta_sts) = mta_sts {
+        background.spawn(async move { mta_sts.keep_fresh().await });
+    }
     let (stop_edges, edges_stopped) = watch::channel(());
     let mut edges = start(edges, &edges_stopped)?;
 

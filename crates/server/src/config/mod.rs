@@ -21,6 +21,7 @@ mod options;
 mod sources;
 mod span;
 mod tenants;
+mod tls_policies;
 mod written;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
 pub(crate) use span::Span;
+pub(crate) use tls_policies::TlsPolicies;
 
 /// Where mail is taken by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
@@ -104,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) dns: Dns,
     /// The file of the roots that are trusted, if not those of the system.
     pub(crate) tls_roots: Option<PathBuf>,
+    /// Whose policies on that are heeded.
+    pub(crate) tls_policies: TlsPolicies,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
     /// What signs for which domains.

@@ -22,6 +22,7 @@ use super::notices::Notices;
 use super::sources::one_or_several;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
+use super::tls_policies::TlsPolicies;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
     CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, LISTEN_DEFAULT,
@@ -174,6 +175,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "WHICH", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) dns_trust: Option<Trust>,
+    /// Heed what domains publish of the TLS with their mail exchangers (MTA-STS),
+    /// with the relay mx [default: true]
+    #[arg(long, value_name = "true|false", help_heading = "Queue")]
+    pub(crate) mta_sts: Option<bool>,
+    /// Keep what they published here [default: tls in the directory of the
+    /// storage, or in memory only if it has none]
+    #[arg(long, value_name = "DIR", help_heading = "Queue")]
+    pub(crate) tls_directory: Option<PathBuf>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
     /// of its header; tenants share what may be attempted [default: none has one]
     #[arg(long, value_name = "WHAT", help_heading = "Queue")]
@@ -260,6 +269,8 @@ impl Options {
             tls_roots: self.tls_roots.or(other.tls_roots),
             dns_servers: either(self.dns_servers, other.dns_servers),
             dns_trust: self.dns_trust.or(other.dns_trust),
+            mta_sts: self.mta_sts.or(other.mta_sts),
+            tls_directory: self.tls_directory.or(other.tls_directory),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
             dkim: other.dkim,
@@ -301,6 +312,7 @@ impl Options {
                 options.tls
             }),
             dns: Dns::of(&self),
+            tls_policies: TlsPolicies::of(&self, &storage),
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
             dkim: self.dkim.clone(),

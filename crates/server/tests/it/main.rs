@@ -24,6 +24,8 @@ mod lmtp;
 mod load;
 mod mailq;
 mod managers;
+mod mta_sts;
+mod net;
 mod notices;
 mod pipe;
 #[path = "../../../storage/tests/support/ports.rs"]

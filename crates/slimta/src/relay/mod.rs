@@ -8,6 +8,8 @@
 //! [`Blackhole`] are ends of the way, for trying out and for tests.
 
 mod blackhole;
+#[cfg(feature = "mta-sts")]
+mod https;
 mod maildir;
 #[cfg(feature = "mx")]
 mod mx;
@@ -16,9 +18,24 @@ mod pipe;
 mod resolver;
 mod routed;
 mod smtp;
+#[cfg(feature = "mta-sts")]
+mod sts;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod tlsa;
 mod url;
+#[cfg(feature = "mta-sts")]
+mod whole_file;
+
+/// The policies of domains on the TLS with their mail exchangers (MTA-STS, RFC
+/// 8461).
+#[cfg(feature = "mta-sts")]
+pub mod mta_sts {
+    pub use super::mx::TextRecords;
+    pub use super::sts::{
+        FetchError, Mode, MtaSts, MxPattern, PoliciesError, Policy, PolicyError, PolicySource,
+        WebPolicies,
+    };
+}
 
 pub use blackhole::Blackhole;
 pub use maildir::Maildir;

@@ -36,6 +36,10 @@ pub struct Connections {
     /// Which name servers are asked for mail exchangers. Default: those that the
     /// machine is set to ask, which stands for none here, too.
     pub name_servers: Vec<SocketAddr>,
+    /// What finds the policies of domains (MTA-STS), for the relay `mx`. Default:
+    /// nobody looks for them.
+    #[cfg(feature = "mta-sts")]
+    pub mta_sts: Option<super::mta_sts::MtaSts>,
 }
 
 impl Default for Connections {
@@ -45,6 +49,8 @@ impl Default for Connections {
             sources: Sources::default().into(),
             tls: Tls::default(),
             name_servers: Vec::new(),
+            #[cfg(feature = "mta-sts")]
+            mta_sts: None,
         }
     }
 }
@@ -159,6 +165,11 @@ pub fn open_with(
                 .with_messages_per_connection(connections.messages)
                 .with_sources(connections.sources)
                 .with_tls(connections.tls);
+            #[cfg(feature = "mta-sts")]
+            let relay = match connections.mta_sts {
+                Some(mta_sts) => relay.with_mta_sts(mta_sts),
+                None => relay,
+            };
             Box::new(relay)
         }
         Some(("blackhole", "")) => Box::new(Blackhole),

@@ -15,6 +15,7 @@ mod knot;
 mod lmtp;
 mod mail;
 mod maildir;
+mod mta_sts;
 mod pipe;
 mod smtp;
 mod smuggling;

@@ -92,7 +92,7 @@ impl Dns {
     }
 
     /// Looks up, and makes of each record what `read` finds in it.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         name: Name,
         kind: RecordType,
@@ -191,7 +191,7 @@ fn name_server(server: SocketAddr) -> NameServerConfig {
 
 /// A name that no search list is applied to. Names beyond ASCII become A-labels
 /// (RFC 6531 section 3.7.1).
-fn absolute(name: &str) -> Result<Name, LookupError> {
+pub(super) fn absolute(name: &str) -> Result<Name, LookupError> {
     let mut name = Name::from_utf8(name).map_err(|_| LookupError::NoSuchName)?;
     name.set_fqdn(true);
     Ok(name)

@@ -8,6 +8,7 @@ use slimta_smtp::client::Dialect;
 
 use super::super::resolver::{Answer, Exchanger, LookupError, Origin, Resolver};
 use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts};
+use super::asked::Asked;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -23,6 +24,7 @@ pub(super) struct Exchangers<'a> {
     pub(super) hostname: &'a str,
     pub(super) port: u16,
     pub(super) world: &'a World,
+    pub(super) asked: &'a Asked,
 }
 
 #[async_trait]
@@ -76,12 +78,14 @@ impl Exchangers<'_> {
     fn hosts(&self, name: &str, origin: Origin, found: Answer<IpAddr>) -> Vec<Host> {
         let is_secure = origin == Origin::Secure && found.origin == Origin::Secure;
         let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
+        let policy = self.asked.of(self.domain, name);
         let addresses = found.records.into_iter();
         let host = |ip| Host {
             name: name.to_owned(),
             endpoint: Endpoint::Tcp((ip, self.port).into()),
             dialect: Dialect::Smtp,
             begin: Begin::Clear,
+            policy: policy.clone(),
             dane: dane.clone(),
         };
         addresses.map(host).collect()

@@ -1,9 +1,12 @@
 //! The relay of a mail server on the internet: each domain's own mail
 //! exchangers (RFC 5321 section 5.1).
 
+mod asked;
 mod asking;
 mod dns;
 mod exchangers;
+#[cfg(feature = "mta-sts")]
+mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +18,20 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 pub use dns::{Dns, DnsTrust};
+#[cfg(feature = "mta-sts")]
+pub use texts::TextRecords;
 
+#[cfg(feature = "mta-sts")]
+use super::TlsLevel;
+#[cfg(feature = "mta-sts")]
+use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
 use super::{Delivery, Relay, Sources, Timing, Tls};
-use crate::message::Report;
+use crate::message::{Destination, Report};
 use crate::queue::ByDestination;
 use crate::world::World;
+use asked::Asked;
 use exchangers::Exchangers;
 
 /// Hands each message to the mail exchangers of its destination, a domain, the
@@ -32,6 +42,8 @@ pub struct MxRelay {
     hostname: String,
     port: u16,
     world: World,
+    #[cfg(feature = "mta-sts")]
+    mta_sts: Option<MtaSts>,
 }
 
 impl MxRelay {
@@ -45,6 +57,8 @@ impl MxRelay {
             hostname: hostname.to_owned(),
             port: SMTP_PORT,
             world,
+            #[cfg(feature = "mta-sts")]
+            mta_sts: None,
         }
     }
 
@@ -82,11 +96,40 @@ impl MxRelay {
     /// Sets how connections are encrypted. Default: with the feature `tls`,
     /// opportunistic for all. A certificate has to be good for the name of the
     /// exchanger, which the DNS says: who can change its answers can name
-    /// another.
+    /// another, unless the domain's policy (MTA-STS) says otherwise.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.carrier = self.carrier.with_tls(tls);
         self
+    }
+
+    /// Heeds the policies of domains (MTA-STS, RFC 8461): where one is enforced,
+    /// only a host that it names and that has a good certificate gets mail.
+    /// Destinations whose level of TLS is off have none. Default: nobody looks for
+    /// policies.
+    #[cfg(feature = "mta-sts")]
+    #[must_use]
+    pub fn with_mta_sts(mut self, mta_sts: MtaSts) -> Self {
+        self.mta_sts = Some(mta_sts);
+        self
+    }
+
+    /// What the domain of a destination asks for.
+    #[cfg(feature = "mta-sts")]
+    async fn asked(&self, destination: &Destination) -> Asked {
+        let heeding = self.mta_sts.as_ref();
+        let heeding = heeding.filter(|mta_sts| mta_sts.is_heeded(destination));
+        match heeding {
+            Some(mta_sts) if self.carrier.tls_level(destination) != TlsLevel::Off => {
+                Asked::by(mta_sts.find(destination.next_hop()).await)
+            }
+            _ => Asked::default(),
+        }
+    }
+
+    #[cfg(not(feature = "mta-sts"))]
+    async fn asked(&self, _destination: &Destination) -> Asked {
+        Asked::default()
     }
 }
 
@@ -106,14 +149,17 @@ impl Relay for MxRelay {
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }
+        let asked = self.asked(&delivery.message.destination).await;
         let exchangers = Exchangers {
             domain,
             resolver: &*self.resolver,
             hostname: &self.hostname,
             port: self.port,
             world: &self.world,
+            asked: &asked,
         };
-        self.carrier.carry(domain, &delivery, &exchangers).await
+        let key = asked.key(domain);
+        self.carrier.carry(&key, &delivery, &exchangers).await
     }
 }
 

@@ -66,6 +66,7 @@ async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
         hostname: "us.example",
         port: 25,
         world: &world,
+        asked: &Asked::default(),
     };
     match exchangers.find(None).await {
         Ok(hosts) => Ok(hosts
@@ -155,6 +156,7 @@ async fn vouched(domain: &str, zone: &Zone) -> Vec<(String, Option<Vec<String>>)
         hostname: "us.example",
         port: 25,
         world: &world,
+        asked: &Asked::default(),
     };
     let hosts = exchangers.find(Some(zone)).await.unwrap().into_iter();
     hosts

@@ -13,6 +13,8 @@ use super::opening::{NoSession, Opener};
 use super::pool::Pool;
 use super::source::Sources;
 use super::tls::Tls;
+#[cfg(feature = "mta-sts")]
+use crate::message::Destination;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::Delivery;
@@ -96,6 +98,13 @@ impl Carrier {
         self
     }
 
+    /// How far connections to a destination are encrypted, by what its relay was
+    /// told.
+    #[cfg(feature = "mta-sts")]
+    pub(in crate::relay) fn tls_level(&self, destination: &Destination) -> TlsLevel {
+        self.opener.tls.level(destination)
+    }
+
     /// Attempts a delivery, in as many transactions as its recipients need.
     /// Connections are kept under `key`.
     pub(in crate::relay) async fn carry(
@@ -177,7 +186,12 @@ impl Carrier {
         let mut last = Response::transient(4, 1, "Host not found");
         let found = hosts.find(self.opener.tls.trusted_dns(level)).await?;
         for host in found.iter().take(HOSTS_MAX) {
-            let tls = match self.opener.tls.asked_for(host, level).await {
+            let asked = self.opener.tls.asked_for(host, level).await;
+            let asked = asked.and_then(|tls| match &host.policy {
+                Some(policy) => policy.raise(&host.name, tls),
+                None => Ok(tls),
+            });
+            let tls = match asked {
                 Ok(tls) => tls,
                 Err(why) => {
                     tracing::info!(host = %host.name, %why, "passed over");
@@ -192,7 +206,10 @@ impl Carrier {
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };
             tracing::debug!(host = %host.name, endpoint = %host.endpoint, %why, "no session");
-            last = why;
+            last = match &host.policy {
+                Some(policy) => policy.explain(&tls, why),
+                None => why,
+            };
         }
         Err(last)
     }

@@ -64,6 +64,7 @@ fn host(dane: Option<DaneNames>) -> Host {
         dialect: Dialect::Smtp,
         begin: Begin::Clear,
         dane,
+        policy: None,
     }
 }
 

@@ -70,6 +70,8 @@ pub(in crate::relay) struct DaneNames {
 pub(in crate::relay) enum Reason {
     /// The operator, by the level of the destination.
     Level(TlsLevel),
+    /// The policy of the host's domain (MTA-STS).
+    Policy,
     /// The host's TLSA records.
     Tlsa,
     /// The host's TLSA records, none of which can be used.
@@ -198,6 +200,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Level(level) => write!(f, "level {level}"),
+            Reason::Policy => f.write_str("the domain's policy (MTA-STS)"),
             Reason::Tlsa => f.write_str("TLSA records"),
             Reason::UnusableTlsa => f.write_str("TLSA records, none of them usable"),
             Reason::Unsigned => f.write_str("level dane, but the host's names are not signed"),

@@ -118,6 +118,7 @@ impl Hosts for Socket {
             dialect: Dialect::Lmtp,
             begin: Begin::Clear,
             dane: None,
+            policy: None,
         }])
     }
 }

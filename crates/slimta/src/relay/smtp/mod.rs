@@ -7,6 +7,7 @@ mod connector;
 mod dane;
 #[cfg(feature = "tls")]
 mod dane_verifier;
+mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;
 mod lmtp;
@@ -34,6 +35,7 @@ use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Endpoint, Stream};
+pub(super) use host_policy::HostPolicy;
 pub(super) use host_tls::DaneNames;
 pub use lmtp::LmtpRelay;
 pub use lmtp_address::{LmtpAddress, LmtpAddressError};
@@ -67,6 +69,8 @@ pub(super) struct Host {
     /// Where its TLSA records lie; none where DNSSEC does not vouch for the way
     /// to them, or nobody asked.
     pub(super) dane: Option<DaneNames>,
+    /// What the policy of its domain says of it, if that is enforced.
+    pub(super) policy: Option<HostPolicy>,
 }
 
 /// How a connection begins.
@@ -239,6 +243,7 @@ impl Target {
             dialect: self.dialect,
             begin: self.begin,
             dane,
+            policy: None,
         }
     }
 }

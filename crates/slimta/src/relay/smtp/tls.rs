@@ -13,6 +13,8 @@ use super::Host;
 use super::connector::{Endpoint, Stream};
 use super::dane;
 use super::dane_verifier::judged_by;
+#[cfg(feature = "mta-sts")]
+use super::host_tls::Reason;
 use super::host_tls::{Authority, HostTls, Need};
 use super::opening::NoTls;
 use super::tls_config::{takes_any, verifies};
@@ -147,6 +149,19 @@ impl Tls {
             "encrypted"
         );
         Ok(Box::new(stream))
+    }
+
+    /// What verifies certificates, whatever the levels.
+    #[cfg(feature = "mta-sts")]
+    pub(in crate::relay) async fn verifying(
+        &self,
+        world: &World,
+    ) -> Result<Arc<ClientConfig>, String> {
+        let tls = HostTls {
+            need: Need::Authenticated(Authority::Roots),
+            reason: Reason::Policy,
+        };
+        self.config(&tls, world).await
     }
 
     async fn config(&self, tls: &HostTls, world: &World) -> Result<Arc<ClientConfig>, String> {

@@ -11,6 +11,7 @@ use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
 use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
 use slimta::relay::mta_sts::MtaSts;
+use slimta::relay::tls_reports::{ReportSender, TlsReports};
 use slimta::relay::{self, Connections, NextHop, Roots, Tls};
 use slimta::routing::ByDomain;
 use slimta::storage::{
@@ -33,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) edges: Vec<Edge>,
     /// To be kept fresh while it runs.
     pub(crate) mta_sts: Option<MtaSts>,
+    /// What is counted, and what tells of it.
+    pub(crate) reports: Option<(TlsReports, ReportSender)>,
 }
 
 /// How long to wait for another process that has the store open for a moment:
@@ -57,6 +60,7 @@ impl Server {
         let users = users.map(EdgeAuth::open).transpose()?;
         let connections = connections(settings, &world)?;
         let mta_sts = connections.mta_sts.clone();
+        let (counts, tls_out) = (connections.tls_reports.clone(), connections.tls.clone());
         let next_hop = next_hop(settings, connections, &world)?;
         let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
@@ -70,6 +74,11 @@ impl Server {
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
+        let reports = Arc::new(edge_end.clone());
+        let dkim_out = dkim.clone();
+        let sender = settings
+            .tls_policies
+            .sender(tls_out, dkim_out, reports, &world)?;
         let smtp = edge(settings, edge_end, dkim, users, &world);
         let edges = edges(settings, &smtp, tls)?;
         Ok(Server {
@@ -79,6 +88,7 @@ impl Server {
             admin,
             edges,
             mta_sts,
+            reports: counts.zip(sender),
         })
     }
 
@@ -132,9 +142,14 @@ fn connections(settings: &Settings, world: &World) -> Result<Connections, Failur
         .iter()
         .map(|(_, url)| url)
         .chain(&settings.relay);
-    let mta_sts = match urls.any(|url| url == "mx") {
-        true => settings.tls_policies.open(&tls, world)?,
-        false => None,
+    let policies = &settings.tls_policies;
+    let (mta_sts, tls_reports) = match urls.any(|url| url == "mx") {
+        true => (policies.open(&tls, world)?, policies.counts(world)?),
+        false => (None, None),
+    };
+    let mta_sts = match (mta_sts, &tls_reports) {
+        (Some(mta_sts), Some(counts)) => Some(mta_sts.with_reports(counts.clone())),
+        (mta_sts, _) => mta_sts,
     };
     Ok(Connections {
         name_servers: settings.dns.servers.clone(),
@@ -142,6 +157,7 @@ fn connections(settings: &Settings, world: &World) -> Result<Connections, Failur
         sources: settings.sources.clone(),
         tls,
         mta_sts,
+        tls_reports,
     })
 }
 

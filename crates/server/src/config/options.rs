@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use slimta::policy::AssignTenant;
 use slimta::relay::TlsLevel;
+use slimta_core::message::Address;
 use slimta_core::queue::Schedule;
 
 use super::destinations::{Destinations, RateOrNone, by_destination, routes};
@@ -179,10 +180,22 @@ pub(crate) struct Options {
     /// with the relay mx [default: true]
     #[arg(long, value_name = "true|false", help_heading = "Queue")]
     pub(crate) mta_sts: Option<bool>,
-    /// Keep what they published here [default: tls in the directory of the
-    /// storage, or in memory only if it has none]
+    /// Keep what they published, and counts for reports, here [default: tls in the
+    /// directory of the storage, or in memory only if it has none]
     #[arg(long, value_name = "DIR", help_heading = "Queue")]
     pub(crate) tls_directory: Option<PathBuf>,
+    /// Send reports to domains that ask for them on the TLS with their mail
+    /// exchangers, with the relay mx [default: false]
+    #[arg(long, value_name = "true|false", help_heading = "Queue")]
+    pub(crate) tls_report: Option<bool>,
+    /// Whom they may ask about them; reports are from here [default: postmaster at
+    /// the hostname]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) tls_report_contact: Option<Address>,
+    /// Who they are from, in words [default: the hostname]
+    #[arg(long, value_name = "NAME", help_heading = "Queue")]
+    pub(crate) organization: Option<String>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
     /// of its header; tenants share what may be attempted [default: none has one]
     #[arg(long, value_name = "WHAT", help_heading = "Queue")]
@@ -271,6 +284,9 @@ impl Options {
             dns_trust: self.dns_trust.or(other.dns_trust),
             mta_sts: self.mta_sts.or(other.mta_sts),
             tls_directory: self.tls_directory.or(other.tls_directory),
+            tls_report: self.tls_report.or(other.tls_report),
+            tls_report_contact: self.tls_report_contact.or(other.tls_report_contact),
+            organization: self.organization.or(other.organization),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
             dkim: other.dkim,
@@ -312,7 +328,7 @@ impl Options {
                 options.tls
             }),
             dns: Dns::of(&self),
-            tls_policies: TlsPolicies::of(&self, &storage),
+            tls_policies: TlsPolicies::of(&self, &storage, &hostname)?,
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
             dkim: self.dkim.clone(),

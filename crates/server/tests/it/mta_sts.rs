@@ -121,7 +121,7 @@ fn an_enforced_policy_defers_mail_for_a_bad_certificate_also_after_a_restart() {
 fn a_good_certificate_and_a_policy_that_is_only_tested_let_mail_pass() {
     for (certified, mode, options) in [
         ("mx.d.example", "enforce", &[][..]),
-        ("other.example", "testing", &[]),
+        ("other.example", "testing", &["--tls-report", "true"]),
         ("other.example", "enforce", &["--mta-sts", "false"]),
     ] {
         let Some((mut net, postfix)) = domain(certified) else {
@@ -136,7 +136,21 @@ fn a_good_certificate_and_a_policy_that_is_only_tested_let_mail_pass() {
         let log = postfix.log();
         assert!(log.contains("to=<b@d.example>"), "{log}");
         let is_kept = store.path().join("tls/mta-sts/d.example").exists();
-        assert_eq!(is_kept, options.is_empty(), "{mode}");
+        assert_eq!(is_kept, !options.contains(&"--mta-sts"), "{mode}");
         server.stop();
+        // What was seen is kept for the report of the day.
+        let counts = fs::read_dir(store.path().join("tls/reports"));
+        let counts: Vec<_> = counts.into_iter().flatten().collect();
+        assert_eq!(counts.len(), usize::from(mode == "testing"), "{counts:?}");
+        for file in counts {
+            let counted = fs::read_to_string(file.unwrap().path()).unwrap();
+            for told in [
+                "\"mode: testing\"",
+                "certificate-host-mismatch",
+                "\"mx.d.example\"",
+            ] {
+                assert!(counted.contains(told), "{counted}");
+            }
+        }
     }
 }

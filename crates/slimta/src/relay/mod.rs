@@ -20,6 +20,8 @@ mod routed;
 mod smtp;
 #[cfg(feature = "mta-sts")]
 mod sts;
+#[cfg(feature = "mta-sts")]
+mod tls_report;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod tlsa;
 mod url;
@@ -35,6 +37,12 @@ pub mod mta_sts {
         FetchError, Mode, MtaSts, MxPattern, PoliciesError, Policy, PolicyError, PolicySource,
         WebPolicies,
     };
+}
+
+/// Reports to domains on the TLS with their mail exchangers (RFC 8460).
+#[cfg(feature = "mta-sts")]
+pub mod tls_reports {
+    pub use super::tls_report::{ReportOptions, ReportSender, ReportsError, TlsReports};
 }
 
 pub use blackhole::Blackhole;

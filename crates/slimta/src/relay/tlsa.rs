@@ -1,5 +1,7 @@
 //! TLSA records: what the DNS says of a host's certificate (RFC 6698, RFC 7671).
 
+use std::fmt;
+
 /// A TLSA record as it is published (RFC 6698 section 2.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tlsa {
@@ -82,6 +84,27 @@ impl Association {
                 _ => return None,
             },
         })
+    }
+}
+
+/// As the DNS writes it (RFC 6698 section 2.2).
+impl fmt::Display for Association {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holder = match self.holder {
+            Holder::Issuer => 2,
+            Holder::Host => 3,
+        };
+        let part = match self.part {
+            Part::Whole => 0,
+            Part::Key => 1,
+        };
+        let (kind, data) = match &self.data {
+            Data::Full(data) => (0, data.as_slice()),
+            Data::Sha256(data) => (1, data.as_slice()),
+            Data::Sha512(data) => (2, data.as_slice()),
+        };
+        write!(f, "{holder} {part} {kind} ")?;
+        data.iter().try_for_each(|octet| write!(f, "{octet:02X}"))
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Connections {
     /// nobody looks for them.
     #[cfg(feature = "mta-sts")]
     pub mta_sts: Option<super::mta_sts::MtaSts>,
+    /// What counts what comes of TLS, for the relay `mx`. Default: nobody does.
+    #[cfg(feature = "mta-sts")]
+    pub tls_reports: Option<super::tls_reports::TlsReports>,
 }
 
 impl Default for Connections {
@@ -51,6 +54,8 @@ impl Default for Connections {
             name_servers: Vec::new(),
             #[cfg(feature = "mta-sts")]
             mta_sts: None,
+            #[cfg(feature = "mta-sts")]
+            tls_reports: None,
         }
     }
 }
@@ -168,6 +173,11 @@ pub fn open_with(
             #[cfg(feature = "mta-sts")]
             let relay = match connections.mta_sts {
                 Some(mta_sts) => relay.with_mta_sts(mta_sts),
+                None => relay,
+            };
+            #[cfg(feature = "mta-sts")]
+            let relay = match connections.tls_reports {
+                Some(reports) => relay.with_tls_reports(reports),
                 None => relay,
             };
             Box::new(relay)

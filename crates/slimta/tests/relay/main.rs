@@ -20,3 +20,4 @@ mod pipe;
 mod smtp;
 mod smuggling;
 mod tls;
+mod tls_reports;

@@ -20,16 +20,16 @@ use crate::certificates::{Authority, self_signed};
 use crate::hop::{Do, Hop, Met};
 use crate::mail::delivery;
 
-const ENFORCE: &str =
+pub(crate) const ENFORCE: &str =
     "version: STSv1\nmode: enforce\nmx: mx1.d.example\nmx: mx2.d.example\nmax_age: 86400\n";
 
 /// The names of d.example: two exchangers at 127.0.0.1 and 127.0.0.2, and the
 /// record of its policy.
 #[derive(Clone)]
-struct Zone(Arc<Mutex<String>>);
+pub(crate) struct Zone(Arc<Mutex<String>>);
 
 impl Zone {
-    fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         let zone = Zone(Arc::default());
         zone.id(id);
         zone
@@ -80,21 +80,25 @@ impl TextRecords for Zone {
 }
 
 /// A server of HTTPS that answers always the same.
-struct Web {
-    address: SocketAddr,
+pub(crate) struct Web {
+    pub(crate) address: SocketAddr,
     said: Arc<Mutex<String>>,
-    heard: Arc<Mutex<Vec<String>>>,
+    pub(crate) heard: Arc<Mutex<Vec<String>>>,
+    /// What came with them.
+    pub(crate) bodies: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Web {
-    async fn start(config: Arc<ServerConfig>, said: &str) -> Self {
+    pub(crate) async fn start(config: Arc<ServerConfig>, said: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let web = Web {
             address: listener.local_addr().unwrap(),
             said: Arc::new(Mutex::new(said.to_owned())),
             heard: Arc::default(),
+            bodies: Arc::default(),
         };
         let (said, heard) = (web.said.clone(), web.heard.clone());
+        let bodies = web.bodies.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Ok(mut stream) = TlsAcceptor::from(config.clone()).accept(stream).await else {
@@ -104,10 +108,15 @@ impl Web {
                 while !request.ends_with(b"\r\n\r\n") {
                     request.push(stream.read_u8().await.unwrap());
                 }
-                heard
-                    .lock()
-                    .unwrap()
-                    .push(String::from_utf8(request).unwrap());
+                let request = String::from_utf8(request).unwrap();
+                let length = request.split_once("Content-Length: ");
+                let length = length.and_then(|(_, rest)| rest.split("\r\n").next());
+                if let Some(length) = length {
+                    let mut body = vec![0; length.parse().unwrap()];
+                    stream.read_exact(&mut body).await.unwrap();
+                    bodies.lock().unwrap().push(body);
+                }
+                heard.lock().unwrap().push(request);
                 let said = said.lock().unwrap().clone();
                 // Who has heard enough goes away.
                 let _ = stream.write_all(said.as_bytes()).await;
@@ -126,7 +135,7 @@ impl Web {
     }
 }
 
-fn shown(policy: &str) -> String {
+pub(crate) fn shown(policy: &str) -> String {
     let length = policy.len();
     format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{policy}"
@@ -134,7 +143,12 @@ fn shown(policy: &str) -> String {
 }
 
 /// The policy finder of a server; with a directory it keeps what it finds.
-fn finder(zone: &Zone, web: SocketAddr, root: &Authority, directory: Option<&Path>) -> MtaSts {
+pub(crate) fn finder(
+    zone: &Zone,
+    web: SocketAddr,
+    root: &Authority,
+    directory: Option<&Path>,
+) -> MtaSts {
     let world = World::system();
     let tls = Tls::default().with_roots(root.roots());
     let source = WebPolicies::new(zone.clone(), tls, world.clone()).with_port(web.port());
@@ -144,7 +158,13 @@ fn finder(zone: &Zone, web: SocketAddr, root: &Authority, directory: Option<&Pat
     }
 }
 
-fn relay(zone: &Zone, port: u16, root: &Authority, finder: &MtaSts, level: TlsLevel) -> MxRelay {
+pub(crate) fn relay(
+    zone: &Zone,
+    port: u16,
+    root: &Authority,
+    finder: &MtaSts,
+    level: TlsLevel,
+) -> MxRelay {
     MxRelay::new(zone.clone(), "us.example", World::system())
         .with_port(port)
         .with_tls(Tls::new(level).with_roots(root.roots()))
@@ -163,7 +183,10 @@ fn script(config: Option<Arc<ServerConfig>>) -> impl Fn(Met<'_>) -> Do + Send + 
 }
 
 /// The exchangers of d.example, at one port.
-async fn exchangers(one: Option<Arc<ServerConfig>>, two: Option<Arc<ServerConfig>>) -> [Hop; 2] {
+pub(crate) async fn exchangers(
+    one: Option<Arc<ServerConfig>>,
+    two: Option<Arc<ServerConfig>>,
+) -> [Hop; 2] {
     for _ in 0..20 {
         let first = Hop::start(script(one.clone())).await;
         let port = first.address.port();
@@ -177,7 +200,7 @@ async fn exchangers(one: Option<Arc<ServerConfig>>, two: Option<Arc<ServerConfig
 }
 
 /// The answer for a message, and who took it.
-async fn attempt(relay: &MxRelay) -> (String, Option<String>) {
+pub(crate) async fn attempt(relay: &MxRelay) -> (String, Option<String>) {
     let report = relay.attempt(delivery(&["a@d.example"])).await;
     (report.responses[0].to_string(), report.remote)
 }

@@ -76,6 +76,23 @@ impl Https {
         self.exchange(request, head.as_bytes()).await
     }
 
+    /// Hands something to what is at a path (POST). The caller limits the time.
+    pub(super) async fn post(
+        &self,
+        request: Request<'_>,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Answer, HttpsError> {
+        let head = format!(
+            "POST {} HTTP/1.1\r\n{}Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            request.path,
+            fields(request.host, request.port),
+            body.len()
+        );
+        self.exchange(request, &[head.as_bytes(), body].concat())
+            .await
+    }
+
     async fn exchange(&self, request: Request<'_>, said: &[u8]) -> Result<Answer, HttpsError> {
         let Request { host, .. } = request;
         let config = self.tls.verifying(&self.world).await;

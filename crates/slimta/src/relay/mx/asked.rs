@@ -1,44 +1,64 @@
 //! What a domain asks of the TLS with its mail exchangers, by its policy
-//! (MTA-STS).
+//! (MTA-STS), and what is counted of it.
 
 #[cfg(feature = "mta-sts")]
 use std::sync::Arc;
 
-use super::super::smtp::HostPolicy;
 #[cfg(feature = "mta-sts")]
-use crate::relay::sts::{Kept, Mode, ascii_name};
+use super::super::smtp::TlsSeen;
+use super::super::smtp::{HostPolicy, Seen};
+#[cfg(feature = "mta-sts")]
+use crate::relay::{
+    sts::{Kept, Mode, ascii_name},
+    tls_report::{FailureTold, PolicyTold, TlsReports},
+};
 
-/// The policy of a domain, where it is heeded and enforced.
+/// The policy of a domain, where it is heeded, and who counts.
 #[derive(Default)]
 pub(super) struct Asked {
     #[cfg(feature = "mta-sts")]
-    enforced: Option<Arc<Kept>>,
+    pub(super) kept: Option<Arc<Kept>>,
+    #[cfg(feature = "mta-sts")]
+    pub(super) reports: Option<TlsReports>,
 }
 
 #[cfg(feature = "mta-sts")]
 impl Asked {
-    pub(super) fn by(kept: Option<Arc<Kept>>) -> Self {
-        Asked {
-            enforced: kept.filter(|kept| kept.mode() == Mode::Enforce),
-        }
+    fn policy(&self) -> Option<&Kept> {
+        let kept = self.kept.as_deref();
+        kept.filter(|kept| kept.mode() != Mode::None)
     }
 
     /// What it says of a host of `domain`.
     pub(super) fn of(&self, domain: &str, host: &str) -> Option<HostPolicy> {
-        let kept = self.enforced.as_ref()?;
+        let kept = self.policy()?;
         let host = ascii_name(host);
         Some(HostPolicy {
             domain: domain.into(),
             names_it: host.is_some_and(|host| kept.policy.names(&host)),
+            is_enforced: kept.mode() == Mode::Enforce,
         })
     }
 
     /// Under what connections to the exchangers of `domain` are kept: not those
     /// that another policy, or none, let pass.
     pub(super) fn key(&self, domain: &str) -> String {
-        match &self.enforced {
+        match self.policy() {
             Some(kept) => format!("{domain} mta-sts={}", kept.id()),
             None => domain.to_owned(),
+        }
+    }
+
+    /// Counts what came of TLS with a host of `domain`.
+    pub(super) fn count(&self, domain: &str, seen: Seen<'_>) {
+        let failure = match seen.tls {
+            TlsSeen::Nothing => return,
+            TlsSeen::Good => None,
+            TlsSeen::Failed(fault) => Some(FailureTold::of_host(fault, seen.host, seen.source)),
+        };
+        if let (Some(reports), Some(domain)) = (&self.reports, ascii_name(domain)) {
+            let policy = PolicyTold::of(&domain, self.policy(), &seen);
+            reports.count(policy, failure);
         }
     }
 }
@@ -53,4 +73,6 @@ impl Asked {
     pub(super) fn key(&self, domain: &str) -> String {
         domain.to_owned()
     }
+
+    pub(super) fn count(&self, _domain: &str, _seen: Seen<'_>) {}
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 use super::super::resolver::{Answer, Exchanger, LookupError, Origin, Resolver};
-use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts};
+use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
 use super::asked::Asked;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
@@ -69,6 +69,10 @@ impl Hosts for Exchangers<'_> {
 
     fn dane_domain(&self) -> Option<&str> {
         Some(self.domain)
+    }
+
+    fn opened(&self, seen: Seen<'_>) {
+        self.asked.count(self.domain, seen);
     }
 }
 

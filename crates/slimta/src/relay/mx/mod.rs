@@ -27,8 +27,10 @@ use super::TlsLevel;
 use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
+#[cfg(feature = "mta-sts")]
+use super::tls_report::TlsReports;
 use super::{Delivery, Relay, Sources, Timing, Tls};
-use crate::message::{Destination, Report};
+use crate::message::Report;
 use crate::queue::ByDestination;
 use crate::world::World;
 use asked::Asked;
@@ -44,6 +46,8 @@ pub struct MxRelay {
     world: World,
     #[cfg(feature = "mta-sts")]
     mta_sts: Option<MtaSts>,
+    #[cfg(feature = "mta-sts")]
+    reports: Option<TlsReports>,
 }
 
 impl MxRelay {
@@ -59,6 +63,8 @@ impl MxRelay {
             world,
             #[cfg(feature = "mta-sts")]
             mta_sts: None,
+            #[cfg(feature = "mta-sts")]
+            reports: None,
         }
     }
 
@@ -114,21 +120,42 @@ impl MxRelay {
         self
     }
 
-    /// What the domain of a destination asks for.
+    /// Counts what comes of the TLS with exchangers, for reports (RFC 8460).
+    /// Default: nobody counts.
     #[cfg(feature = "mta-sts")]
-    async fn asked(&self, destination: &Destination) -> Asked {
-        let heeding = self.mta_sts.as_ref();
-        let heeding = heeding.filter(|mta_sts| mta_sts.is_heeded(destination));
-        match heeding {
-            Some(mta_sts) if self.carrier.tls_level(destination) != TlsLevel::Off => {
-                Asked::by(mta_sts.find(destination.next_hop()).await)
-            }
-            _ => Asked::default(),
+    #[must_use]
+    pub fn with_tls_reports(mut self, reports: TlsReports) -> Self {
+        self.reports = Some(reports);
+        self
+    }
+
+    /// What the domain of a destination asks for, and who counts. Mail whose sender
+    /// says so is held to no policy (RFC 8689 section 5); that which carries a report
+    /// is not counted, for it would be followed by another (RFC 8460 section 3).
+    #[cfg(feature = "mta-sts")]
+    async fn asked(&self, delivery: &Delivery) -> Asked {
+        let (destination, content) = (&delivery.message.destination, &delivery.content);
+        if self.carrier.tls_level(destination) == TlsLevel::Off {
+            return Asked::default();
+        }
+        let heeding = self.mta_sts.as_ref().filter(|mta_sts| {
+            let field = content.field("TLS-Required");
+            let is_waived = field.is_some_and(|field| field.value().eq_ignore_ascii_case("no"));
+            mta_sts.is_heeded(destination) && !is_waived
+        });
+        let kept = match heeding {
+            Some(mta_sts) => mta_sts.find(destination.next_hop()).await,
+            None => None,
+        };
+        let is_counted = content.field("TLS-Report-Domain").is_none();
+        Asked {
+            kept,
+            reports: self.reports.clone().filter(|_| is_counted),
         }
     }
 
     #[cfg(not(feature = "mta-sts"))]
-    async fn asked(&self, _destination: &Destination) -> Asked {
+    async fn asked(&self, _delivery: &Delivery) -> Asked {
         Asked::default()
     }
 }
@@ -149,7 +176,7 @@ impl Relay for MxRelay {
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }
-        let asked = self.asked(&delivery.message.destination).await;
+        let asked = self.asked(&delivery).await;
         let exchangers = Exchangers {
             domain,
             resolver: &*self.resolver,

@@ -9,10 +9,12 @@ use slimta_smtp::client::{Dialect, Outcome, Parcel, RECIPIENTS_MAX, Stage, Timin
 use super::Host;
 use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
+use super::host_tls::HostTls;
 use super::opening::{NoSession, Opener};
 use super::pool::Pool;
 use super::source::Sources;
 use super::tls::Tls;
+use super::tls_seen::{Seen, TlsSeen};
 #[cfg(feature = "mta-sts")]
 use crate::message::Destination;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
@@ -42,6 +44,9 @@ pub(in crate::relay) trait Hosts: Send + Sync {
     fn dane_domain(&self) -> Option<&str> {
         None
     }
+
+    /// A session with one of them was begun, or was tried to.
+    fn opened(&self, _seen: Seen<'_>) {}
 }
 
 /// Hands messages over by SMTP.
@@ -172,6 +177,27 @@ impl Carrier {
         }
     }
 
+    /// What the connection to a host must be: what its TLSA records ask, or else the
+    /// policy of its domain, but no less than the level. Or why it gets no mail for
+    /// now.
+    async fn asked_for(
+        &self,
+        host: &Host,
+        level: TlsLevel,
+    ) -> Result<HostTls, (Response, TlsSeen)> {
+        let asked = self.opener.tls.asked_for(host, level).await;
+        let tls = asked.map_err(|why| {
+            let seen = TlsSeen::passed_over(&why);
+            (why, seen)
+        })?;
+        let Some(policy) = &host.policy else {
+            return Ok(tls);
+        };
+        let fault = policy.fault(&host.name, &tls);
+        let seen = fault.map_or(TlsSeen::Nothing, TlsSeen::Failed);
+        policy.raise(&host.name, tls).map_err(|why| (why, seen))
+    }
+
     /// A connection, and whether it was used before.
     async fn connection(
         &self,
@@ -186,21 +212,32 @@ impl Carrier {
         let mut last = Response::transient(4, 1, "Host not found");
         let found = hosts.find(self.opener.tls.trusted_dns(level)).await?;
         for host in found.iter().take(HOSTS_MAX) {
-            let asked = self.opener.tls.asked_for(host, level).await;
-            let asked = asked.and_then(|tls| match &host.policy {
-                Some(policy) => policy.raise(&host.name, tls),
-                None => Ok(tls),
-            });
-            let tls = match asked {
+            let source = host.endpoint.ip().and_then(|ip| sources.towards(ip));
+            let seen = |asked, tls| Seen {
+                host,
+                source,
+                asked,
+                tls,
+            };
+            let tls = match self.asked_for(host, level).await {
                 Ok(tls) => tls,
-                Err(why) => {
+                Err((why, passed_over)) => {
                     tracing::info!(host = %host.name, %why, "passed over");
+                    hosts.opened(seen(None, &passed_over));
                     last = why;
                     continue;
                 }
             };
-            let source = host.endpoint.ip().and_then(|ip| sources.towards(ip));
-            let why = match self.opener.open(host, source, &tls).await {
+            let mut came = TlsSeen::Nothing;
+            let opened = self.opener.open(host, source, &tls, &mut came).await;
+            let fault = host.policy.as_ref();
+            let fault = fault.and_then(|policy| policy.fault(&host.name, &tls));
+            let came = match fault {
+                Some(fault) if came != TlsSeen::Nothing => TlsSeen::Failed(fault),
+                _ => came,
+            };
+            hosts.opened(seen(Some(&tls), &came));
+            let why = match opened {
                 Ok(connection) => return Ok((connection, false)),
                 Err(NoSession::Tampered(why)) => return Err(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,

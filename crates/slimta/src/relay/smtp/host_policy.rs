@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use super::host_tls::{Authority, HostTls, Need, Reason};
+use super::tls_seen::{FaultKind, TlsFault};
 use crate::message::{EnhancedCode, Response};
 
-/// What a policy that is enforced says of a host.
+/// What a policy says of a host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::relay) struct HostPolicy {
     /// Whose policy it is.
     pub(in crate::relay) domain: Arc<str>,
     /// Whether the host is one of those that the policy names.
     pub(in crate::relay) names_it: bool,
+    /// Whether it gets no mail if it does not fit; else that is only told.
+    pub(in crate::relay) is_enforced: bool,
 }
 
 impl HostPolicy {
@@ -20,20 +23,26 @@ impl HostPolicy {
     /// policy; or the answer for mail that is not even offered to it. A host that
     /// is judged by DANE needs nobody else's word (RFC 8461 section 2).
     pub(super) fn raise(&self, host: &str, tls: HostTls) -> Result<HostTls, Response> {
-        if tls.reason == Reason::Tlsa {
+        if tls.reason == Reason::Tlsa || !self.is_enforced {
             return Ok(tls);
         }
-        if !self.names_it {
-            let text = format!(
-                "The policy of {} (MTA-STS) does not name {host} as an exchanger",
-                self.domain
-            );
-            return Err(Response::transient(7, 0, text));
+        if let Some(fault) = self.fault(host, &tls) {
+            return Err(Response::transient(7, 0, fault.why));
         }
         Ok(HostTls {
             need: Need::Authenticated(Authority::Roots),
             reason: Reason::Policy,
         })
+    }
+
+    /// What is wrong with the host whatever its certificate is.
+    pub(super) fn fault(&self, host: &str, tls: &HostTls) -> Option<TlsFault> {
+        if tls.reason == Reason::Tlsa || self.names_it {
+            return None;
+        }
+        let domain = &self.domain;
+        let why = format!("The policy of {domain} (MTA-STS) does not name {host} as an exchanger");
+        Some(TlsFault::new(FaultKind::ValidationFailure, why))
     }
 
     /// Says whose wish it was, where a session failed for want of TLS.
@@ -60,7 +69,11 @@ mod tests {
         let opportunistic = Reason::Level(TlsLevel::Opportunistic);
         for names_it in [false, true] {
             let domain = "d.example".into();
-            let policy = HostPolicy { domain, names_it };
+            let policy = HostPolicy {
+                domain,
+                names_it,
+                is_enforced: true,
+            };
             let raised = |reason, need| policy.raise("mx.d.example", needs(reason, need));
             let by_roots = Need::Authenticated(Authority::Roots);
             assert_eq!(

@@ -155,6 +155,18 @@ impl HostTls {
         }
     }
 
+    /// The TLSA records that it follows from, as far as they can be used, in the form
+    /// of RFC 6698 section 2.2; none if it does not.
+    #[cfg(feature = "mta-sts")]
+    pub(in crate::relay) fn tlsa(&self) -> Option<Vec<String>> {
+        let associations = match (&self.need, self.reason) {
+            (Need::Authenticated(Authority::Dane(dane)), _) => dane.associations.as_slice(),
+            (_, Reason::UnusableTlsa) => &[],
+            _ => return None,
+        };
+        Some(associations.iter().map(Association::to_string).collect())
+    }
+
     /// What the session has to see to.
     pub(super) fn session_level(&self) -> TlsLevel {
         match self.need {

@@ -24,7 +24,10 @@ mod tls;
 mod tls_config;
 mod tls_failures;
 #[cfg(feature = "tls")]
+mod tls_judge;
+#[cfg(feature = "tls")]
 mod tls_roots;
+mod tls_seen;
 #[cfg(feature = "tls")]
 mod tls_words;
 
@@ -43,6 +46,9 @@ pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls_roots::{Roots, RootsError};
+pub(super) use tls_seen::Seen;
+#[cfg(feature = "mta-sts")]
+pub(super) use tls_seen::{FaultKind, TlsFault, TlsSeen};
 
 use slimta_smtp::client::Dialect;
 
@@ -69,7 +75,7 @@ pub(super) struct Host {
     /// Where its TLSA records lie; none where DNSSEC does not vouch for the way
     /// to them, or nobody asked.
     pub(super) dane: Option<DaneNames>,
-    /// What the policy of its domain says of it, if that is enforced.
+    /// What the policy of its domain says of it, if there is one.
     pub(super) policy: Option<HostPolicy>,
 }
 

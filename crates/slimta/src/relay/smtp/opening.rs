@@ -13,6 +13,7 @@ use super::host_tls::{HostTls, Need, Protection};
 use super::source::Unusable;
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
+use super::tls_seen::{FaultKind, TlsFault, TlsSeen};
 use super::{Begin, Host};
 use crate::message::Response;
 use crate::world::World;
@@ -44,7 +45,7 @@ pub(super) enum NoSession {
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody tries"))]
 pub(super) enum NoTls {
     /// In words that go on from the name of the host.
-    Handshake(String),
+    Handshake(TlsFault),
     /// What came was not TLS at all.
     InClear,
     /// This host lacks something, which is said.
@@ -72,25 +73,29 @@ impl Opener {
         host: &Host,
         source: Option<IpAddr>,
         tls: &HostTls,
+        seen: &mut TlsSeen,
     ) -> Result<Connection, NoSession> {
         let Endpoint::Tcp(address) = host.endpoint else {
             // What is said there does not leave this machine.
-            return self.open_once(host, source, &tls.in_clear()).await;
+            return self.open_once(host, source, &tls.in_clear(), seen).await;
         };
         if host.begin == Begin::Encrypted {
             let tls = tls.clone().encrypted();
-            return self.open_once(host, source, &tls).await;
+            return self.open_once(host, source, &tls, seen).await;
         }
         if tls.need != Need::Opportunistic {
-            return self.open_once(host, source, tls).await;
+            return self.open_once(host, source, tls, seen).await;
         }
         if self.failures.is_recent(address, self.world.monotonic()) {
-            return self.open_once(host, source, &tls.in_clear()).await;
+            let why = "a handshake with it failed not long ago";
+            *seen = TlsSeen::failed(FaultKind::ValidationFailure, why);
+            return self.open_once(host, source, &tls.in_clear(), seen).await;
         }
-        match self.open_once(host, source, tls).await {
+        match self.open_once(host, source, tls, seen).await {
             Err(NoSession::NoTls(why)) => {
                 tracing::debug!(host = %host.name, %address, %why, "again in clear");
-                let connection = self.open_once(host, source, &tls.in_clear()).await?;
+                let in_clear = tls.in_clear();
+                let connection = self.open_once(host, source, &in_clear, seen).await?;
                 // The host is well but for TLS.
                 self.failures.note(address, self.world.monotonic());
                 Ok(connection)
@@ -104,6 +109,7 @@ impl Opener {
         host: &Host,
         source: Option<IpAddr>,
         tls: &HostTls,
+        seen: &mut TlsSeen,
     ) -> Result<Connection, NoSession> {
         let stream = self.connect(host, source).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
@@ -111,13 +117,16 @@ impl Opener {
             Session::new(&self.hostname, self.timing.clone()).with_dialect(host.dialect);
         match host.begin {
             Begin::Clear => session = session.with_tls(tls.session_level()),
-            Begin::Encrypted => stream = self.encrypt(stream, host, tls).await?,
+            Begin::Encrypted => stream = self.encrypt(stream, host, tls, seen).await?,
         }
         let timing = self.timing.clone();
         let mut connection = Connection::new(stream, session, &host.name, timing, &self.world);
         loop {
             match connection.turn().await {
                 Step::Ready => {
+                    if host.begin == Begin::Clear && tls.need != Need::Clear {
+                        seen.note_ready(connection.channel());
+                    }
                     let is_encrypted = host.begin == Begin::Encrypted
                         || connection.channel() == Channel::Encrypted;
                     let protection = match is_encrypted {
@@ -129,10 +138,13 @@ impl Opener {
                     return Ok(connection);
                 }
                 Step::StartTls => {
-                    let encrypting = |stream| self.encrypt(stream, host, tls);
-                    connection = connection.encrypted(encrypting).await?;
+                    let seen = &mut *seen;
+                    let encrypted =
+                        connection.encrypted(move |stream| self.encrypt(stream, host, tls, seen));
+                    connection = encrypted.await?;
                 }
                 Step::Closed(why) => {
+                    seen.note_closed(connection.channel(), &why);
                     return Err(match connection.channel() {
                         Channel::Clear | Channel::Encrypted => NoSession::Failed(why),
                         Channel::Starting => NoSession::NoTls(why),
@@ -169,16 +181,24 @@ impl Opener {
         stream: Box<dyn Stream>,
         host: &Host,
         tls: &HostTls,
+        seen: &mut TlsSeen,
     ) -> Result<Box<dyn Stream>, NoSession> {
         let beginning = self.tls.begin(stream, host, tls, &self.world);
         let why = match self.world.timeout(self.timing.tls, beginning).await {
-            Some(Ok(stream)) => return Ok(stream),
+            Some(Ok((stream, fault))) => {
+                *seen = fault.map_or(TlsSeen::Good, TlsSeen::Failed);
+                return Ok(stream);
+            }
             Some(Err(why)) => why,
-            None => NoTls::Handshake("it took too long to answer".to_owned()),
+            None => NoTls::Handshake(TlsFault::new(
+                FaultKind::ValidationFailure,
+                "it took too long to answer",
+            )),
         };
         Err(match why {
-            NoTls::Handshake(why) => {
-                let text = format!("No TLS with {}: {why}", host.name);
+            NoTls::Handshake(fault) => {
+                let text = format!("No TLS with {}: {}", host.name, fault.why);
+                *seen = TlsSeen::Failed(fault);
                 NoSession::NoTls(Response::transient(7, 5, text))
             }
             NoTls::InClear if host.begin == Begin::Encrypted => {
@@ -190,6 +210,7 @@ impl Opener {
                     "{}, or somebody on the way, spoke in clear where TLS was to begin",
                     host.name
                 );
+                *seen = TlsSeen::failed(FaultKind::ValidationFailure, &text);
                 NoSession::Tampered(Response::transient(7, 0, text))
             }
             NoTls::OurFault(why) => NoSession::Failed(Response::transient(3, 0, why)),

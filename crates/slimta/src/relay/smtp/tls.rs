@@ -13,12 +13,12 @@ use super::Host;
 use super::connector::{Endpoint, Stream};
 use super::dane;
 use super::dane_verifier::judged_by;
-#[cfg(feature = "mta-sts")]
-use super::host_tls::Reason;
-use super::host_tls::{Authority, HostTls, Need};
+use super::host_tls::{Authority, HostTls, Need, Reason};
 use super::opening::NoTls;
 use super::tls_config::{takes_any, verifies};
+use super::tls_judge::Judge;
 use super::tls_roots::Roots;
+use super::tls_seen::{FaultKind, TlsFault};
 use super::tls_words::reason;
 use crate::message::{Destination, Response};
 use crate::queue::ByDestination;
@@ -54,6 +54,21 @@ struct Clients {
     roots: Option<Roots>,
     lenient: OnceCell<Arc<ClientConfig>>,
     verifying: OnceCell<Arc<ClientConfig>>,
+    /// Those of the system, once they are read.
+    of_system: OnceCell<Roots>,
+}
+
+impl Clients {
+    async fn roots(&self) -> Result<Roots, String> {
+        match &self.roots {
+            Some(roots) => Ok(roots.clone()),
+            None => self
+                .of_system
+                .get_or_try_init(Roots::of_system)
+                .await
+                .cloned(),
+        }
+    }
 }
 
 impl Tls {
@@ -122,19 +137,25 @@ impl Tls {
         dane::asked_for(host, address.port(), level, dns).await
     }
 
-    /// The handshake. The caller limits the time.
+    /// The handshake; and what is wrong with the host, where that is no reason to
+    /// give it no mail. The caller limits the time.
     pub(super) async fn begin(
         &self,
         stream: Box<dyn Stream>,
         host: &Host,
         tls: &HostTls,
         world: &World,
-    ) -> Result<Box<dyn Stream>, NoTls> {
+    ) -> Result<(Box<dyn Stream>, Option<TlsFault>), NoTls> {
         let config = self.config(tls, world).await;
         let connector = TlsConnector::from(config.map_err(NoTls::OurFault)?);
         let no_name = || NoTls::OurFault(format!("{} has no name for a certificate", host.name));
         let name = server_name(host, tls).ok_or_else(no_name)?;
-        let handshake = connector.connect(name, stream).await;
+        let judge = match &host.policy {
+            // Whatever the level takes, the domain wants to be told.
+            Some(_) if !tls.after_handshake().is_authenticated() => self.judge(world).await,
+            _ => None,
+        };
+        let handshake = connector.connect(name.clone(), stream).await;
         let stream = handshake.map_err(|error| reason(&error, &host.name))?;
         let (_, session) = stream.get_ref();
         let cipher = session.negotiated_cipher_suite().map(|suite| suite.suite());
@@ -148,7 +169,21 @@ impl Tls {
             resumed = session.handshake_kind() == Some(HandshakeKind::Resumed),
             "encrypted"
         );
-        Ok(Box::new(stream))
+        let shown = session.peer_certificates().unwrap_or_default();
+        let fault = match tls.reason {
+            Reason::UnusableTlsa => {
+                let why = "none of its TLSA records is usable";
+                Some(TlsFault::new(FaultKind::TlsaInvalid, why))
+            }
+            _ => judge.and_then(|judge| judge.fault(shown, &name, &host.name)),
+        };
+        Ok((Box::new(stream), fault))
+    }
+
+    /// What says whether a certificate is good that is taken anyway; none if this
+    /// host has no roots to say it by.
+    async fn judge(&self, world: &World) -> Option<Judge> {
+        Judge::new(self.clients.roots().await.ok()?, world)
     }
 
     /// What verifies certificates, whatever the levels.
@@ -166,20 +201,12 @@ impl Tls {
 
     async fn config(&self, tls: &HostTls, world: &World) -> Result<Arc<ClientConfig>, String> {
         let Clients {
-            roots,
-            lenient,
-            verifying,
+            lenient, verifying, ..
         } = &*self.clients;
         let config = match &tls.need {
             Need::Authenticated(Authority::Dane(dane)) => return judged_by(dane.clone(), world),
             Need::Authenticated(Authority::Roots) => {
-                let init = || async {
-                    let roots = match roots {
-                        Some(roots) => roots.clone(),
-                        None => Roots::of_system().await?,
-                    };
-                    verifies(roots, world)
-                };
+                let init = || async { verifies(self.clients.roots().await?, world) };
                 verifying.get_or_try_init(init).await
             }
             Need::Clear | Need::Opportunistic | Need::Encrypted => {

@@ -6,6 +6,7 @@ use super::Host;
 use super::connector::Stream;
 use super::host_tls::HostTls;
 use super::opening::NoTls;
+use super::tls_seen::TlsFault;
 use crate::message::{Destination, Response};
 use crate::relay::resolver::Resolver;
 use crate::world::World;
@@ -40,7 +41,7 @@ impl Tls {
         _host: &Host,
         _tls: &HostTls,
         _world: &World,
-    ) -> Result<Box<dyn Stream>, NoTls> {
+    ) -> Result<(Box<dyn Stream>, Option<TlsFault>), NoTls> {
         Err(NoTls::OurFault("This build has no TLS".to_owned()))
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn builder(world: &World) -> Result<ConfigBuilder<ClientConfig, Wants
 
 /// Judges whether a certificate is valid yet, and still.
 #[derive(Debug)]
-struct WorldTime(World);
+pub(super) struct WorldTime(pub(super) World);
 
 impl TimeProvider for WorldTime {
     fn current_time(&self) -> Option<UnixTime> {

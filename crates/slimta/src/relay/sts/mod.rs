@@ -18,17 +18,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::Name;
 
 pub(super) use kept::Kept;
+pub(super) use policy::is_host_name;
 pub use policy::{Mode, MxPattern, Policy, PolicyError};
 pub use source::{FetchError, PolicySource, WebPolicies};
 
 use super::LookupError;
 use super::mta_sts::TextRecords;
+use super::tls_report::{FailureTold, PolicyTold, TlsReports};
 use crate::message::Destination;
 use crate::queue::ByDestination;
 use crate::world::{Timestamp, World};
@@ -56,6 +58,8 @@ struct Finder {
     pauses: Pauses,
     /// Who fetches the policy of each domain holds its lock, others wait for it.
     flights: Mutex<BTreeMap<String, Weak<Flight>>>,
+    /// Who is told of those that could not be fetched.
+    reports: OnceLock<TlsReports>,
 }
 
 /// A tokio mutex, because it is held while a policy is fetched.
@@ -106,6 +110,7 @@ impl MtaSts {
                 shelf: Arc::new(shelf),
                 pauses: Pauses::default(),
                 flights: Mutex::default(),
+                reports: OnceLock::new(),
             }),
             heeded: Arc::new(true.into()),
         }
@@ -118,6 +123,15 @@ impl MtaSts {
             heeded: Arc::new(heeded.into()),
             ..self
         }
+    }
+
+    /// Counts policies that could not be fetched, too, for all clones. Default: nobody
+    /// does.
+    #[must_use]
+    pub fn with_reports(self, reports: TlsReports) -> Self {
+        // Who was told first goes on.
+        let _ = self.finder.reports.set(reports);
+        self
     }
 
     /// Whether the policy of this destination is heeded.
@@ -226,6 +240,10 @@ impl Finder {
             }
             Err(error) => {
                 self.pauses.note(domain, self.world.monotonic());
+                if let Some(reports) = self.reports.get() {
+                    let failure = FailureTold::of_policy(&error);
+                    reports.count(PolicyTold::unknown(domain), Some(failure));
+                }
                 let before = self.shelf.look_at(domain, now).map(|kept| kept.mode());
                 if before != Some(Mode::None) {
                     tracing::warn!(domain, %error, ?before, "the domain's policy (MTA-STS) could not be fetched");

@@ -160,7 +160,7 @@ impl MxPattern {
 }
 
 /// Whether it is the name of a host, in ASCII (RFC 5321 section 4.1.2, `Domain`).
-pub(super) fn is_host_name(text: &str) -> bool {
+pub(in crate::relay) fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=LABEL_BYTES_MAX).contains(&label.len())
             && label

@@ -9,6 +9,7 @@
 mod bounds;
 mod destinations;
 mod dkim;
+mod dns;
 mod domains;
 mod edge_auth;
 mod edge_tls;
@@ -28,6 +29,7 @@ mod sources;
 mod spam_scan;
 mod span;
 mod tenants;
+mod tls_policies;
 mod written;
 
 #[cfg(test)]
@@ -45,6 +47,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 use crate::failure::Failure;
 
 pub(crate) use dkim::Dkim;
+use dns::Dns;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 use forward::ForwardRules;
@@ -59,6 +62,7 @@ pub(crate) use relay_login::RelayLogin;
 pub(crate) use socks5::Proxy;
 use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
+pub(crate) use tls_policies::TlsPolicies;
 
 /// Where mail is taken by default.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
@@ -123,8 +127,12 @@ pub(crate) struct Settings {
     pub(crate) proxies: ByDestination<Option<Proxy>>,
     /// How connections to next hops are encrypted.
     pub(crate) tls: ByDestination<TlsLevel>,
+    /// The name servers that are asked.
+    pub(crate) dns: Dns,
     /// The file of the roots that are trusted, if not those of the system.
     pub(crate) tls_roots: Option<PathBuf>,
+    /// Whose policies on that are heeded.
+    pub(crate) tls_policies: TlsPolicies,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
     /// Which spam filter is asked, if one is.

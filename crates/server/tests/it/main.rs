@@ -10,11 +10,16 @@ mod benchmarks;
 mod carry;
 mod commands;
 mod crash;
+mod dane;
 mod dkim;
+#[path = "../../../slimta/tests/support/dnsmasq.rs"]
+mod dnsmasq;
 mod encryption;
 mod forward;
 mod full;
 mod interop;
+#[path = "../../../slimta/tests/support/knot.rs"]
+mod knot;
 mod late;
 mod limits;
 mod listeners;
@@ -22,6 +27,8 @@ mod lmtp;
 mod load;
 mod mailq;
 mod managers;
+mod mta_sts;
+mod net;
 mod notices;
 mod origins;
 mod peers;

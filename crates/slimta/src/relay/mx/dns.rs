@@ -4,83 +4,194 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{Resolver as Hickory, system_conf};
 
-use super::resolver::{Exchanger, LookupError, Resolver};
+use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
+use super::super::tlsa::Tlsa;
+use super::asking::Asking;
 
 /// Longest time that an answer is kept, whatever its records say.
 const TTL_MAX: Duration = Duration::from_secs(86_400);
 /// The same for "there is no such name".
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
+/// Most aliases that lead to a name.
+const ALIASES_MAX: usize = 16;
 
 /// A stub resolver with a cache.
 #[derive(Debug)]
 pub struct Dns {
-    resolver: TokioResolver,
+    resolver: Hickory<Asking>,
+    servers: Vec<IpAddr>,
+    trust: DnsTrust,
+}
+
+/// Whether [`Dns`] believes its name servers where they say that an answer comes
+/// from who the name belongs to (the bit AD, RFC 6840 section 5.8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DnsTrust {
+    /// It does not: all answers are insecure.
+    Nobody,
+    /// It does: they validate, and nobody can change what they say on its way.
+    Servers,
 }
 
 impl Dns {
     /// Asks the name servers that the machine is set to ask.
     pub fn of_system() -> Result<Self, LookupError> {
-        let builder = TokioResolver::builder_tokio().map_err(|e| failed(&e))?;
-        Dns::build(builder)
+        Dns::open(&[], DnsTrust::Nobody)
     }
 
     /// Asks this name server.
     pub fn at(server: SocketAddr) -> Result<Self, LookupError> {
-        let mut name_server = NameServerConfig::udp_and_tcp(server.ip());
-        for connection in &mut name_server.connections {
-            connection.port = server.port();
-        }
-        let config = ResolverConfig::from_parts(None, Vec::new(), vec![name_server]);
-        let provider = TokioRuntimeProvider::default();
-        Dns::build(TokioResolver::builder_with_config(config, provider))
+        Dns::open(&[server], DnsTrust::Nobody)
     }
 
-    fn build(
-        mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
-    ) -> Result<Self, LookupError> {
-        let options = builder.options_mut();
+    /// Asks these name servers, or those that the machine is set to ask if these are
+    /// none.
+    pub fn open(servers: &[SocketAddr], trust: DnsTrust) -> Result<Self, LookupError> {
+        let (config, mut options) = match servers {
+            [] => system_conf::read_system_conf().map_err(|error| failed(&error))?,
+            servers => {
+                let servers = servers.iter().map(|server| name_server(*server)).collect();
+                let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+                (config, ResolverOpts::default())
+            }
+        };
+        let servers = config
+            .name_servers()
+            .iter()
+            .map(|server| server.ip)
+            .collect();
         options.positive_max_ttl = Some(TTL_MAX);
         options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
-        // Else a host with an address of IPv4 would have no other.
-        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        let resolver = builder.build().map_err(|e| failed(&e))?;
-        Ok(Dns { resolver })
+        let builder = Hickory::builder_with_config(config, Asking::default());
+        let builder = builder.with_options(options);
+        let resolver = builder.build().map_err(|error| failed(&error))?;
+        Ok(Dns {
+            resolver,
+            servers,
+            trust,
+        })
+    }
+
+    /// The name servers that it asks.
+    pub fn servers(&self) -> &[IpAddr] {
+        &self.servers
+    }
+
+    /// Whether its name servers say that they validate, and are believed: the root
+    /// is signed.
+    pub async fn validates(&self) -> Result<bool, LookupError> {
+        let found = self.ask(Name::root(), RecordType::NS, |_| Some(())).await?;
+        Ok(found.origin == AnswerOrigin::Secure)
+    }
+
+    /// Looks up, and makes of each record what `read` finds in it.
+    pub(super) async fn ask<T>(
+        &self,
+        name: Name,
+        kind: RecordType,
+        read: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Answer<T>, LookupError> {
+        let found = self.resolver.lookup(name.clone(), kind).await;
+        let found = found.map_err(|error| failed(&error))?;
+        let owner = canonical(&found, &name);
+        let records = found.answers().iter();
+        // What a name server adds for other names was not asked for.
+        let records = records.filter(|record| record.name == owner);
+        let records: Vec<_> = records.filter_map(|record| read(&record.data)).collect();
+        if records.is_empty() {
+            return Err(LookupError::NoRecords);
+        }
+        Ok(Answer {
+            records,
+            name: relative(&owner),
+            origin: self.origin(&found, &name),
+        })
+    }
+
+    fn origin(&self, found: &Lookup, asked: &Name) -> AnswerOrigin {
+        let is_said = found.message().authentic_data
+            // What was asked anew of an alias says nothing of what led to it.
+            && found.query().name() == asked;
+        match self.trust {
+            DnsTrust::Servers if is_said => AnswerOrigin::Secure,
+            DnsTrust::Servers | DnsTrust::Nobody => AnswerOrigin::Insecure,
+        }
     }
 }
 
 #[async_trait]
 impl Resolver for Dns {
-    async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
-        let found = self.resolver.mx_lookup(absolute(domain)?).await;
-        let found = found.map_err(|error| failed(&error))?;
-        let exchangers = found.answers().iter().filter_map(|record| {
-            let RData::MX(mx) = &record.data else {
-                return None;
-            };
-            Some(Exchanger {
+    async fn exchangers(&self, domain: &str) -> Result<Answer<Exchanger>, LookupError> {
+        let read = |data: &RData| match data {
+            RData::MX(mx) => Some(Exchanger {
                 preference: mx.preference,
                 host: relative(&mx.exchange),
-            })
-        });
-        Ok(exchangers.collect())
+            }),
+            _ => None,
+        };
+        self.ask(absolute(domain)?, RecordType::MX, read).await
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        let found = self.resolver.lookup_ip(absolute(host)?).await;
-        Ok(found.map_err(|error| failed(&error))?.iter().collect())
+    /// Both kinds, IPv6 first. One kind is enough if the other cannot be had.
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError> {
+        let read = |data: &RData| match data {
+            RData::A(address) => Some(IpAddr::V4(address.0)),
+            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+            _ => None,
+        };
+        let name = absolute(host)?;
+        let (six, four) = tokio::join!(
+            self.ask(name.clone(), RecordType::AAAA, read),
+            self.ask(name, RecordType::A, read)
+        );
+        match (six, four) {
+            (Ok(mut six), Ok(four)) => {
+                six.records.extend(four.records);
+                if four.origin == AnswerOrigin::Insecure {
+                    six.origin = AnswerOrigin::Insecure;
+                }
+                Ok(six)
+            }
+            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+            // What proves nothing says more than what is not there.
+            (Err(LookupError::NoRecords | LookupError::NoSuchName), Err(error))
+            | (Err(error), Err(_)) => Err(error),
+        }
     }
+
+    async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, LookupError> {
+        let read = |data: &RData| match data {
+            RData::TLSA(tlsa) => Some(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            }),
+            _ => None,
+        };
+        let name = absolute(&format!("_{port}._tcp.{host}"))?;
+        self.ask(name, RecordType::TLSA, read).await
+    }
+}
+
+fn name_server(server: SocketAddr) -> NameServerConfig {
+    let mut name_server = NameServerConfig::udp_and_tcp(server.ip());
+    for connection in &mut name_server.connections {
+        connection.port = server.port();
+    }
+    name_server
 }
 
 /// A name that no search list is applied to. Names beyond ASCII become A-labels
 /// (RFC 6531 section 3.7.1).
-fn absolute(name: &str) -> Result<Name, LookupError> {
+pub(super) fn absolute(name: &str) -> Result<Name, LookupError> {
     let mut name = Name::from_utf8(name).map_err(|_| LookupError::NoSuchName)?;
     name.set_fqdn(true);
     Ok(name)
@@ -88,6 +199,26 @@ fn absolute(name: &str) -> Result<Name, LookupError> {
 
 fn relative(name: &Name) -> String {
     name.to_utf8().trim_end_matches('.').to_lowercase()
+}
+
+/// The name that has the records: the one that was asked for, or what it is an
+/// alias of.
+fn canonical(found: &Lookup, asked: &Name) -> Name {
+    let mut name = asked.clone();
+    for _ in 0..ALIASES_MAX {
+        let alias = found
+            .answers()
+            .iter()
+            .find_map(|record| match &record.data {
+                RData::CNAME(target) if record.name == name => Some(target.0.clone()),
+                _ => None,
+            });
+        match alias {
+            Some(target) => name = target,
+            None => break,
+        }
+    }
+    name
 }
 
 /// Only what the DNS says for certain is said for certain.

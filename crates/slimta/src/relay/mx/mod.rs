@@ -26,6 +26,8 @@ use super::TlsLevel;
 #[cfg(feature = "mta-sts")]
 use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
+#[cfg(feature = "mta-sts")]
+use super::smtp::is_waived;
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
 #[cfg(feature = "mta-sts")]
 use super::tls_report::TlsReports;
@@ -138,11 +140,10 @@ impl MxRelay {
         if self.carrier.tls_level(destination) == TlsLevel::Off {
             return Asked::default();
         }
-        let heeding = self.mta_sts.as_ref().filter(|mta_sts| {
-            let field = content.field("TLS-Required");
-            let is_waived = field.is_some_and(|field| field.value().eq_ignore_ascii_case("no"));
-            mta_sts.is_heeded(destination) && !is_waived
-        });
+        let heeding = self
+            .mta_sts
+            .as_ref()
+            .filter(|mta_sts| mta_sts.is_heeded(destination) && !is_waived(content));
         let kept = match heeding {
             Some(mta_sts) => mta_sts.find(destination.next_hop()).await,
             None => None,

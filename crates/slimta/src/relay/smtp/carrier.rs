@@ -15,6 +15,7 @@ use super::pool::Pool;
 use super::source::Sources;
 use super::tls::Tls;
 use super::tls_seen::{Seen, TlsSeen};
+use super::waived::waived;
 #[cfg(feature = "mta-sts")]
 use crate::message::Destination;
 use crate::message::{Class, OnSuccess, Recipient, Report, Response};
@@ -121,7 +122,7 @@ impl Carrier {
         let destination = &delivery.message.destination;
         let sources = self.sources.get(destination);
         let key = &sources.key(key);
-        let level = self.opener.tls.level(destination);
+        let level = waived(self.opener.tls.level(destination), &delivery.content);
         // Never one that is less safe than this mail needs.
         let key = match level {
             TlsLevel::Dane | TlsLevel::DaneOnly => &format!(

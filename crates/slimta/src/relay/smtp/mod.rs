@@ -30,6 +30,7 @@ mod tls_roots;
 mod tls_seen;
 #[cfg(feature = "tls")]
 mod tls_words;
+mod waived;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub use tls_roots::{Roots, RootsError};
 pub(super) use tls_seen::Seen;
 #[cfg(feature = "mta-sts")]
 pub(super) use tls_seen::{FaultKind, TlsFault, TlsSeen};
+#[cfg(feature = "mta-sts")]
+pub(super) use waived::is_waived;
 
 use slimta_smtp::client::Dialect;
 

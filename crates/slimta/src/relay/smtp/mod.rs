@@ -47,6 +47,7 @@ pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls_roots::{Roots, RootsError};
+#[cfg(feature = "mx")]
 pub(super) use tls_seen::Seen;
 #[cfg(feature = "mta-sts")]
 pub(super) use tls_seen::{FaultKind, TlsFault, TlsSeen};

@@ -49,5 +49,6 @@ mod starttls;
 mod story;
 mod suspended;
 mod tenants;
+mod tls_reports;
 mod trap;
 mod unwritable;

@@ -162,26 +162,7 @@ pub fn open_with(
     }
     let relay: Box<dyn Relay> = match url.split_once(':') {
         #[cfg(feature = "mx")]
-        None if url == "mx" => {
-            let dns = super::Dns::open(&connections.name_servers, super::DnsTrust::Nobody);
-            let dns = dns.map_err(|e| OpenError::Dns(e.to_string()))?;
-            let relay = super::MxRelay::new(dns, hostname, world);
-            let relay = relay
-                .with_messages_per_connection(connections.messages)
-                .with_sources(connections.sources)
-                .with_tls(connections.tls);
-            #[cfg(feature = "mta-sts")]
-            let relay = match connections.mta_sts {
-                Some(mta_sts) => relay.with_mta_sts(mta_sts),
-                None => relay,
-            };
-            #[cfg(feature = "mta-sts")]
-            let relay = match connections.tls_reports {
-                Some(reports) => relay.with_tls_reports(reports),
-                None => relay,
-            };
-            Box::new(relay)
-        }
+        None if url == "mx" => Box::new(mx(hostname, connections, world)?),
         Some(("blackhole", "")) => Box::new(Blackhole),
         #[cfg(feature = "pipe")]
         Some(("pipe", command)) => Box::new(pipe(url, command, hostname, world)?),
@@ -199,6 +180,28 @@ pub fn open_with(
         relay,
         router: by_domain(),
     })
+}
+
+/// The relay to mail exchangers.
+#[cfg(feature = "mx")]
+fn mx(hostname: &str, connections: Connections, world: World) -> Result<super::MxRelay, OpenError> {
+    let dns = super::Dns::open(&connections.name_servers, super::DnsTrust::Nobody);
+    let dns = dns.map_err(|error| OpenError::Dns(error.to_string()))?;
+    let relay = super::MxRelay::new(dns, hostname, world)
+        .with_messages_per_connection(connections.messages)
+        .with_sources(connections.sources)
+        .with_tls(connections.tls);
+    #[cfg(feature = "mta-sts")]
+    let relay = match connections.mta_sts {
+        Some(mta_sts) => relay.with_mta_sts(mta_sts),
+        None => relay,
+    };
+    #[cfg(feature = "mta-sts")]
+    let relay = match connections.tls_reports {
+        Some(reports) => relay.with_tls_reports(reports),
+        None => relay,
+    };
+    Ok(relay)
 }
 
 #[cfg(feature = "pipe")]

@@ -247,8 +247,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "WHICH", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) dns_trust: Option<Trust>,
-    /// Heed what domains publish of the TLS with their mail exchangers (MTA-STS),
-    /// with the relay mx [default: true]
+    /// Heed what domains publish of their TLS (MTA-STS), by mx [default: true]
     #[arg(long, value_name = "true|false", help_heading = "Queue")]
     pub(crate) mta_sts: Option<bool>,
     /// Keep what they published, and counts for reports, here [default: tls in the
@@ -259,8 +258,7 @@ pub(crate) struct Options {
     /// exchangers, with the relay mx [default: false]
     #[arg(long, value_name = "true|false", help_heading = "Queue")]
     pub(crate) tls_report: Option<bool>,
-    /// Whom they may ask about them; reports are from here [default: postmaster at
-    /// the hostname]
+    /// Whom they are from, and may ask [default: postmaster at the hostname]
     #[arg(long, value_name = "ADDRESS", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) tls_report_contact: Option<Address>,

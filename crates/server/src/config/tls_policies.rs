@@ -134,3 +134,53 @@ fn reports(options: &Options, hostname: &str) -> Result<ReportOptions, Failure> 
 fn unusable(error: &impl std::fmt::Display) -> Failure {
     Failure::Usage(format!("{error} (tls-directory)"))
 }
+
+#[cfg(test)]
+mod tests {
+    use slimta::message::Destination;
+
+    use super::super::file;
+    use super::*;
+
+    fn policies(text: &str) -> Result<TlsPolicies, String> {
+        let settings = file::parse(text)?.settle();
+        let settings = settings.map_err(|failure| format!("{failure:?}"))?;
+        Ok(settings.tls_policies)
+    }
+
+    #[test]
+    fn policies_are_heeded_and_nobody_reports_unless_the_file_says_otherwise() {
+        let text = "hostname = 'mx.us.example'\nstorage = 'embedded:/var/mail'\n";
+        let default = policies(text).unwrap();
+        let heeded = |policies: &TlsPolicies, name| *policies.heeded.get(&Destination::new(name));
+        assert!(heeded(&default, "a.example") && default.reports.is_none());
+        let place = default.place(POLICIES).unwrap();
+        assert_eq!(place, Path::new("/var/mail/tls/mta-sts"));
+        let said = format!("{text}tls-report = true\n[destination.'a.example']\nmta-sts = false\n");
+        let said = policies(&said).unwrap();
+        assert!(!heeded(&said, "a.example") && heeded(&said, "b.example"));
+        let reports = said.reports.unwrap();
+        assert_eq!(reports.contact.as_str(), "postmaster@mx.us.example");
+        assert_eq!(reports.organization, "mx.us.example");
+        let elsewhere = policies("storage = 'memory:'\ntls-directory = '/x'").unwrap();
+        assert_eq!(
+            elsewhere.place(REPORTS).as_deref(),
+            Some(Path::new("/x/reports"))
+        );
+        assert_eq!(
+            policies("storage = 'memory:'").unwrap().place(REPORTS),
+            None
+        );
+    }
+
+    #[test]
+    fn a_contact_can_be_written_to() {
+        let error = policies("tls-report = true\ntls-report-contact = 'postmaster'");
+        assert!(
+            error
+                .unwrap_err()
+                .contains("tls-report-contact is a mail address")
+        );
+        assert!(policies("tls-report-contact = 'a b'").is_err());
+    }
+}

@@ -61,5 +61,6 @@ mod starttls;
 mod story;
 mod suspended;
 mod tenants;
+mod tls_reports;
 mod trap;
 mod unwritable;

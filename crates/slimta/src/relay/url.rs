@@ -170,13 +170,7 @@ pub fn open_with(
     }
     let relay: Box<dyn Relay> = match url.split_once(':') {
         #[cfg(feature = "mx")]
-        None if url == "mx" => {
-            let dns = super::Dns::open(&connections.name_servers, super::DnsTrust::Nobody);
-            let dns = dns.map_err(|e| OpenError::Dns(e.to_string()))?;
-            let relay = super::MxRelay::new(dns, hostname, world);
-            let relay = relay.with_connections(connections);
-            Box::new(relay)
-        }
+        None if url == "mx" => Box::new(mx(hostname, connections, world)?),
         Some(("blackhole", "")) => Box::new(Blackhole),
         #[cfg(feature = "pipe")]
         Some(("pipe", command)) => Box::new(pipe(url, command, hostname, world)?),
@@ -194,6 +188,14 @@ pub fn open_with(
         relay,
         router: by_domain(),
     })
+}
+
+/// The relay to mail exchangers.
+#[cfg(feature = "mx")]
+fn mx(hostname: &str, connections: Connections, world: World) -> Result<super::MxRelay, OpenError> {
+    let dns = super::Dns::open(&connections.name_servers, super::DnsTrust::Nobody);
+    let dns = dns.map_err(|error| OpenError::Dns(error.to_string()))?;
+    Ok(super::MxRelay::new(dns, hostname, world).with_connections(connections))
 }
 
 #[cfg(feature = "pipe")]

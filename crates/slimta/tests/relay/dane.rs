@@ -17,13 +17,13 @@ use crate::tls::offers;
 
 /// A TLSA record: of what, by which hash, and of another thing than it says.
 #[derive(Clone, Copy)]
-struct Record(u8, u8, u8, bool);
+pub(crate) struct Record(u8, u8, u8, bool);
 
-const fn right(usage: u8, selector: u8, matching: u8) -> Record {
+pub(crate) const fn right(usage: u8, selector: u8, matching: u8) -> Record {
     Record(usage, selector, matching, true)
 }
 
-const fn wrong(usage: u8, selector: u8, matching: u8) -> Record {
+pub(crate) const fn wrong(usage: u8, selector: u8, matching: u8) -> Record {
     Record(usage, selector, matching, false)
 }
 
@@ -48,15 +48,15 @@ impl Record {
 }
 
 /// A host at a port of its own, and what its zone says of it.
-struct Case {
+pub(crate) struct Case {
     name: String,
-    hop: Hop,
+    pub(crate) hop: Hop,
     records: Vec<String>,
 }
 
 impl Case {
     /// `mx.NAME`, with these records.
-    async fn new(name: &str, shown: Shown, records: &[Record]) -> Self {
+    pub(crate) async fn new(name: &str, shown: Shown, records: &[Record]) -> Self {
         let config = shown.config.clone();
         Case {
             name: name.to_owned(),
@@ -125,7 +125,7 @@ fn came(hop: &Hop) -> Came {
     }
 }
 
-fn zones(cases: &[&Case]) -> Validated {
+pub(crate) fn zones(cases: &[&Case]) -> Validated {
     let zone: String = cases.iter().map(|case| case.zone()).collect();
     Validated::start(&[
         ("signed", Signed::Nsec3, &zone),

@@ -16,7 +16,8 @@ use slimta::relay::tls_reports::{ReportOptions, ReportSender, TlsReports};
 use slimta::relay::{LookupError, MxRelay, Relay, Tls, TlsLevel};
 use slimta::world::{Clock, SeededRandom, Timestamp, World};
 
-use crate::certificates::{Authority, self_signed};
+use crate::certificates::{Authority, self_signed, shown_by_itself};
+use crate::dane::{Case, right, wrong, zones};
 use crate::mail::delivery;
 use crate::mta_sts::{ENFORCE, Web, Zone, attempt, exchangers, finder, relay, shown};
 
@@ -46,7 +47,7 @@ struct Wanted(Zone, String);
 impl TextRecords for Wanted {
     async fn texts(&self, name: &str) -> Result<Vec<String>, LookupError> {
         match name {
-            "_smtp._tls.d.example" => Ok(vec![self.1.clone()]),
+            name if name.starts_with("_smtp._tls.") => Ok(vec![self.1.clone()]),
             name => self.0.texts(name).await,
         }
     }
@@ -69,6 +70,17 @@ impl Counting {
 
     /// What is told of the day to a web server, once it is over.
     async fn told(&self, zone: &Zone, web: &Web, root: &Authority) -> Value {
+        self.told_of(1, zone, web, root).await.remove(0)
+    }
+
+    /// The same of so many domains, in the order of their names.
+    async fn told_of(
+        &self,
+        domains: usize,
+        zone: &Zone,
+        web: &Web,
+        root: &Authority,
+    ) -> Vec<Value> {
         let port = web.address.port();
         let rua = format!("v=TLSRPTv1; rua=https://mta-sts.d.example:{port}/v1/reports");
         let options = ReportOptions {
@@ -89,20 +101,24 @@ impl Counting {
         *self.hands.0.lock().unwrap() = Timestamp::from_secs(1_795_521_600 + 86_400);
         let told = async {
             loop {
-                if let Some(body) = web.bodies.lock().unwrap().pop() {
-                    return body;
+                let bodies = web.bodies.lock().unwrap().clone();
+                if bodies.len() == domains {
+                    return bodies;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        let body = tokio::select! {
+        let bodies = tokio::select! {
             () = self.reports.run(&sender) => unreachable!(),
-            body = told => body,
+            bodies = told => bodies,
         };
-        let mut text = String::new();
-        let mut unpacked = flate2::read::GzDecoder::new(body.as_slice());
-        unpacked.read_to_string(&mut text).unwrap();
-        serde_json::from_str(&text).unwrap()
+        let read = |body: &Vec<u8>| {
+            let mut text = String::new();
+            let mut unpacked = flate2::read::GzDecoder::new(body.as_slice());
+            unpacked.read_to_string(&mut text).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
+        bodies.iter().map(read).collect()
     }
 }
 
@@ -226,5 +242,64 @@ async fn a_policy_that_does_not_come_is_told() {
         assert_eq!(of_policy["failure-details"][0]["result-type"], kind);
         assert_eq!(of_session["policy"]["policy-type"], "no-policy-found");
         assert_eq!(of_session["summary"]["total-successful-session-count"], 1);
+    }
+}
+
+#[tokio::test]
+async fn what_dane_asks_is_told_and_a_report_passes_it() {
+    let own = || shown_by_itself("other.example");
+    let good = Case::new("good", own(), &[right(3, 1, 1)]).await;
+    let bad = Case::new("bad", own(), &[wrong(3, 1, 1)]).await;
+    let useless = Case::new("useless", own(), &[right(1, 1, 1)]).await;
+    let cases = [&bad, &good, &useless];
+    let dns = zones(&cases);
+    let counting = Counting::new();
+    let root = Authority::new();
+    let mut answers = Vec::new();
+    for (case, domain) in cases.into_iter().zip(["bad", "good", "useless"]) {
+        let tls = Tls::new(TlsLevel::Dane).with_trusted_dns(Arc::new(dns.dns()));
+        let relay = MxRelay::new(dns.dns(), "us.example", World::system())
+            .with_port(case.hop.address.port())
+            .with_tls(tls)
+            .with_tls_reports(counting.reports.clone());
+        let to = format!("a@{domain}.signed");
+        let report = relay.attempt(delivery(&[&to])).await;
+        answers.push(report.responses[0].code.get());
+        // A report to the same domain arrives, whatever its records say.
+        let mut carrying = delivery(&[&to]);
+        let header = format!("TLS-Report-Domain: {domain}.signed\r\nTLS-Required: no\r\n\r\n");
+        carrying.content = Content::new(header);
+        let report = relay.attempt(carrying).await;
+        assert_eq!(report.responses[0].code.get(), 250, "{domain}");
+    }
+    assert_eq!(answers, [451, 250, 250]);
+    let zone = Zone::new("1");
+    let web = Web::start(
+        root.host("mta-sts.d.example"),
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    )
+    .await;
+    let told = counting.told_of(3, &zone, &web, &root).await;
+    let counts = told.iter().map(|told| &told["policies"][0]);
+    for (counts, (domain, kind)) in counts.zip([
+        ("bad", "validation-failure"),
+        ("good", ""),
+        ("useless", "tlsa-invalid"),
+    ]) {
+        let policy = &counts["policy"];
+        assert_eq!(policy["policy-type"], "tlsa");
+        assert_eq!(policy["policy-domain"], format!("{domain}.signed"));
+        assert_eq!(policy["mx-host"][0], format!("mx.{domain}.signed"));
+        let record = policy["policy-string"][0].as_str().unwrap_or_default();
+        assert_eq!(
+            record.starts_with("3 1 1 "),
+            domain != "useless",
+            "{record}"
+        );
+        let succeeded = &counts["summary"]["total-successful-session-count"];
+        assert_eq!(*succeeded, u32::from(kind.is_empty()));
+        if !kind.is_empty() {
+            assert_eq!(counts["failure-details"][0]["result-type"], kind);
+        }
     }
 }

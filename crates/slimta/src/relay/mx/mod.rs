@@ -22,14 +22,16 @@ pub use dns::{Dns, DnsTrust};
 pub use texts::TextRecords;
 
 #[cfg(feature = "mta-sts")]
-use super::TlsLevel;
-#[cfg(feature = "mta-sts")]
 use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
+#[cfg(feature = "mta-sts")]
+use super::smtp::is_waived;
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
 #[cfg(feature = "mta-sts")]
 use super::tls_report::TlsReports;
-use super::{Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls};
+use super::{
+    Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls, TlsLevel,
+};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
@@ -172,11 +174,10 @@ impl MxRelay {
         if self.carrier.tls_level(destination) == TlsLevel::Off {
             return Asked::default();
         }
-        let heeding = self.mta_sts.as_ref().filter(|mta_sts| {
-            let field = content.field("TLS-Required");
-            let is_waived = field.is_some_and(|field| field.value().eq_ignore_ascii_case("no"));
-            mta_sts.is_heeded(destination) && !is_waived
-        });
+        let heeding = self
+            .mta_sts
+            .as_ref()
+            .filter(|mta_sts| mta_sts.is_heeded(destination) && !is_waived(content));
         let kept = match heeding {
             Some(mta_sts) => mta_sts.find(destination.next_hop()).await,
             None => None,
@@ -198,9 +199,10 @@ impl MxRelay {
     async fn exchangers<'a>(
         &'a self,
         destination: &'a Destination,
+        level: TlsLevel,
     ) -> Result<Exchangers<'a>, Response> {
         let (hostname, world) = (&self.hostname, &self.world);
-        let trusted = self.carrier.trusted_dns(destination);
+        let trusted = self.carrier.trusted_dns(level);
         let resolver = trusted.unwrap_or(&*self.resolver);
         Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world).await
     }
@@ -223,7 +225,9 @@ impl Relay for MxRelay {
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }
-        let exchangers = match self.exchangers(&delivery.message.destination).await {
+        let level = self.carrier.level(&delivery);
+        let found = self.exchangers(&delivery.message.destination, level);
+        let exchangers = match found.await {
             Ok(found) => found.with_asked(self.asked(&delivery).await),
             Err(why) => return Report::all(why, delivery.message.envelope.recipients.len()),
         };
@@ -236,7 +240,8 @@ impl Relay for MxRelay {
         if address_literal(destination.next_hop()).is_some() {
             return None;
         }
-        let found = self.exchangers(destination).await.ok()?;
+        let level = self.carrier.tls_level(destination);
+        let found = self.exchangers(destination, level).await.ok()?;
         Some(found.site())
     }
 }

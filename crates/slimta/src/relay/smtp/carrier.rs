@@ -19,6 +19,7 @@ use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
 use super::tls_seen::{Seen, TlsSeen};
+use super::waived::waived;
 use crate::message::{Class, Destination, OnSuccess, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::resolver::Resolver;
@@ -142,10 +143,16 @@ impl Carrier {
         self.opener.tls.level(destination)
     }
 
-    /// What the hosts of a destination are looked up with, if not as all others.
+    /// The same for one message, whose sender may waive what hosts ask for.
+    pub(in crate::relay) fn level(&self, delivery: &Delivery) -> TlsLevel {
+        let level = self.opener.tls.level(&delivery.message.destination);
+        waived(level, &delivery.content)
+    }
+
+    /// What the hosts of mail of a level are looked up with, if not as all others.
     #[cfg(feature = "mx")]
-    pub(in crate::relay) fn trusted_dns(&self, destination: &Destination) -> Option<&dyn Resolver> {
-        self.opener.tls.trusted_dns(self.tls_level(destination))
+    pub(in crate::relay) fn trusted_dns(&self, level: TlsLevel) -> Option<&dyn Resolver> {
+        self.opener.tls.trusted_dns(level)
     }
 
     /// Attempts a delivery, in as many transactions as its recipients need.
@@ -162,7 +169,7 @@ impl Carrier {
             sources,
             name: name.unwrap_or(&self.hostname),
             proxy: self.proxies.get(destination).as_ref(),
-            level: self.opener.tls.level(destination),
+            level: self.level(delivery),
         };
         let key = &key_under(key, &terms, hosts);
         let mut answers = Answers::new(&delivery.message.envelope.recipients);

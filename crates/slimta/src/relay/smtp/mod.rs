@@ -34,6 +34,7 @@ mod tls_roots;
 mod tls_seen;
 #[cfg(feature = "tls")]
 mod tls_words;
+mod waived;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -54,9 +55,12 @@ pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls_roots::{Roots, RootsError};
+#[cfg(feature = "mx")]
 pub(super) use tls_seen::Seen;
 #[cfg(feature = "mta-sts")]
 pub(super) use tls_seen::{FaultKind, TlsFault, TlsSeen};
+#[cfg(feature = "mta-sts")]
+pub(super) use waived::is_waived;
 
 use slimta_smtp::client::Dialect;
 

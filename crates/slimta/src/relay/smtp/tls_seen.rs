@@ -25,7 +25,6 @@ pub(in crate::relay) struct Seen<'a> {
 
 /// What a session came to be, as far as TLS goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[cfg_attr(not(feature = "mta-sts"), expect(dead_code, reason = "nobody counts"))]
 pub(in crate::relay) enum TlsSeen {
     /// It says nothing of TLS: none was wanted, or the session failed before.
     Nothing,
@@ -45,6 +44,7 @@ pub(in crate::relay) struct TlsFault {
 
 /// The kinds that reports know (RFC 8460 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 pub(in crate::relay) enum FaultKind {
     /// It does not offer STARTTLS, or refuses it.
     StarttlsNotSupported,

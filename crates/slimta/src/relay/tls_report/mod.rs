@@ -63,11 +63,11 @@ impl TlsReports {
     /// tried again until the end of the second day.
     pub async fn run(&self, sender: &ReportSender) {
         loop {
-            self.0.world().sleep(LOOK_DELAY).await;
             if let Some(day) = self.0.due() {
                 sender.send(&self.0, day).await;
             }
             self.save().await;
+            self.0.world().sleep(LOOK_DELAY).await;
         }
     }
 

@@ -48,7 +48,7 @@ fn the_records_of_a_host_say_what_its_mail_needs() {
     file += &format!("relay = 'smtp://none.signed:{port}'\n");
     std::fs::write(&config, file).unwrap();
     let config = config.display().to_string();
-    let server = store.serve(&["--config", &config, "--log-level", "debug"]);
+    let server = store.serve(&["--config", &config]);
 
     // One by one, so that the log tells them apart.
     for (domain, session) in [

@@ -9,7 +9,7 @@ use slimta_smtp::client::{Channel, Login, Session, Step, Timing, TlsLevel};
 
 use super::connection::Connection;
 use super::connector::{Connector, Endpoint, Network, Stream};
-use super::host_tls::{HostTls, Need, Protection};
+use super::host_tls::{HostTls, Need, Protection, Reason};
 use super::socks5::{ProxyError, Socks5};
 use super::source::{Sources, Unusable};
 use super::tls::Tls;
@@ -257,15 +257,19 @@ impl Opener {
     }
 }
 
-/// What holds for the mail that goes over it.
+/// Tells what holds for the mail that goes over it. Where it was for the host to say,
+/// the operator cannot know without: that is worth a line.
 fn told(host: &Host, tls: &HostTls, connection: &Connection) {
-    tracing::debug!(
-        host = %host.name,
-        endpoint = %host.endpoint,
-        protection = %connection.protection(),
-        by = %tls.reason,
-        "session"
-    );
+    let (name, endpoint, by) = (&host.name, &host.endpoint, tls.reason);
+    let protection = connection.protection();
+    match by {
+        Reason::Level(_) => {
+            tracing::debug!(host = %name, %endpoint, %protection, %by, "session");
+        }
+        _ => {
+            tracing::info!(host = %name, %endpoint, %protection, %by, "session");
+        }
+    }
 }
 
 fn failed(host: &Host, why: &str) -> Response {

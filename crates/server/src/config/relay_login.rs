@@ -1,12 +1,15 @@
 //! Who this host says it is to its smarthosts.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use slimta::relay::SmtpLogin;
 
 use super::Options;
 use crate::failure::Failure;
 
+/// The bit of a file's mode by which anybody may read it.
+const READABLE_TO_OTHERS: u32 = 0o004;
 /// The relays to one server by SMTP.
 const SCHEMES: [&str; 2] = ["smtp://", "smtps://"];
 
@@ -69,9 +72,19 @@ impl RelayLogin {
         let login = SmtpLogin::with_password_file(&self.user, &self.password_file);
         let usable = login.check();
         usable.map_err(|error| Failure::Usage(format!("{error} (relay-password-file)")))?;
+        warn_if_open_to_all(&self.password_file);
         Ok(match self.is_for_clear {
             true => login.even_in_clear(),
             false => login,
         })
+    }
+}
+
+/// Says so if a password is no secret on this host.
+pub(super) fn warn_if_open_to_all(file: &Path) {
+    let metadata = std::fs::metadata(file);
+    if metadata.is_ok_and(|metadata| metadata.permissions().mode() & READABLE_TO_OTHERS != 0) {
+        let file = file.display();
+        tracing::warn!(%file, "everybody on this host can read a password: chmod o= it");
     }
 }

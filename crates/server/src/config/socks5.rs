@@ -9,6 +9,7 @@ use slimta::relay::Socks5;
 use slimta_core::queue::ByDestination;
 
 use super::Options;
+use super::relay_login::warn_if_open_to_all;
 use crate::failure::Failure;
 
 /// Where proxies listen (IANA).
@@ -105,6 +106,7 @@ impl Proxy {
             ))
         };
         let password = first_line(file).map_err(|error| wrong(&error))?;
+        warn_if_open_to_all(file);
         let told = proxy.with_login(user, &password);
         told.map_err(|error| wrong(&error))
     }

@@ -43,7 +43,7 @@ fn each_message_goes_by_the_pool_of_its_destination_or_tenant() {
     let config = store.path().with_extension("toml");
     fs::write(&config, POOLS.replace("RELAY", &relay)).unwrap();
     let path = config.display().to_string();
-    let server = store.serve(&["--relay", &relay, "--config", &path]);
+    let server = store.serve(&["--relay", &relay, "--config", &path, "--log-level", "debug"]);
     let from = |sender: &str, recipient: &str| {
         send(server.address, sender, &[recipient]);
     };
@@ -78,6 +78,8 @@ fn each_message_goes_by_the_pool_of_its_destination_or_tenant() {
     let expected = expected
         .map(|(domain, acme, ip, helo)| (domain.to_owned(), acme, ip.to_owned(), helo.to_owned()));
     assert_eq!(seen, expected.into());
+    let log = store.logged();
+    assert!(log.contains("from=127.0.0.2 name=bulk-2.example"), "{log}");
     server.stop();
     next.stop();
 }

@@ -51,7 +51,9 @@ fn a_smarthost_with_users_takes_mail_by_both_ways_of_tls() {
         server.stop();
         assert_eq!(smarthost.list().len(), number + 1);
     }
-    assert!(!holds_secret(&store.logged()));
+    let log = store.logged();
+    assert!(!holds_secret(&log));
+    assert!(log.contains("everybody on this host can read a password"));
     hop.stop();
 }
 

@@ -139,7 +139,6 @@ impl Resolver for Dns {
         self.ask(absolute(domain)?, RecordType::MX, read).await
     }
 
-    /// Both kinds, IPv6 first. One kind is enough if the other cannot be had.
     async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError> {
         let read = |data: &RData| match data {
             RData::A(address) => Some(IpAddr::V4(address.0)),
@@ -147,23 +146,11 @@ impl Resolver for Dns {
             _ => None,
         };
         let name = absolute(host)?;
-        let (six, four) = tokio::join!(
-            self.ask(name.clone(), RecordType::AAAA, read),
-            self.ask(name, RecordType::A, read)
+        let (v4, v6) = tokio::join!(
+            self.ask(name.clone(), RecordType::A, read),
+            self.ask(name, RecordType::AAAA, read)
         );
-        match (six, four) {
-            (Ok(mut six), Ok(four)) => {
-                six.records.extend(four.records);
-                if four.origin == AnswerOrigin::Insecure {
-                    six.origin = AnswerOrigin::Insecure;
-                }
-                Ok(six)
-            }
-            (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-            // What proves nothing says more than what is not there.
-            (Err(LookupError::NoRecords | LookupError::NoSuchName), Err(error))
-            | (Err(error), Err(_)) => Err(error),
-        }
+        of_both(v4, v6)
     }
 
     async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, LookupError> {
@@ -187,6 +174,27 @@ fn name_server(server: SocketAddr) -> NameServerConfig {
         connection.port = server.port();
     }
     name_server
+}
+
+/// The addresses of both families. That there is none of one says nothing of the
+/// other: a host has none at all only if both look-ups say so. They are signed if
+/// all that were found are.
+fn of_both(
+    v4: Result<Answer<IpAddr>, LookupError>,
+    v6: Result<Answer<IpAddr>, LookupError>,
+) -> Result<Answer<IpAddr>, LookupError> {
+    match (v4, v6) {
+        (Ok(mut v4), Ok(v6)) => {
+            v4.records.extend(v6.records);
+            if v6.origin == AnswerOrigin::Insecure {
+                v4.origin = AnswerOrigin::Insecure;
+            }
+            Ok(v4)
+        }
+        (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+        (_, Err(why @ LookupError::Failed(_))) => Err(why),
+        (Err(why), _) => Err(why),
+    }
 }
 
 /// A name that no search list is applied to. Names beyond ASCII become A-labels
@@ -232,5 +240,47 @@ fn failed(error: &NetError) -> LookupError {
             }
         }
         other => LookupError::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Found = Result<Answer<IpAddr>, LookupError>;
+
+    fn found(ip: &str, origin: AnswerOrigin) -> Found {
+        Ok(Answer {
+            records: vec![ip.parse().unwrap()],
+            name: "mx.example".to_owned(),
+            origin,
+        })
+    }
+
+    /// Mail to a host without addresses bounces: that must be certain.
+    #[test]
+    fn what_one_family_lacks_says_nothing_of_the_other() {
+        let none = || Err(LookupError::NoRecords);
+        let broken = || Err(LookupError::Failed("SERVFAIL".to_owned()));
+        let one = || found("192.0.2.1", AnswerOrigin::Secure);
+        assert_eq!(of_both(one(), broken()), one());
+        assert_eq!(of_both(broken(), one()), one());
+        assert_eq!(of_both(none(), one()), one());
+        assert_eq!(of_both(none(), none()), none());
+        assert_eq!(of_both(none(), broken()), broken());
+        assert_eq!(of_both(broken(), none()), broken());
+    }
+
+    #[test]
+    fn addresses_are_signed_if_those_of_both_families_are() {
+        let (signed, other) = (AnswerOrigin::Secure, AnswerOrigin::Insecure);
+        for (v4, v6, both) in [
+            (signed, signed, signed),
+            (signed, other, other),
+            (other, signed, other),
+        ] {
+            let found = of_both(found("192.0.2.1", v4), found("2001:db8::1", v6)).unwrap();
+            assert_eq!((found.records.len(), found.origin), (2, both));
+        }
     }
 }

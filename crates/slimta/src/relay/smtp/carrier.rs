@@ -257,7 +257,11 @@ impl Carrier {
         let found = hosts.find(self.opener.tls.trusted_dns(terms.level)).await?;
         for host in found.iter().take(HOSTS_MAX) {
             let why = match self.open(host, terms, login.as_ref(), hosts).await {
-                Ok(connection) => return Ok((connection, false)),
+                Ok(connection) => {
+                    let (from, name) = (terms.sources, terms.name);
+                    tracing::debug!(host = %host.name, endpoint = %host.endpoint, %from, %name, "connected");
+                    return Ok((connection, false));
+                }
                 Err(NoSession::Tampered(why) | NoSession::Denied(why)) => return Err(why),
                 Err(NoSession::Failed(why) | NoSession::NoTls(why)) => why,
             };

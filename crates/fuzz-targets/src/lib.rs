@@ -18,6 +18,7 @@ mod records;
 mod schedules;
 mod server;
 mod signatures;
+mod sts;
 
 pub use mutate::Mutator;
 
@@ -42,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("server_lmtp", server::lmtp),
     ("server_session", server::session),
     ("signatures", signatures::signed),
+    ("sts_policy", sts::policy),
     ("xtext", addresses::xtext),
 ];
 

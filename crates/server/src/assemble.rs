@@ -10,6 +10,8 @@ use slimta::bus;
 use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
 use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
+use slimta::relay::mta_sts::MtaSts;
+use slimta::relay::tls_reports::{ReportSender, TlsReports};
 use slimta::relay::{self, Connections, NextHop, Roots, Tls};
 use slimta::routing::ByDomain;
 use slimta::storage::{
@@ -30,6 +32,10 @@ pub(crate) struct Server {
     pub(crate) desk: Arc<Desk>,
     pub(crate) admin: Option<AdminSocket>,
     pub(crate) edges: Vec<Edge>,
+    /// To be kept fresh while it runs.
+    pub(crate) mta_sts: Option<MtaSts>,
+    /// What is counted, and what tells of it.
+    pub(crate) reports: Option<(TlsReports, ReportSender)>,
 }
 
 /// How long to wait for another process that has the store open for a moment:
@@ -52,7 +58,10 @@ impl Server {
         let tls = settings.edge.tls.as_ref().map(EdgeTls::open).transpose()?;
         let users = settings.edge.auth.as_ref();
         let users = users.map(EdgeAuth::open).transpose()?;
-        let next_hop = next_hop(settings, &world)?;
+        let connections = connections(settings, &world)?;
+        let mta_sts = connections.mta_sts.clone();
+        let (counts, tls_out) = (connections.tls_reports.clone(), connections.tls.clone());
+        let next_hop = next_hop(settings, connections, &world)?;
         let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
@@ -65,6 +74,9 @@ impl Server {
         let session = session.map_err(|error| unusable("--storage", &error))?;
         let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
+        let reports = Arc::new(edge_end.clone());
+        let policies = &settings.tls_policies;
+        let sender = policies.sender(tls_out, dkim.clone(), reports, &world)?;
         let smtp = edge(settings, edge_end, &world);
         let means = Means {
             tls,
@@ -79,6 +91,8 @@ impl Server {
             desk,
             admin,
             edges,
+            mta_sts,
+            reports: counts.zip(sender),
         })
     }
 
@@ -89,7 +103,11 @@ impl Server {
 }
 
 /// What hands mail on, unless mail is only stored.
-fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
+fn next_hop(
+    settings: &Settings,
+    connections: Connections,
+    world: &World,
+) -> Result<Option<NextHop>, Failure> {
     let Some(url) = &settings.relay else {
         return match settings.routes.first() {
             None => Ok(None),
@@ -99,7 +117,6 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
         };
     };
     check_sources(settings)?;
-    let connections = connections(settings)?;
     let open_relay = |url: &str, login: Option<&RelayLogin>, place: &str| {
         let connections = Connections {
             login: login.map(RelayLogin::open).transpose()?,
@@ -118,14 +135,32 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
 }
 
 /// How all relays connect; they share what is known of TLS.
-fn connections(settings: &Settings) -> Result<Connections, Failure> {
+fn connections(settings: &Settings, world: &World) -> Result<Connections, Failure> {
     let mut tls = Tls::new(settings.tls.clone());
     if let Some(file) = &settings.tls_roots {
         let roots = Roots::read(file);
         let unusable = |error| Failure::Usage(format!("{error} (tls-roots)"));
         tls = tls.with_roots(roots.map_err(unusable)?);
     }
+    if let Some(dns) = settings.dns.trusted(&settings.tls)? {
+        tls = tls.with_trusted_dns(dns);
+    }
+    let mut urls = settings
+        .routes
+        .iter()
+        .map(|(_, url)| url)
+        .chain(&settings.relay);
+    let policies = &settings.tls_policies;
+    let (mta_sts, tls_reports) = match urls.any(|url| url == "mx") {
+        true => (policies.open(&tls, world)?, policies.counts(world)?),
+        false => (None, None),
+    };
+    let mta_sts = match (mta_sts, &tls_reports) {
+        (Some(mta_sts), Some(counts)) => Some(mta_sts.with_reports(counts.clone())),
+        (mta_sts, _) => mta_sts,
+    };
     Ok(Connections {
+        name_servers: settings.dns.servers.clone(),
         messages: settings.messages_per_connection.clone(),
         keeping: settings.keeping,
         sources: settings.sources.clone(),
@@ -135,6 +170,8 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
             .try_map(|proxy| proxy.as_ref().map(Proxy::open).transpose())?,
         tls,
         login: None,
+        mta_sts,
+        tls_reports,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use slimta::message::{Client, Content, Envelope, Message, ReversePath};
 use slimta::policy::{DkimKey, Policy as _, SignDkim};
+use slimta::relay::mta_sts;
 use slimta::world::Timestamp;
 use slimta_core::message::Address;
 
@@ -38,6 +39,13 @@ pub fn admin_request(bytes: &[u8]) -> Result<Vec<u8>, String> {
 pub fn exported(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let messages = exported::understand(bytes)?;
     exported::to_json(messages).map_err(|error| error.to_string())
+}
+
+/// Reads bytes as a policy of MTA-STS; gives its lines as they would be written, and
+/// whether it names `host`.
+pub fn sts_policy(bytes: &[u8], host: &str) -> Result<(String, bool), String> {
+    let policy = mta_sts::Policy::parse(bytes).map_err(|error| error.to_string())?;
+    Ok((policy.lines().join("\n"), policy.names(host)))
 }
 
 /// Signs bytes as mail of `domain` with the key in `pem`, if they are; gives the

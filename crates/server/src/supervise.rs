@@ -28,6 +28,8 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         edges,
         desk,
         admin,
+        mta_sts,
+        reports,
     } = server;
     // Before anything can happen to a message: an audit tells by it which lines
     // are of which life of the server.
@@ -41,6 +43,16 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         let stopped = async { drop(operators_stopped.await) };
         tokio::spawn(async move { socket.serve(desk, world, stopped).await })
     });
+    // Nothing depends on where it is when the server ends.
+    let mut background = JoinSet::new();
+    if let Some(mta_sts) = mta_sts {
+        background.spawn(async move { mta_sts.keep_fresh().await });
+    }
+    let counts = reports.map(|(counts, sender)| {
+        let counting = counts.clone();
+        background.spawn(async move { counting.run(&sender).await });
+        counts
+    });
     let (stop_edges, edges_stopped) = watch::channel(());
     let mut edges = start(edges, &edges_stopped)?;
 
@@ -53,11 +65,15 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
     tracing::info!("stopping: no more mail is taken");
     drop(stop_edges);
     while edges.join_next().await.is_some() {}
+    background.shutdown().await;
     drop(stop_queue);
     let ended = match ended_early {
         Some(ended) => ended,
         None => queue.await,
     };
+    if let Some(counts) = counts {
+        counts.save().await;
+    }
     drop(stop_operators);
     end(operators, &world).await;
     desk.close().await;

@@ -49,6 +49,8 @@ pub(crate) struct DestinationOptions {
     /// How connections to it are encrypted.
     #[serde(deserialize_with = "written")]
     pub(super) tls: Option<TlsLevel>,
+    /// Whether what its domain publishes of that is heeded.
+    pub(super) mta_sts: Option<bool>,
     /// The URL of the relay that hands its mail on.
     relay: Option<String>,
     /// Who this host says it is to that relay's server.

@@ -9,6 +9,7 @@
 mod bounds;
 mod destinations;
 mod dkim;
+mod dns;
 mod domains;
 mod edge_auth;
 mod edge_tls;
@@ -28,6 +29,7 @@ mod sources;
 mod spam_scan;
 mod span;
 mod tenants;
+mod tls_policies;
 mod verify_senders;
 mod written;
 
@@ -46,6 +48,7 @@ use slimta_core::queue::{ByDestination, DestinationPattern, Limits, Schedule};
 use crate::failure::Failure;
 
 pub(crate) use dkim::Dkim;
+use dns::Dns;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 use forward::ForwardRules;
@@ -60,6 +63,7 @@ pub(crate) use relay_login::RelayLogin;
 pub(crate) use socks5::Proxy;
 use spam_scan::SpamScanOptions;
 pub(crate) use span::Span;
+pub(crate) use tls_policies::TlsPolicies;
 use verify_senders::VerifyOptions;
 
 /// Where mail is taken by default.
@@ -127,8 +131,12 @@ pub(crate) struct Settings {
     pub(crate) proxies: ByDestination<Option<Proxy>>,
     /// How connections to next hops are encrypted.
     pub(crate) tls: ByDestination<TlsLevel>,
+    /// The name servers that are asked.
+    pub(crate) dns: Dns,
     /// The file of the roots that are trusted, if not those of the system.
     pub(crate) tls_roots: Option<PathBuf>,
+    /// Whose policies on that are heeded.
+    pub(crate) tls_policies: TlsPolicies,
     /// What names the tenant of a message, if something does.
     pub(crate) tenant: Option<AssignTenant>,
     /// How mail of strangers is verified, if it is.

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 use slimta::policy::AssignTenant;
 use slimta::relay::TlsLevel;
+use slimta_core::message::Address;
 use slimta_core::queue::{DestinationPattern, Schedule};
 
 use super::destinations::{Destinations, RateOrNone, by_destination, route_logins, routes};
 use super::dkim::Dkim;
+use super::dns::{Dns, NameServer, Trust};
 use super::domains::{domain, domains};
 use super::edge_auth::EdgeAuth;
 use super::edge_tls::EdgeTls;
@@ -26,6 +28,7 @@ use super::sources::one_or_several;
 use super::spam_scan::SpamScanOptions;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
+use super::tls_policies::TlsPolicies;
 use super::verify_senders::VerifyOptions;
 use super::written::{all_written, size, size_or_text, written};
 use super::{
@@ -237,8 +240,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", help_heading = "Queue")]
     pub(crate) socks5_password_file: Option<PathBuf>,
     /// How connections to next hops are encrypted: off; opportunistic, where they
-    /// can be; required, or mail waits; or verified, by a good certificate
-    /// [default: opportunistic]
+    /// can be; dane, as their TLSA records ask; required, or mail waits; verified,
+    /// by a good certificate; or dane-only [default: opportunistic]
     #[arg(long, value_name = "LEVEL", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) tls: Option<TlsLevel>,
@@ -246,6 +249,34 @@ pub(crate) struct Options {
     /// what the system trusts]
     #[arg(long, value_name = "FILE", help_heading = "Queue")]
     pub(crate) tls_roots: Option<PathBuf>,
+    /// Ask this name server, such as 127.0.0.1 or 192.0.2.53:5353; may be given
+    /// several times [default: those that the machine is set to ask]
+    #[arg(long, value_name = "IP", help_heading = "Queue")]
+    #[serde(deserialize_with = "all_written")]
+    pub(crate) dns_servers: Vec<NameServer>,
+    /// Believe name servers that say that they have validated an answer: local,
+    /// those of this host; or ad-bit, all [default: local]
+    #[arg(long, value_name = "WHICH", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) dns_trust: Option<Trust>,
+    /// Heed what domains publish of their TLS (MTA-STS), by mx [default: true]
+    #[arg(long, value_name = "true|false", help_heading = "Queue")]
+    pub(crate) mta_sts: Option<bool>,
+    /// Keep what they published, and counts for reports, here [default: tls in the
+    /// directory of the storage, or in memory only if it has none]
+    #[arg(long, value_name = "DIR", help_heading = "Queue")]
+    pub(crate) tls_directory: Option<PathBuf>,
+    /// Send reports to domains that ask for them on the TLS with their mail
+    /// exchangers, with the relay mx [default: false]
+    #[arg(long, value_name = "true|false", help_heading = "Queue")]
+    pub(crate) tls_report: Option<bool>,
+    /// Whom they are from, and may ask [default: postmaster at the hostname]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Queue")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) tls_report_contact: Option<Address>,
+    /// Who they are from, in words [default: the hostname]
+    #[arg(long, value_name = "NAME", help_heading = "Queue")]
+    pub(crate) organization: Option<String>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
     /// of its header; tenants share what may be attempted [default: none has one]
     #[arg(long, value_name = "WHAT", help_heading = "Queue")]
@@ -367,6 +398,13 @@ impl Options {
             source_pool: other.source_pool,
             tls: self.tls.or(other.tls),
             tls_roots: self.tls_roots.or(other.tls_roots),
+            dns_servers: either(self.dns_servers, other.dns_servers),
+            dns_trust: self.dns_trust.or(other.dns_trust),
+            mta_sts: self.mta_sts.or(other.mta_sts),
+            tls_directory: self.tls_directory.or(other.tls_directory),
+            tls_report: self.tls_report.or(other.tls_report),
+            tls_report_contact: self.tls_report_contact.or(other.tls_report_contact),
+            organization: self.organization.or(other.organization),
             tenant: self.tenant.or(other.tenant),
             tenants: other.tenants,
             verify_senders: other.verify_senders,
@@ -417,6 +455,8 @@ impl Options {
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
                 options.tls
             }),
+            dns: Dns::of(&self),
+            tls_policies: TlsPolicies::of(&self, &storage, &hostname)?,
             tls_roots: self.tls_roots,
             tenant: self.tenant.clone(),
             verify_senders: self.verify_senders.clone(),

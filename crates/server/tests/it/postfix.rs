@@ -4,11 +4,12 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::net::Net;
 use crate::rig::{free_address, is_root, postfix, until};
 
 const MAIN: &str = "\
@@ -93,6 +94,45 @@ impl Postfix {
         Some(started)
     }
 
+    /// One in a network of its own, at port 25, with this key and certificate. It
+    /// throws away what it takes.
+    #[track_caller]
+    pub(crate) fn start_in(net: &Net, files: &[PathBuf; 2]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let address = ([127, 0, 0, 1], 25).into();
+        let path = directory.path();
+        configure(path, address, address);
+        let discarding = "default_transport = discard\nrelayhost =\n";
+        let main = path.join("configuration/main.cf");
+        let text = fs::read_to_string(&main).unwrap();
+        fs::write(
+            &main,
+            text.replace("relayhost = [127.0.0.1]:25\n", discarding),
+        )
+        .unwrap();
+        let master = path.join("configuration/master.cf");
+        let text = fs::read_to_string(&master).unwrap();
+        fs::write(&master, format!("{text}discard unix - - n - - discard\n")).unwrap();
+        for (file, name) in files.iter().zip(["host.key", "host.pem"]) {
+            fs::copy(file, path.join(name)).unwrap();
+        }
+        let script = net
+            .command(postfix("postfix"))
+            .arg("-c")
+            .arg(path.join("configuration"))
+            .arg("start-fg")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        net.until_open(25);
+        Postfix {
+            script,
+            directory,
+            address,
+        }
+    }
+
     /// What `--relay` says.
     pub(crate) fn url(&self) -> String {
         format!("smtp://{}", self.address)
@@ -101,6 +141,16 @@ impl Postfix {
     /// The root that signed its certificate, and one that did not.
     pub(crate) fn roots(&self) -> [String; 2] {
         ["root.pem", "other.pem"].map(|name| self.directory.path().join(name).display().to_string())
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The file of its certificate.
+    pub(crate) fn certificate(&self) -> String {
+        self.directory.path().join("host.pem").display().to_string()
     }
 
     /// What it says of itself.

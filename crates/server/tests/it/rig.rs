@@ -180,6 +180,12 @@ impl Store {
         self.start(&mut command, &args)
     }
 
+    /// The same, started by another program that ends as it.
+    #[track_caller]
+    pub(crate) fn serve_by(&self, command: &mut Command, args: &[&str]) -> Server {
+        self.start(command, args)
+    }
+
     /// The same, where `ulimit` was given this, and what else the shell was told.
     #[track_caller]
     pub(crate) fn serve_under(&self, ulimit: &str, args: &[&str]) -> Server {

@@ -8,21 +8,50 @@
 //! [`Blackhole`] are ends of the way, for trying out and for tests.
 
 mod blackhole;
+#[cfg(feature = "mta-sts")]
+mod https;
 mod maildir;
 #[cfg(feature = "mx")]
 mod mx;
 #[cfg(feature = "pipe")]
 mod pipe;
+mod resolver;
 mod routed;
 mod smtp;
+#[cfg(feature = "mta-sts")]
+mod sts;
+#[cfg(feature = "mta-sts")]
+mod tls_report;
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
+mod tlsa;
 mod url;
+#[cfg(feature = "mta-sts")]
+mod whole_file;
+
+/// The policies of domains on the TLS with their mail exchangers (MTA-STS, RFC
+/// 8461).
+#[cfg(feature = "mta-sts")]
+pub mod mta_sts {
+    pub use super::mx::TextRecords;
+    pub use super::sts::{
+        FetchError, Mode, MtaSts, MxPattern, PoliciesError, Policy, PolicyError, PolicySource,
+        WebPolicies,
+    };
+}
+
+/// Reports to domains on the TLS with their mail exchangers (RFC 8460).
+#[cfg(feature = "mta-sts")]
+pub mod tls_reports {
+    pub use super::tls_report::{ReportOptions, ReportSender, ReportsError, TlsReports};
+}
 
 pub use blackhole::Blackhole;
 pub use maildir::Maildir;
 #[cfg(feature = "mx")]
-pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
+pub use mx::{Dns, DnsTrust, MxRelay};
 #[cfg(feature = "pipe")]
 pub use pipe::{PipeCommand, PipeCommandError, PipeRelay};
+pub use resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::{Timing, TlsLevel, TlsLevelError};
@@ -33,4 +62,5 @@ pub use smtp::{
 };
 #[cfg(feature = "tls")]
 pub use smtp::{Roots, RootsError};
+pub use tlsa::Tlsa;
 pub use url::{Connections, NextHop, OpenError, open, open_with};

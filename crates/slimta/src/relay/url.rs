@@ -1,5 +1,7 @@
 //! Relays by URL, as flags and configuration name them.
 
+use std::net::SocketAddr;
+
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
     Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Relay,
@@ -41,6 +43,16 @@ pub struct Connections {
     /// Who this host says it is to the server that a URL of SMTP names. Default: it
     /// does not say it.
     pub login: Option<SmtpLogin>,
+    /// Which name servers are asked for mail exchangers. Default: those that the
+    /// machine is set to ask, which stands for none here, too.
+    pub name_servers: Vec<SocketAddr>,
+    /// What finds the policies of domains (MTA-STS), for the relay `mx`. Default:
+    /// nobody looks for them.
+    #[cfg(feature = "mta-sts")]
+    pub mta_sts: Option<super::mta_sts::MtaSts>,
+    /// What counts what comes of TLS, for the relay `mx`. Default: nobody does.
+    #[cfg(feature = "mta-sts")]
+    pub tls_reports: Option<super::tls_reports::TlsReports>,
 }
 
 impl Default for Connections {
@@ -53,6 +65,11 @@ impl Default for Connections {
             proxies: None.into(),
             tls: Tls::default(),
             login: None,
+            name_servers: Vec::new(),
+            #[cfg(feature = "mta-sts")]
+            mta_sts: None,
+            #[cfg(feature = "mta-sts")]
+            tls_reports: None,
         }
     }
 }
@@ -153,12 +170,7 @@ pub fn open_with(
     }
     let relay: Box<dyn Relay> = match url.split_once(':') {
         #[cfg(feature = "mx")]
-        None if url == "mx" => {
-            let dns = super::Dns::of_system().map_err(|e| OpenError::Dns(e.to_string()))?;
-            let relay = super::MxRelay::new(dns, hostname, world);
-            let relay = relay.with_connections(connections);
-            Box::new(relay)
-        }
+        None if url == "mx" => Box::new(mx(hostname, connections, world)?),
         Some(("blackhole", "")) => Box::new(Blackhole),
         #[cfg(feature = "pipe")]
         Some(("pipe", command)) => Box::new(pipe(url, command, hostname, world)?),
@@ -176,6 +188,14 @@ pub fn open_with(
         relay,
         router: by_domain(),
     })
+}
+
+/// The relay to mail exchangers.
+#[cfg(feature = "mx")]
+fn mx(hostname: &str, connections: Connections, world: World) -> Result<super::MxRelay, OpenError> {
+    let dns = super::Dns::open(&connections.name_servers, super::DnsTrust::Nobody);
+    let dns = dns.map_err(|error| OpenError::Dns(error.to_string()))?;
+    Ok(super::MxRelay::new(dns, hostname, world).with_connections(connections))
 }
 
 #[cfg(feature = "pipe")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PublicKeyData,
 };
 use slimta::relay::Roots;
 use tokio_rustls::rustls::crypto::ring;
@@ -58,10 +58,60 @@ impl Authority {
         config(&certificate, &key, &[&TLS12])
     }
 
+    /// A host of this name that shows the certificate of its root, too, or does not.
+    pub(crate) fn host_with_root(&self, name: &str, shows: bool) -> Shown {
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        self.show(params, shows)
+    }
+
+    /// The same, years too late.
+    pub(crate) fn host_of_old_with_root(&self, name: &str) -> Shown {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        self.show(params, true)
+    }
+
+    fn show(&self, params: CertificateParams, shows: bool) -> Shown {
+        let key = KeyPair::generate().unwrap();
+        let host = params.signed_by(&key, &self.0).unwrap();
+        let root: &Certificate = self.0.as_ref();
+        let mut chain = vec![host.der().clone()];
+        chain.extend(shows.then(|| root.der().clone()));
+        let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = builder(ALL_VERSIONS).with_single_cert(chain, private);
+        Shown {
+            config: Arc::new(config.unwrap()),
+            certificate: root.der().to_vec(),
+            key: self.0.key().subject_public_key_info(),
+        }
+    }
+
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         config(&certificate, &key, ALL_VERSIONS)
+    }
+}
+
+/// A host, and the certificate that its TLSA records speak of.
+pub(crate) struct Shown {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+}
+
+/// A host whose certificate nobody signed but itself, years too late.
+pub(crate) fn shown_by_itself(name: &str) -> Shown {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    let certificate = params.self_signed(&key).unwrap();
+    Shown {
+        config: config(&certificate, &key, ALL_VERSIONS),
+        certificate: certificate.der().to_vec(),
+        key: key.subject_public_key_info(),
     }
 }
 

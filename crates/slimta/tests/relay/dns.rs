@@ -1,104 +1,23 @@
 //! Next hops by MX, as a real DNS server tells them.
 
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use slimta::relay::{Dns, Exchanger, LookupError, MxRelay, Relay, Resolver};
+use slimta::relay::{AnswerOrigin, Dns, Exchanger, LookupError, MxRelay, Relay, Resolver};
 use slimta::world::World;
 
+use crate::dnsmasq::DnsServer;
 use crate::hop::{Do, Hop};
 use crate::mail::{codes, delivery};
 
-/// dnsmasq on a free port, with what it is told and nothing else.
-struct DnsServer {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Drop for DnsServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl DnsServer {
-    /// It needs its port for UDP and TCP, and somebody else may take that before
-    /// it does: then it ends, and another port is tried.
-    fn start(records: &[&str]) -> Self {
-        for _ in 0..20 {
-            let mut server = Self::start_once(records);
-            while server.process.try_wait().unwrap().is_none() {
-                if server.listens() {
-                    return server;
-                }
-            }
+/// Waits until it answers.
+async fn ready(server: &DnsServer) -> Dns {
+    for _ in 0..200 {
+        let dns = Dns::at(server.address).unwrap();
+        if dns.addresses("up.example").await.is_ok() {
+            return dns;
         }
-        panic!("dnsmasq ends at once");
     }
-
-    /// Whether it, and nobody else, has the port.
-    fn listens(&mut self) -> bool {
-        let soon = Duration::from_millis(20);
-        TcpStream::connect_timeout(&self.address, soon).is_ok()
-            && self.process.try_wait().unwrap().is_none()
-    }
-
-    fn start_once(records: &[&str]) -> Self {
-        let free = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let process = Command::new(program())
-            .args([
-                "--keep-in-foreground",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-            ])
-            .args([
-                "--listen-address=127.0.0.1",
-                "--bind-interfaces",
-                "--pid-file=",
-            ])
-            .args([
-                "--user=root",
-                "--local=/example/",
-                "--cache-size=0",
-                "--log-facility=-",
-            ])
-            .arg(format!("--port={}", address.port()))
-            .args(records)
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dnsmasq (package dnsmasq-base) is missing: ./test installs it");
-        DnsServer { process, address }
-    }
-
-    fn dns(&self) -> Dns {
-        Dns::at(self.address).unwrap()
-    }
-
-    /// Waits until it answers.
-    async fn ready(&self) -> Dns {
-        for _ in 0..200 {
-            let dns = self.dns();
-            if dns.addresses("up.example").await.is_ok() {
-                return dns;
-            }
-        }
-        panic!("dnsmasq does not answer");
-    }
-}
-
-fn program() -> &'static str {
-    let usual = "/usr/sbin/dnsmasq";
-    if std::path::Path::new(usual).exists() {
-        usual
-    } else {
-        "dnsmasq"
-    }
+    panic!("dnsmasq does not answer");
 }
 
 const RECORDS: [&str; 6] = [
@@ -113,8 +32,8 @@ const RECORDS: [&str; 6] = [
 #[tokio::test]
 async fn records_are_told_from_their_absence() {
     let server = DnsServer::start(&RECORDS);
-    let dns = server.ready().await;
-    let mut exchangers = dns.exchangers("d.example").await.unwrap();
+    let dns = ready(&server).await;
+    let mut exchangers = dns.exchangers("d.example").await.unwrap().records;
     exchangers.sort_by_key(|exchanger| exchanger.preference);
     let exchanger = |preference, host: &str| Exchanger {
         preference,
@@ -124,7 +43,11 @@ async fn records_are_told_from_their_absence() {
         exchangers,
         [exchanger(10, "mx1.example"), exchanger(20, "mx2.example")]
     );
-    assert_eq!(dns.addresses("mx1.example").await.unwrap().len(), 1);
+    let found = dns.addresses("mx1.example").await.unwrap();
+    assert_eq!(
+        (found.records.len(), found.origin),
+        (1, AnswerOrigin::Insecure)
+    );
     assert_eq!(
         dns.exchangers("plain.example").await,
         Err(LookupError::NoRecords)
@@ -144,7 +67,7 @@ async fn records_are_told_from_their_absence() {
 #[tokio::test]
 async fn the_next_exchanger_is_tried_when_one_is_down() {
     let server = DnsServer::start(&RECORDS);
-    let dns = server.ready().await;
+    let dns = ready(&server).await;
     // It listens on 127.0.0.1 only: at 127.0.0.2 nobody answers.
     let hop = Hop::start(|_| Do::Fine).await;
     let relay = MxRelay::new(dns, "us.example", World::system()).with_port(hop.address.port());

@@ -5,15 +5,24 @@
 
 mod auth;
 mod certificates;
+mod dane;
 mod dns;
+#[path = "../support/dnsmasq.rs"]
+mod dnsmasq;
+mod dnssec;
 mod hop;
+#[path = "../support/knot.rs"]
+mod knot;
 mod lmtp;
 mod mail;
 mod maildir;
+mod mta_sts;
 mod origins;
 mod pipe;
 mod promises;
 mod sites;
+mod sites_tls;
 mod smtp;
 mod smuggling;
 mod tls;
+mod tls_reports;

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use slimta::message::Destination;
 use slimta::relay::{
-    Exchanger, Keeping, LookupError, MxRelay, Relay, Resolver, SmtpLogin, SmtpRelay,
+    Answer, Exchanger, Keeping, LookupError, MxRelay, Relay, Resolver, SmtpLogin, SmtpRelay,
 };
 use slimta::world::World;
 
 use crate::hop::{Do, Hop};
 use crate::mail::{codes, delivery};
+use crate::mta_sts::answer;
 
 /// All names are at 127.0.0.1; which exchangers a domain has can be changed.
 #[derive(Clone, Default)]
@@ -31,7 +32,7 @@ impl Zone {
 
 #[async_trait]
 impl Resolver for Zone {
-    async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+    async fn exchangers(&self, domain: &str) -> Result<Answer<Exchanger>, LookupError> {
         let zone = self.0.lock().unwrap();
         let (_, exchangers) = zone
             .iter()
@@ -41,11 +42,11 @@ impl Resolver for Zone {
             preference: *preference,
             host: host.clone(),
         });
-        Ok(exchangers.collect())
+        Ok(answer(domain, exchangers.collect()))
     }
 
-    async fn addresses(&self, _host: &str) -> Result<Vec<IpAddr>, LookupError> {
-        Ok(vec![[127, 0, 0, 1].into()])
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError> {
+        Ok(answer(host, vec![[127, 0, 0, 1].into()]))
     }
 }
 

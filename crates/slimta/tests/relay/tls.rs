@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use slimta::queue::ByDestination;
 use slimta::relay::{
-    Connections, Exchanger, LookupError, MxRelay, Relay, Resolver, SmtpRelay, Timing, Tls,
-    TlsLevel, open_with,
+    Answer, AnswerOrigin, Connections, Exchanger, LookupError, MxRelay, Relay, Resolver, SmtpRelay,
+    Timing, Tls, TlsLevel, open_with,
 };
 use slimta::world::World;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -30,7 +30,7 @@ const LEVELS: [TlsLevel; 4] = [
 const NEEDED: [TlsLevel; 2] = [TlsLevel::Required, TlsLevel::Verified];
 
 /// What a next hop that offers STARTTLS does when it is asked to begin.
-fn offers(begin: impl Fn() -> Do + Send + Sync) -> impl Fn(Met<'_>) -> Do + Send + Sync {
+pub(crate) fn offers(begin: impl Fn() -> Do + Send + Sync) -> impl Fn(Met<'_>) -> Do + Send + Sync {
     move |met| match met {
         Met::Command(line) if line.starts_with("EHLO") => {
             Do::Say("250-hop.example\r\n250-PIPELINING\r\n250 STARTTLS")
@@ -288,17 +288,25 @@ struct TwoExchangers;
 
 #[async_trait]
 impl Resolver for TwoExchangers {
-    async fn exchangers(&self, _domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+    async fn exchangers(&self, domain: &str) -> Result<Answer<Exchanger>, LookupError> {
         let exchanger = |number: u16| Exchanger {
             preference: number,
             host: format!("mx{number}.example"),
         };
-        Ok(vec![exchanger(1), exchanger(2)])
+        Ok(insecure(domain, vec![exchanger(1), exchanger(2)]))
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError> {
         let last = if host == "mx1.example" { 1 } else { 2 };
-        Ok(vec![[127, 0, 0, last].into()])
+        Ok(insecure(host, vec![[127, 0, 0, last].into()]))
+    }
+}
+
+fn insecure<T>(name: &str, records: Vec<T>) -> Answer<T> {
+    Answer {
+        records,
+        name: name.to_owned(),
+        origin: AnswerOrigin::Insecure,
     }
 }
 

@@ -13,15 +13,24 @@ pub enum TlsLevel {
     /// (RFC 7435).
     #[default]
     Opportunistic,
+    /// As the DNS asks for each host (RFC 7672): authenticated by its TLSA
+    /// records, or encrypted if none of these can be used; opportunistic for a
+    /// host that has none. It is for whoever looks the host up to find out: a
+    /// session takes it for opportunistic.
+    Dane,
     /// Encrypted, whatever the certificate.
     Required,
     /// Encrypted, and the certificate is good for the name of the next hop.
     Verified,
+    /// Encrypted, and authenticated by TLSA records of the DNS.
+    DaneOnly,
 }
 
 /// A text is no level.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("\"{0}\" is no level of encryption: there are off, opportunistic, required and verified")]
+#[error(
+    "\"{0}\" is no level of encryption: there are off, opportunistic, dane, required, verified and dane-only"
+)]
 pub struct TlsLevelError(String);
 
 /// Longest text that an error repeats.
@@ -41,8 +50,10 @@ impl FromStr for TlsLevel {
         match text {
             "off" => Ok(TlsLevel::Off),
             "opportunistic" => Ok(TlsLevel::Opportunistic),
+            "dane" => Ok(TlsLevel::Dane),
             "required" => Ok(TlsLevel::Required),
             "verified" => Ok(TlsLevel::Verified),
+            "dane-only" => Ok(TlsLevel::DaneOnly),
             _ => Err(TlsLevelError(text.chars().take(SHOWN_CHARS_MAX).collect())),
         }
     }
@@ -53,8 +64,10 @@ impl fmt::Display for TlsLevel {
         f.write_str(match self {
             TlsLevel::Off => "off",
             TlsLevel::Opportunistic => "opportunistic",
+            TlsLevel::Dane => "dane",
             TlsLevel::Required => "required",
             TlsLevel::Verified => "verified",
+            TlsLevel::DaneOnly => "dane-only",
         })
     }
 }
@@ -80,7 +93,14 @@ mod tests {
 
     #[test]
     fn levels_are_written_as_they_are_read() {
-        let levels = ["off", "opportunistic", "required", "verified"];
+        let levels = [
+            "off",
+            "opportunistic",
+            "dane",
+            "required",
+            "verified",
+            "dane-only",
+        ];
         let read = levels.map(|text| text.parse::<TlsLevel>().unwrap());
         assert_eq!(read.map(|level| level.to_string()), levels);
         assert!(read.is_sorted(), "each asks for more than the one before");

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
-use super::super::smtp::{Begin, Endpoint, Host, Hosts};
-use super::resolver::{Exchanger, LookupError, Resolver};
+use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
+use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
+use super::asked::Asked;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -23,26 +24,28 @@ pub(super) struct Exchangers<'a> {
     domain: &'a str,
     /// The preferred first; none if the domain is its own exchanger.
     records: Option<Vec<Exchanger>>,
+    /// Where these come from, or that there are none.
+    origin: AnswerOrigin,
+    /// What found them, and finds the rest.
     resolver: &'a dyn Resolver,
     port: u16,
     world: &'a World,
+    asked: Asked,
 }
 
 #[async_trait]
 impl Hosts for Exchangers<'_> {
-    async fn find(&self) -> Result<Vec<Host>, Response> {
+    async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
+        let resolver = trusted.unwrap_or(self.resolver);
         let Some(records) = &self.records else {
-            return self.domain_itself().await;
+            return self.domain_itself(resolver).await;
         };
         let names = in_order(records, || self.world.random_u64());
         let mut hosts = Vec::new();
         let mut trouble = None;
         for name in names {
-            match self.resolver.addresses(name).await {
-                Ok(addresses) => {
-                    let addresses = by_turns(addresses).into_iter();
-                    hosts.extend(addresses.map(|ip| self.host(name, ip)));
-                }
+            match resolver.addresses(name).await {
+                Ok(found) => hosts.extend(self.hosts(name, found)),
                 Err(error) => trouble = Some(error),
             }
             if hosts.len() >= HOSTS_ENOUGH {
@@ -60,6 +63,14 @@ impl Hosts for Exchangers<'_> {
             )),
         }
     }
+
+    fn dane_domain(&self) -> Option<&str> {
+        Some(self.domain)
+    }
+
+    fn opened(&self, seen: Seen<'_>) {
+        self.asked.count(self.domain, seen);
+    }
 }
 
 impl<'a> Exchangers<'a> {
@@ -72,20 +83,36 @@ impl<'a> Exchangers<'a> {
         port: u16,
         world: &'a World,
     ) -> Result<Self, Response> {
-        let records = match resolver.exchangers(domain).await {
-            Ok(records) if !records.is_empty() => Some(usable(records, hostname)?),
-            // Without MX records the domain itself is its exchanger.
-            Ok(_) | Err(LookupError::NoRecords) => None,
+        let (records, origin) = match resolver.exchangers(domain).await {
+            Ok(found) if !found.records.is_empty() => {
+                (Some(usable(found.records, hostname)?), found.origin)
+            }
+            // Without MX records the domain itself is its exchanger. That it has none is
+            // its own word, too: what is not proved is no answer.
+            Ok(_) | Err(LookupError::NoRecords) => (None, AnswerOrigin::Secure),
             Err(LookupError::NoSuchName) => return Err(no_such_domain()),
             Err(error) => return Err(unknown(&error)),
         };
         Ok(Exchangers {
             domain,
             records,
+            origin,
             resolver,
             port,
             world,
+            asked: Asked::default(),
         })
+    }
+
+    /// Sets what the domain asks for. Default: nothing.
+    pub(super) fn with_asked(self, asked: Asked) -> Self {
+        Exchangers { asked, ..self }
+    }
+
+    /// Under what connections to them are kept: those of the site, but for a domain
+    /// with a policy of its own.
+    pub(super) fn key(&self) -> String {
+        self.asked.key(&self.site(), self.domain)
     }
 
     /// The name of the site: the names of all exchangers, those that are preferred
@@ -105,21 +132,27 @@ impl<'a> Exchangers<'a> {
         groups.collect::<Vec<_>>().join(" then ").into()
     }
 
-    fn host(&self, name: &str, ip: IpAddr) -> Host {
-        Host {
+    /// The host `name` at each of its addresses. Its certificate can be judged by
+    /// DANE if all is signed that led to it.
+    fn hosts(&self, name: &str, found: Answer<IpAddr>) -> Vec<Host> {
+        let is_secure = [self.origin, found.origin] == [AnswerOrigin::Secure; 2];
+        let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
+        let policy = self.asked.of(self.domain, name);
+        let addresses = by_turns(found.records).into_iter();
+        let host = |ip| Host {
             name: name.to_owned(),
             endpoint: Endpoint::Tcp((ip, self.port).into()),
             dialect: Dialect::Smtp,
             begin: Begin::Clear,
-        }
+            policy: policy.clone(),
+            dane: dane.clone(),
+        };
+        addresses.map(host).collect()
     }
 
-    async fn domain_itself(&self) -> Result<Vec<Host>, Response> {
-        match self.resolver.addresses(self.domain).await {
-            Ok(addresses) if !addresses.is_empty() => {
-                let host = |ip| self.host(self.domain, ip);
-                Ok(by_turns(addresses).into_iter().map(host).collect())
-            }
+    async fn domain_itself(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
+        match resolver.addresses(self.domain).await {
+            Ok(found) if !found.records.is_empty() => Ok(self.hosts(self.domain, found)),
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";
                 Err(Response::permanent(1, 2, text))

@@ -1,9 +1,12 @@
 //! The relay of a mail server on the internet: each domain's own mail
 //! exchangers (RFC 5321 section 5.1).
 
+mod asked;
+mod asking;
 mod dns;
 mod exchangers;
-mod resolver;
+#[cfg(feature = "mta-sts")]
+mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -14,14 +17,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
-pub use dns::Dns;
-pub use resolver::{Exchanger, LookupError, Resolver};
+pub use dns::{Dns, DnsTrust};
+#[cfg(feature = "mta-sts")]
+pub use texts::TextRecords;
 
+#[cfg(feature = "mta-sts")]
+use super::mta_sts::MtaSts;
+use super::resolver::Resolver;
+#[cfg(feature = "mta-sts")]
+use super::smtp::is_waived;
 use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
-use super::{Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls};
+#[cfg(feature = "mta-sts")]
+use super::tls_report::TlsReports;
+use super::{
+    Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls, TlsLevel,
+};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
+use asked::Asked;
 use exchangers::Exchangers;
 
 /// Hands each message to the mail exchangers of its destination, a domain, the
@@ -32,6 +46,10 @@ pub struct MxRelay {
     hostname: String,
     port: u16,
     world: World,
+    #[cfg(feature = "mta-sts")]
+    mta_sts: Option<MtaSts>,
+    #[cfg(feature = "mta-sts")]
+    reports: Option<TlsReports>,
 }
 
 impl MxRelay {
@@ -45,6 +63,10 @@ impl MxRelay {
             hostname: hostname.to_owned(),
             port: SMTP_PORT,
             world,
+            #[cfg(feature = "mta-sts")]
+            mta_sts: None,
+            #[cfg(feature = "mta-sts")]
+            reports: None,
         }
     }
 
@@ -58,6 +80,11 @@ impl MxRelay {
 
     /// Sets all that is said of connections.
     pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
+        #[cfg(feature = "mta-sts")]
+        {
+            self.mta_sts = connections.mta_sts.clone();
+            self.reports = connections.tls_reports.clone();
+        }
         self.carrier = self.carrier.with_connections(connections);
         self
     }
@@ -111,18 +138,73 @@ impl MxRelay {
     /// Sets how connections are encrypted. Default: with the feature `tls`,
     /// opportunistic for all. A certificate has to be good for the name of the
     /// exchanger, which the DNS says: who can change its answers can name
-    /// another.
+    /// another, unless the domain's policy (MTA-STS) says otherwise.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.carrier = self.carrier.with_tls(tls);
         self
     }
+
+    /// Heeds the policies of domains (MTA-STS, RFC 8461): where one is enforced,
+    /// only a host that it names and that has a good certificate gets mail.
+    /// Destinations whose level of TLS is off have none. Default: nobody looks for
+    /// policies.
+    #[cfg(feature = "mta-sts")]
+    #[must_use]
+    pub fn with_mta_sts(mut self, mta_sts: MtaSts) -> Self {
+        self.mta_sts = Some(mta_sts);
+        self
+    }
+
+    /// Counts what comes of the TLS with exchangers, for reports (RFC 8460).
+    /// Default: nobody counts.
+    #[cfg(feature = "mta-sts")]
+    #[must_use]
+    pub fn with_tls_reports(mut self, reports: TlsReports) -> Self {
+        self.reports = Some(reports);
+        self
+    }
+
+    /// What the domain of a destination asks for, and who counts. Mail whose sender
+    /// says so is held to no policy (RFC 8689 section 5); that which carries a report
+    /// is not counted, for it would be followed by another (RFC 8460 section 3).
+    #[cfg(feature = "mta-sts")]
+    async fn asked(&self, delivery: &Delivery) -> Asked {
+        let (destination, content) = (&delivery.message.destination, &delivery.content);
+        if self.carrier.tls_level(destination) == TlsLevel::Off {
+            return Asked::default();
+        }
+        let heeding = self
+            .mta_sts
+            .as_ref()
+            .filter(|mta_sts| mta_sts.is_heeded(destination) && !is_waived(delivery));
+        let kept = match heeding {
+            Some(mta_sts) => mta_sts.find(destination.next_hop()).await,
+            None => None,
+        };
+        let is_counted = content.field("TLS-Report-Domain").is_none();
+        Asked {
+            kept,
+            reports: self.reports.clone().filter(|_| is_counted),
+        }
+    }
+
+    #[cfg(not(feature = "mta-sts"))]
+    async fn asked(&self, _delivery: &Delivery) -> Asked {
+        Asked::default()
+    }
 }
 
 impl MxRelay {
-    async fn exchangers<'a>(&'a self, domain: &'a str) -> Result<Exchangers<'a>, Response> {
-        let (resolver, world) = (&*self.resolver, &self.world);
-        Exchangers::of(domain, resolver, &self.hostname, self.port, world).await
+    async fn exchangers<'a>(
+        &'a self,
+        destination: &'a Destination,
+        level: TlsLevel,
+    ) -> Result<Exchangers<'a>, Response> {
+        let (hostname, world) = (&self.hostname, &self.world);
+        let trusted = self.carrier.trusted_dns(level);
+        let resolver = trusted.unwrap_or(&*self.resolver);
+        Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world).await
     }
 }
 
@@ -143,21 +225,23 @@ impl Relay for MxRelay {
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }
-        match self.exchangers(domain).await {
-            Ok(exchangers) => {
-                let site = exchangers.site();
-                self.carrier.carry(&site, &delivery, &exchangers).await
-            }
-            Err(why) => Report::all(why, delivery.message.envelope.recipients.len()),
-        }
+        let level = self.carrier.level(&delivery);
+        let found = self.exchangers(&delivery.message.destination, level);
+        let exchangers = match found.await {
+            Ok(found) => found.with_asked(self.asked(&delivery).await),
+            Err(why) => return Report::all(why, delivery.message.envelope.recipients.len()),
+        };
+        let key = exchangers.key();
+        self.carrier.carry(&key, &delivery, &exchangers).await
     }
 
+    /// Domains that ask for more than others of a site share its hosts all the same.
     async fn site(&self, destination: &Destination) -> Option<Arc<str>> {
-        let domain = destination.next_hop();
-        if address_literal(domain).is_some() {
+        if address_literal(destination.next_hop()).is_some() {
             return None;
         }
-        let found = self.exchangers(domain).await.ok()?;
+        let level = self.carrier.tls_level(destination);
+        let found = self.exchangers(destination, level).await.ok()?;
         Some(found.site())
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
+use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError};
 use super::super::smtp::Hosts;
 use super::*;
 
@@ -17,15 +18,27 @@ struct Zone {
 
 #[async_trait]
 impl Resolver for Zone {
-    async fn exchangers(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+    async fn exchangers(&self, domain: &str) -> Result<Answer<Exchanger>, LookupError> {
         let found = self.exchangers.get(domain).cloned();
-        found.unwrap_or(Err(LookupError::NoSuchName))
+        answer(domain, found.unwrap_or(Err(LookupError::NoSuchName)))
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+    async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError> {
         let found = self.addresses.get(host).cloned();
-        found.unwrap_or(Err(LookupError::NoSuchName))
+        answer(host, found.unwrap_or(Err(LookupError::NoSuchName)))
     }
+}
+
+/// Names that begin with `signed` are.
+fn answer<T>(name: &str, found: Result<Vec<T>, LookupError>) -> Result<Answer<T>, LookupError> {
+    Ok(Answer {
+        records: found?,
+        name: name.to_owned(),
+        origin: match name.starts_with("signed") {
+            true => AnswerOrigin::Secure,
+            false => AnswerOrigin::Insecure,
+        },
+    })
 }
 
 fn mx(hosts: &[&str]) -> Result<Vec<Exchanger>, LookupError> {
@@ -49,7 +62,7 @@ async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
     let world = World::system();
     let looking = Exchangers::of("d.example", &zone, "us.example", 25, &world);
     let found = match looking.await {
-        Ok(exchangers) => exchangers.find().await,
+        Ok(exchangers) => exchangers.find(None).await,
         Err(why) => Err(why),
     };
     match found {
@@ -174,4 +187,45 @@ fn address_literals_need_no_dns() {
     );
     assert_eq!(address_literal("192.0.2.1"), None);
     assert_eq!(address_literal("[x]"), None);
+}
+
+/// Which hosts of a domain DNSSEC vouches for the way to.
+async fn vouched(domain: &str, zone: &Zone) -> Vec<(String, Option<Vec<String>>)> {
+    let world = World::system();
+    let found = Exchangers::of(domain, zone, "us.example", 25, &world).await;
+    let exchangers = found.ok().unwrap();
+    let hosts = exchangers.find(Some(zone)).await.unwrap().into_iter();
+    hosts
+        .map(|host| (host.name, host.dane.map(|names| names.bases)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_host_is_vouched_for_if_its_own_name_and_its_exchangers_are_signed() {
+    let hosts = &["signed-a", "b"];
+    let zone = Zone {
+        exchangers: [
+            ("signed.example", mx(hosts)),
+            ("d.example", mx(hosts)),
+            ("signed-itself.example", Err(LookupError::NoRecords)),
+        ]
+        .into(),
+        addresses: [
+            ("signed-a", ip("192.0.2.1")),
+            ("b", ip("192.0.2.2")),
+            ("signed-itself.example", ip("192.0.2.3")),
+        ]
+        .into(),
+    };
+    let some = |name: &str| Some(vec![name.to_owned()]);
+    let expected = [
+        ("signed-a".to_owned(), some("signed-a")),
+        ("b".to_owned(), None),
+    ];
+    assert_eq!(vouched("signed.example", &zone).await, expected);
+    let expected = ["signed-a", "b"].map(|name| (name.to_owned(), None));
+    assert_eq!(vouched("d.example", &zone).await, expected);
+    let itself = "signed-itself.example";
+    let expected = [(itself.to_owned(), some(itself))];
+    assert_eq!(vouched(itself, &zone).await, expected);
 }

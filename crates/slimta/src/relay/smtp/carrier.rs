@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Dialect, Outcome, Parcel, Stage, Timing, TlsLevel, to_seven_bit};
+use slimta_smtp::client::{Dialect, Login, Outcome, Parcel, Stage, Timing, TlsLevel, to_seven_bit};
 
 use super::Host;
+use super::answers::Answers;
 use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
+use super::host_tls::HostTls;
 use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
 use super::origin::Origins;
@@ -17,8 +19,11 @@ use super::require_tls::{Demand, milder};
 use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
-use crate::message::{Class, Content, Destination, OnSuccess, Recipient, Report, Response};
+use super::tls_seen::{Seen, TlsSeen};
+use super::waived::waived;
+use crate::message::{Class, Content, Destination, OnSuccess, Report, Response};
 use crate::queue::ByDestination;
+use crate::relay::resolver::Resolver;
 use crate::relay::{Connections, Delivery};
 use crate::world::World;
 
@@ -33,13 +38,24 @@ pub(in crate::relay) const MESSAGES_PER_CONNECTION: u32 = 100;
 #[async_trait]
 pub(in crate::relay) trait Hosts: Send + Sync {
     /// The hosts to try, best first; or the answer for the message, when it is
-    /// clear without trying.
-    async fn find(&self) -> Result<Vec<Host>, Response>;
+    /// clear without trying. What they are is asked of `trusted`, if answers have
+    /// to be told from others by where they come from.
+    async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response>;
 
     /// Who this host says it is to each of them, if it says it.
     fn login(&self) -> Option<&SmtpLogin> {
         None
     }
+
+    /// For whose mail alone a connection to one of them may be used that was made by
+    /// DANE: what the host had to show may depend on the domain, and on whether its
+    /// exchangers are signed. Default: for any that goes to the same hosts.
+    fn dane_domain(&self) -> Option<&str> {
+        None
+    }
+
+    /// A session with one of them was begun, or was tried to.
+    fn opened(&self, _seen: Seen<'_>) {}
 }
 
 /// Hands messages over by SMTP.
@@ -52,14 +68,6 @@ pub(in crate::relay) struct Carrier {
     origins: Origins,
     proxies: ByDestination<Option<Socks5>>,
     hostname: String,
-}
-
-/// The recipients of a delivery, as far as they have their answers.
-struct Answers<'a> {
-    recipients: &'a [Recipient],
-    responses: Vec<Option<Response>>,
-    /// Those without an answer, in order.
-    open: Vec<usize>,
 }
 
 impl Carrier {
@@ -129,6 +137,25 @@ impl Carrier {
         self
     }
 
+    /// How far connections to a destination are encrypted, by what its relay was
+    /// told.
+    #[cfg(feature = "mx")]
+    pub(in crate::relay) fn tls_level(&self, destination: &Destination) -> TlsLevel {
+        self.opener.tls.level(destination)
+    }
+
+    /// The same for one message, whose sender may waive what hosts ask for.
+    pub(in crate::relay) fn level(&self, delivery: &Delivery) -> TlsLevel {
+        let level = self.opener.tls.level(&delivery.message.destination);
+        waived(level, delivery)
+    }
+
+    /// What the hosts of mail of a level are looked up with, if not as all others.
+    #[cfg(feature = "mx")]
+    pub(in crate::relay) fn trusted_dns(&self, level: TlsLevel) -> Option<&dyn Resolver> {
+        self.opener.tls.trusted_dns(level)
+    }
+
     /// Attempts a delivery, in as many transactions as its recipients need.
     /// Connections are kept under `key`.
     pub(in crate::relay) async fn carry(
@@ -144,15 +171,15 @@ impl Carrier {
             sources,
             name: name.unwrap_or(&self.hostname),
             proxy: self.proxies.get(destination).as_ref(),
-            level: demand.level(self.level(destination, hosts.login())),
+            level: self.level(delivery),
         };
-        let key = &key_under(key, &terms, demand, hosts.login());
+        let key = &key_under(key, &terms, demand, hosts);
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
         let began = self.world.monotonic();
         let mut seven_bit = None;
-        while !answers.open.is_empty() {
+        while !answers.are_complete() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
                 break;
@@ -200,14 +227,25 @@ impl Carrier {
         }
     }
 
-    /// What mail for a destination needs. A password needs TLS, whatever else does
-    /// not.
-    fn level(&self, destination: &Destination, login: Option<&SmtpLogin>) -> TlsLevel {
-        let level = self.opener.tls.level(destination);
-        match login {
-            Some(login) if !login.goes_in_clear() => level.max(TlsLevel::Required),
-            _ => level,
-        }
+    /// What the connection to a host must be: what its TLSA records ask, or else the
+    /// policy of its domain, but no less than the level. Or why it gets no mail for
+    /// now.
+    async fn asked_for(
+        &self,
+        host: &Host,
+        level: TlsLevel,
+    ) -> Result<HostTls, (Response, TlsSeen)> {
+        let asked = self.opener.tls.asked_for(host, level).await;
+        let tls = asked.map_err(|why| {
+            let seen = TlsSeen::passed_over(&why);
+            (why, seen)
+        })?;
+        let Some(policy) = &host.policy else {
+            return Ok(tls);
+        };
+        let fault = policy.fault(&host.name, &tls);
+        let seen = fault.map_or(TlsSeen::Nothing, TlsSeen::Failed);
+        policy.raise(&host.name, tls).map_err(|why| (why, seen))
     }
 
     /// A connection, and whether it was used before.
@@ -226,8 +264,9 @@ impl Carrier {
             None => None,
         };
         let mut last = None;
-        for host in hosts.find().await?.iter().take(HOSTS_MAX) {
-            let opened = self.opener.open(host, terms, login.as_ref()).await;
+        let found = hosts.find(self.opener.tls.trusted_dns(terms.level)).await?;
+        for host in found.iter().take(HOSTS_MAX) {
+            let opened = self.open(host, terms, demand, login.as_ref(), hosts).await;
             let why = match demand.judge(opened) {
                 Ok(connection) => {
                     let (from, name) = (terms.sources, terms.name);
@@ -243,21 +282,70 @@ impl Carrier {
         }
         Err(last.unwrap_or_else(|| Response::transient(4, 1, "Host not found")))
     }
+
+    /// A connection to one host, which is all that is asked of it.
+    async fn open(
+        &self,
+        host: &Host,
+        terms: &Terms<'_>,
+        demand: Demand,
+        login: Option<&Login>,
+        hosts: &dyn Hosts,
+    ) -> Result<Connection, NoSession> {
+        let source = terms.source_towards(host);
+        let seen = |asked, tls| Seen {
+            host,
+            source,
+            asked,
+            tls,
+        };
+        let tls = match self.asked_for(host, terms.level).await {
+            // A password needs TLS, whatever else does not.
+            Ok(tls) if hosts.login().is_some_and(|login| !login.goes_in_clear()) => {
+                demand.raise(tls.encrypted())
+            }
+            Ok(tls) => demand.raise(tls),
+            Err((why, passed_over)) => {
+                tracing::info!(host = %host.name, %why, "passed over");
+                hosts.opened(seen(None, &passed_over));
+                return Err(NoSession::Failed(why));
+            }
+        };
+        let mut came = TlsSeen::Nothing;
+        let opened = self.opener.open(host, terms, &tls, login, &mut came).await;
+        let policy = host.policy.as_ref();
+        let fault = policy.and_then(|policy| policy.fault(&host.name, &tls));
+        let came = match fault {
+            Some(fault) if came != TlsSeen::Nothing => TlsSeen::Failed(fault),
+            _ => came,
+        };
+        hosts.opened(seen(Some(&tls), &came));
+        opened.map_err(|error| match (policy, error) {
+            (Some(policy), NoSession::Failed(why) | NoSession::NoTls(why)) => {
+                NoSession::Failed(policy.explain(&tls, why))
+            }
+            (Some(policy), NoSession::Unsafe(why)) => NoSession::Unsafe(policy.explain(&tls, why)),
+            (_, error) => error,
+        })
+    }
 }
 
 /// Under what connections are kept: never one that is less safe than mail needs,
 /// or on which this host is somebody else.
-fn key_under(key: &str, terms: &Terms<'_>, demand: Demand, login: Option<&SmtpLogin>) -> String {
-    let (key, level) = (terms.sources.key(key), terms.level);
-    let key = format!("{key} by {}{}", terms.name, demand.mark());
-    let key = match terms.proxy {
-        Some(proxy) => format!("{key} through {proxy}"),
-        None => key,
-    };
-    match login {
-        Some(login) => format!("{key} tls={level} as {}", login.user()),
-        None => format!("{key} tls={level}"),
+fn key_under(key: &str, terms: &Terms<'_>, demand: Demand, hosts: &dyn Hosts) -> String {
+    let (mut key, level) = (terms.sources.key(key), terms.level);
+    key += &format!(" by {}{}", terms.name, demand.mark());
+    if let Some(proxy) = terms.proxy {
+        key += &format!(" through {proxy}");
     }
+    key += &format!(" tls={level}");
+    if let (TlsLevel::Dane | TlsLevel::DaneOnly, Some(domain)) = (level, hosts.dane_domain()) {
+        key += &format!(" of {domain}");
+    }
+    if let Some(login) = hosts.login() {
+        key += &format!(" as {}", login.user());
+    }
+    key
 }
 
 /// The contents as the next hop takes them: where it takes no octets above 127, as
@@ -293,57 +381,4 @@ fn is_stale(outcome: &Outcome) -> bool {
             .responses
             .iter()
             .any(|r| r.class() == Class::Transient || refused_out_of_order(r))
-}
-
-impl<'a> Answers<'a> {
-    fn new(recipients: &'a [Recipient]) -> Self {
-        Answers {
-            recipients,
-            responses: vec![None; recipients.len()],
-            open: (0..recipients.len()).collect(),
-        }
-    }
-
-    /// Who goes into the next transaction of so many at most.
-    fn next_batch(&self, most: usize) -> Vec<Recipient> {
-        let batch = self.open.iter().take(most);
-        batch
-            .filter_map(|index| self.recipients.get(*index).cloned())
-            .collect()
-    }
-
-    /// The answers of a transaction of the first `asked`. Who was one too many goes into the next at
-    /// once, as long as each takes somebody (RFC 5321 section 4.5.3.1.10).
-    fn take(&mut self, outcome: Outcome, asked: usize) {
-        let is_progress = outcome.responses.iter().any(Response::is_success);
-        let asked = self.open.len().min(asked);
-        let mut again = Vec::new();
-        let answers = outcome.responses.into_iter().map(Some);
-        let answers = answers.chain(std::iter::repeat(None));
-        for (place, (index, response)) in self.open.drain(..asked).zip(answers).enumerate() {
-            if is_progress && outcome.too_many.contains(&place) {
-                again.push(index);
-            } else if let Some(answer) = self.responses.get_mut(index) {
-                *answer = response;
-            }
-        }
-        self.open.extend(again);
-    }
-
-    /// The same answer for all that have none.
-    fn close(&mut self, response: &Response) {
-        for index in self.open.drain(..) {
-            if let Some(answer) = self.responses.get_mut(index) {
-                *answer = Some(response.clone());
-            }
-        }
-    }
-
-    fn finish(self) -> Vec<Response> {
-        let unanswered = || Response::transient(5, 0, "The next hop gave no answer");
-        let responses = self.responses.into_iter();
-        responses
-            .map(|response| response.unwrap_or_else(unanswered))
-            .collect()
-    }
 }

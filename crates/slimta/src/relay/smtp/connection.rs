@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::unconstrained;
 
 use super::connector::Stream;
+use super::host_tls::Protection;
 use crate::message::{Content, Response};
 use crate::relay::LeaseSignal;
 use crate::world::World;
@@ -32,6 +33,7 @@ pub(super) struct Connection {
     timing: Timing,
     world: World,
     host: String,
+    protection: Protection,
     opened: Duration,
     transactions: u32,
 }
@@ -52,6 +54,7 @@ impl Connection {
             timing,
             world: world.clone(),
             host: host.to_owned(),
+            protection: Protection::Clear,
             opened: world.monotonic(),
             transactions: 0,
         }
@@ -68,6 +71,16 @@ impl Connection {
         let stream = encrypt(self.stream).await?;
         self.session.tls_started();
         Ok(Connection { stream, ..self })
+    }
+
+    /// Sets what it came to be. Default: in clear.
+    pub(super) fn with_protection(self, protection: Protection) -> Self {
+        Connection { protection, ..self }
+    }
+
+    /// Who can read it, and whether the next hop has shown who it is.
+    pub(super) fn protection(&self) -> Protection {
+        self.protection
     }
 
     /// How far it is encrypted.

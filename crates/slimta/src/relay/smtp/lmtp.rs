@@ -13,7 +13,7 @@ use super::{
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
-use crate::relay::{Connections, Delivery, Relay, Timing};
+use crate::relay::{Connections, Delivery, Relay, Resolver, Timing};
 use crate::world::World;
 
 /// Hands every message to one server by LMTP, which answers for each recipient:
@@ -155,12 +155,14 @@ impl Socket {
 #[async_trait]
 impl Hosts for Socket {
     /// This host itself, as notices name it.
-    async fn find(&self) -> Result<Vec<Host>, Response> {
+    async fn find(&self, _trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
         Ok(vec![Host {
             name: self.hostname.clone(),
             endpoint: Endpoint::Unix(self.path.clone()),
             dialect: Dialect::Lmtp,
             begin: Begin::Clear,
+            dane: None,
+            policy: None,
         }])
     }
 }

@@ -1,8 +1,16 @@
 //! Relays by SMTP or LMTP to a fixed next hop, and what all such relays share.
 
+mod answers;
 mod carrier;
 mod connection;
 mod connector;
+#[cfg(feature = "tls")]
+mod dane;
+#[cfg(feature = "tls")]
+mod dane_verifier;
+mod host_policy;
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
+mod host_tls;
 mod lmtp;
 mod lmtp_address;
 mod login;
@@ -21,16 +29,23 @@ mod tls;
 mod tls_config;
 mod tls_failures;
 #[cfg(feature = "tls")]
+mod tls_judge;
+#[cfg(feature = "tls")]
 mod tls_roots;
+mod tls_seen;
 #[cfg(feature = "tls")]
 mod tls_words;
+mod waived;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Endpoint, Stream};
+pub(super) use host_policy::HostPolicy;
+pub(super) use host_tls::DaneNames;
 pub use lmtp::LmtpRelay;
 pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
@@ -41,9 +56,16 @@ pub use source::{Sources, SourcesError};
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls_roots::{Roots, RootsError};
+#[cfg(feature = "mx")]
+pub(super) use tls_seen::Seen;
+#[cfg(feature = "mta-sts")]
+pub(super) use tls_seen::{FaultKind, TlsFault, TlsSeen};
+#[cfg(feature = "mta-sts")]
+pub(super) use waived::is_waived;
 
 use slimta_smtp::client::Dialect;
 
+use super::resolver::{AnswerOrigin, Resolver};
 use super::{Connections, Delivery, Relay, Timing};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -63,6 +85,11 @@ pub(super) struct Host {
     pub(super) dialect: Dialect,
     /// How a connection to it begins.
     pub(super) begin: Begin,
+    /// Where its TLSA records lie; none where DNSSEC does not vouch for the way
+    /// to them, or nobody asked.
+    pub(super) dane: Option<DaneNames>,
+    /// What the policy of its domain says of it, if there is one.
+    pub(super) policy: Option<HostPolicy>,
 }
 
 /// How a connection begins.
@@ -256,19 +283,17 @@ impl Target {
 
 #[async_trait]
 impl Hosts for Target {
-    /// All addresses of the name, as the machine's resolver gives them.
-    async fn find(&self) -> Result<Vec<Host>, Response> {
+    /// All addresses of the name, as the machine's resolver gives them, or the one
+    /// that says where answers come from.
+    async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
+        if let Some(resolver) = trusted
+            && self.host.parse::<IpAddr>().is_err()
+        {
+            return self.find_with(resolver).await;
+        }
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let hosts: Vec<_> = found
-            .into_iter()
-            .flatten()
-            .map(|address| Host {
-                name: self.host.clone(),
-                endpoint: Endpoint::Tcp(address),
-                dialect: self.dialect,
-                begin: self.begin,
-            })
-            .collect();
+        let found = found.into_iter().flatten();
+        let hosts: Vec<_> = found.map(|address| self.at(address, None)).collect();
         if hosts.is_empty() {
             return Err(Response::transient(4, 1, "Host not found"));
         }
@@ -277,5 +302,31 @@ impl Hosts for Target {
 
     fn login(&self) -> Option<&SmtpLogin> {
         self.login.as_ref()
+    }
+}
+
+impl Target {
+    async fn find_with(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
+        let found = resolver.addresses(&self.host).await.map_err(|error| {
+            let text = format!("{} could not be looked up: {error}", self.host);
+            Response::transient(4, 3, text)
+        })?;
+        let names = (found.origin == AnswerOrigin::Secure)
+            .then(|| DaneNames::of_host(&self.host, &found.name, &self.host));
+        let addresses = found.records.into_iter().map(|ip| (ip, self.port).into());
+        Ok(addresses
+            .map(|address| self.at(address, names.clone()))
+            .collect())
+    }
+
+    fn at(&self, address: SocketAddr, dane: Option<DaneNames>) -> Host {
+        Host {
+            name: self.host.clone(),
+            endpoint: Endpoint::Tcp(address),
+            dialect: self.dialect,
+            begin: self.begin,
+            dane,
+            policy: None,
+        }
     }
 }

@@ -2,16 +2,19 @@
 //! needs it and the host can, and says who this host is if the other wants to know.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use slimta_smtp::client::{Channel, Login, Session, Step, Timing, TlsLevel};
 
 use super::connection::Connection;
 use super::connector::{Connector, Endpoint, Network, Stream};
+use super::host_tls::{HostTls, Need, Protection, Reason};
 use super::socks5::{ProxyError, Socks5};
 use super::source::{Sources, Unusable};
 use super::tls::Tls;
 use super::tls_failures::TlsFailures;
+use super::tls_seen::{FaultKind, TlsFault, TlsSeen};
 use super::{Begin, Host};
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
@@ -33,8 +36,19 @@ pub(super) struct Terms<'a> {
     pub(super) name: &'a str,
     /// Through which proxy, if through one.
     pub(super) proxy: Option<&'a Socks5>,
-    /// How far encrypted.
+    /// How far encrypted, as far as that does not depend on the host.
     pub(super) level: TlsLevel,
+}
+
+impl Terms<'_> {
+    /// From which address of this host `host` sees it come, if one was chosen and no
+    /// proxy stands between.
+    pub(super) fn source_towards(&self, host: &Host) -> Option<IpAddr> {
+        match self.proxy {
+            Some(_) => None,
+            None => self.sources.towards(host.endpoint.ip()?),
+        }
+    }
 }
 
 /// Why there is no session. The response is the answer for the message: it was
@@ -60,9 +74,9 @@ pub(super) enum NoSession {
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody tries"))]
 pub(super) enum NoTls {
     /// In words that go on from the name of the host.
-    Handshake(String),
+    Handshake(TlsFault),
     /// The same of its certificate.
-    Certificate(String),
+    Certificate(TlsFault),
     /// What came was not TLS at all.
     InClear,
     /// This host lacks something, which is said.
@@ -88,24 +102,33 @@ impl Opener {
         &self,
         host: &Host,
         terms: &Terms<'_>,
+        tls: &HostTls,
         login: Option<&Login>,
+        seen: &mut TlsSeen,
     ) -> Result<Connection, NoSession> {
-        let level = terms.level;
-        let once = |level| self.open_once(host, Terms { level, ..*terms }, login);
+        let in_clear = tls.in_clear();
         let Endpoint::Tcp(address) = host.endpoint else {
             // What is said there does not leave this machine.
-            return once(TlsLevel::Off).await;
+            return self.open_once(host, terms, &in_clear, login, seen).await;
         };
-        if level != TlsLevel::Opportunistic || host.begin == Begin::Encrypted {
-            return once(level).await;
+        if host.begin == Begin::Encrypted {
+            let tls = tls.clone().encrypted();
+            return self.open_once(host, terms, &tls, login, seen).await;
+        }
+        if tls.need != Need::Opportunistic {
+            return self.open_once(host, terms, tls, login, seen).await;
         }
         if self.failures.is_recent(address, self.world.monotonic()) {
-            return once(TlsLevel::Off).await;
+            let why = "a handshake with it failed not long ago";
+            *seen = TlsSeen::failed(FaultKind::ValidationFailure, why);
+            return self.open_once(host, terms, &in_clear, login, seen).await;
         }
-        match once(level).await {
-            Err(NoSession::NoTls(why)) => {
+        match self.open_once(host, terms, tls, login, seen).await {
+            // A certificate, too, may be none at all; which it is does not matter here.
+            Err(NoSession::NoTls(why) | NoSession::Unsafe(why)) => {
                 tracing::debug!(host = %host.name, %address, %why, "again in clear");
-                let connection = once(TlsLevel::Off).await?;
+                let opened = self.open_once(host, terms, &in_clear, login, seen).await;
+                let connection = opened?;
                 // The host is well but for TLS.
                 self.failures.note(address, self.world.monotonic());
                 Ok(connection)
@@ -117,18 +140,18 @@ impl Opener {
     async fn open_once(
         &self,
         host: &Host,
-        terms: Terms<'_>,
+        terms: &Terms<'_>,
+        tls: &HostTls,
         login: Option<&Login>,
+        seen: &mut TlsSeen,
     ) -> Result<Connection, NoSession> {
-        let level = terms.level;
-        let stream = self.connect(host, &terms).await;
+        let stream = self.connect(host, terms).await;
         let mut stream = stream.map_err(NoSession::Failed)?;
         let mut session = Session::new(terms.name, self.timing.clone()).with_dialect(host.dialect);
         match host.begin {
-            Begin::Clear => session = session.with_tls(level),
+            Begin::Clear => session = session.with_tls(tls.session_level()),
             Begin::Encrypted => {
-                let level = level.max(TlsLevel::Required);
-                stream = self.encrypt(stream, host, level).await?;
+                stream = self.encrypt(stream, host, tls, seen).await?;
                 session = session.in_tls();
             }
         }
@@ -139,15 +162,29 @@ impl Opener {
         let mut connection = Connection::new(stream, session, &host.name, timing, &self.world);
         loop {
             match connection.turn().await {
-                Step::Ready => return Ok(connection),
+                Step::Ready => {
+                    if host.begin == Begin::Clear && tls.need != Need::Clear {
+                        seen.note_ready(connection.channel());
+                    }
+                    let protection = match connection.channel() {
+                        Channel::Encrypted => tls.after_handshake(),
+                        _ => Protection::Clear,
+                    };
+                    let connection = connection.with_protection(protection);
+                    told(host, tls, &connection);
+                    return Ok(connection);
+                }
                 Step::StartTls => {
-                    let encrypting = |stream| self.encrypt(stream, host, level);
-                    connection = connection.encrypted(encrypting).await?;
+                    let seen = &mut *seen;
+                    let encrypted =
+                        connection.encrypted(move |stream| self.encrypt(stream, host, tls, seen));
+                    connection = encrypted.await?;
                 }
                 Step::Closed(why) if connection.was_denied() => {
                     return Err(NoSession::Denied(why));
                 }
                 Step::Closed(why) => {
+                    seen.note_closed(connection.channel(), &why);
                     return Err(match connection.channel() {
                         Channel::Clear if is_unprotected(&why, &connection) => {
                             NoSession::Unsafe(why)
@@ -191,17 +228,24 @@ impl Opener {
         &self,
         stream: Box<dyn Stream>,
         host: &Host,
-        level: TlsLevel,
+        tls: &HostTls,
+        seen: &mut TlsSeen,
     ) -> Result<Box<dyn Stream>, NoSession> {
-        let beginning = self.tls.begin(stream, host, level, &self.world);
+        let beginning = self.tls.begin(stream, host, tls, &self.world);
         let why = match self.world.timeout(self.timing.tls, beginning).await {
-            Some(Ok(stream)) => return Ok(stream),
+            Some(Ok((stream, fault))) => {
+                *seen = fault.map_or(TlsSeen::Good, TlsSeen::Failed);
+                return Ok(stream);
+            }
             Some(Err(why)) => why,
-            None => NoTls::Handshake("it took too long to answer".to_owned()),
+            None => NoTls::Handshake(TlsFault::new(
+                FaultKind::ValidationFailure,
+                "it took too long to answer",
+            )),
         };
         Err(match why {
-            NoTls::Handshake(why) => NoSession::NoTls(no_tls(host, &why)),
-            NoTls::Certificate(why) => NoSession::Unsafe(no_tls(host, &why)),
+            NoTls::Handshake(fault) => NoSession::NoTls(no_tls(host, fault, seen)),
+            NoTls::Certificate(fault) => NoSession::Unsafe(no_tls(host, fault, seen)),
             NoTls::InClear if host.begin == Begin::Encrypted => {
                 let text = format!("{} does not begin with TLS", host.endpoint);
                 NoSession::Failed(Response::transient(7, 5, text))
@@ -211,6 +255,7 @@ impl Opener {
                     "{}, or somebody on the way, spoke in clear where TLS was to begin",
                     host.name
                 );
+                *seen = TlsSeen::failed(FaultKind::ValidationFailure, &text);
                 NoSession::Tampered(Response::transient(7, 0, text))
             }
             NoTls::OurFault(why) => NoSession::Failed(Response::transient(3, 0, why)),
@@ -218,14 +263,31 @@ impl Opener {
     }
 }
 
-fn no_tls(host: &Host, why: &str) -> Response {
-    Response::transient(7, 5, format!("No TLS with {}: {why}", host.name))
+fn no_tls(host: &Host, fault: TlsFault, seen: &mut TlsSeen) -> Response {
+    let text = format!("No TLS with {}: {}", host.name, fault.why);
+    *seen = TlsSeen::Failed(fault);
+    Response::transient(7, 5, text)
 }
 
 /// Whether a session ended because the host does not know TLS at all.
 fn is_unprotected(why: &Response, connection: &Connection) -> bool {
     let needs_tls = why.enhanced == Some(EnhancedCode::new(4, 7, 4));
     needs_tls && !connection.extensions().starttls
+}
+
+/// Tells what holds for the mail that goes over it. Where it was for the host to say,
+/// the operator cannot know without: that is worth a line.
+fn told(host: &Host, tls: &HostTls, connection: &Connection) {
+    let (name, endpoint, by) = (&host.name, &host.endpoint, tls.reason);
+    let protection = connection.protection();
+    match by {
+        Reason::Level(_) => {
+            tracing::debug!(host = %name, %endpoint, %protection, %by, "session");
+        }
+        _ => {
+            tracing::info!(host = %name, %endpoint, %protection, %by, "session");
+        }
+    }
 }
 
 fn failed(host: &Host, why: &str) -> Response {

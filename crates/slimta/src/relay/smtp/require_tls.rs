@@ -1,9 +1,10 @@
 //! Mail whose sender requires TLS on all of its way (REQUIRETLS, RFC 8689): which
 //! connections are good enough for it, and what it is told where none is.
 
-use slimta_smtp::client::{Dialect, TlsLevel};
+use slimta_smtp::client::Dialect;
 
 use super::connection::Connection;
+use super::host_tls::HostTls;
 use super::opening::NoSession;
 use crate::message::{Class, Envelope, Response};
 
@@ -26,17 +27,16 @@ impl Demand {
         }
     }
 
-    /// What its connections must be, where the destination wants `wanted`. The one
-    /// place that says which level authenticates the next hop (RFC 8689
-    /// section 4.2.1).
-    pub(super) fn level(self, wanted: TlsLevel) -> TlsLevel {
+    /// What the connection to a host must be, of which `tls` is asked otherwise: one
+    /// place says what authenticates a next hop (RFC 8689 section 4.2.1).
+    pub(super) fn raise(self, tls: HostTls) -> HostTls {
         match self {
-            Demand::Ordinary => wanted,
-            Demand::RequireTls => wanted.max(TlsLevel::Verified),
+            Demand::Ordinary => tls,
+            Demand::RequireTls => tls.authenticated(),
         }
     }
 
-    /// What connections are kept under, behind their level: those of the one lack
+    /// What connections are kept under: those of the one lack
     /// what the other needs.
     pub(super) fn mark(self) -> &'static str {
         match self {

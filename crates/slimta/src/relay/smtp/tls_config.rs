@@ -31,7 +31,7 @@ pub(super) fn verifies(roots: Roots, world: &World) -> Result<Arc<ClientConfig>,
 
 /// The provider is named each time, for the process belongs to whoever embeds
 /// this. Its keys are random whatever the [`World`] says.
-fn builder(world: &World) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+pub(super) fn builder(world: &World) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
     let provider = Arc::new(ring::default_provider());
     let time = Arc::new(WorldTime(world.clone()));
     // TLS 1.2 and 1.3.
@@ -42,7 +42,7 @@ fn builder(world: &World) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, 
 
 /// Judges whether a certificate is valid yet, and still.
 #[derive(Debug)]
-struct WorldTime(World);
+pub(super) struct WorldTime(pub(super) World);
 
 impl TimeProvider for WorldTime {
     fn current_time(&self) -> Option<UnixTime> {

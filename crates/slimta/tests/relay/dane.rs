@@ -289,14 +289,14 @@ async fn what_is_forged_gets_no_mail() {
         ("forged", Signed::ByAnother, &zone),
     ]);
     for (zone, why) in [
-        ("forged", "The domain could not be looked up"),
+        ("forged", "451 4.4.3 The domain could not be looked up"),
         (
             "signed",
-            "mx.signed is passed over by DANE: its TLSA records could not be",
+            "451 4.7.0 mx.signed is passed over by DANE: its TLSA records could not be",
         ),
     ] {
         let (answer, came) = case.attempt(&dns, TlsLevel::Dane, zone).await;
-        assert!(answer.starts_with(&format!("451 4.4.3 {why}")), "{answer}");
+        assert!(answer.starts_with(why), "{answer}");
         assert_eq!(came, Came::Not);
     }
 }

@@ -59,8 +59,7 @@ impl Server {
         let users = settings.edge.auth.as_ref();
         let users = users.map(EdgeAuth::open).transpose()?;
         let connections = connections(settings, &world)?;
-        let mta_sts = connections.mta_sts.clone();
-        let (counts, tls_out) = (connections.tls_reports.clone(), connections.tls.clone());
+        let way_out = connections.clone();
         let next_hop = next_hop(settings, connections, &world)?;
         let dkim = settings.dkim.signer()?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
@@ -76,7 +75,7 @@ impl Server {
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
         let reports = Arc::new(edge_end.clone());
         let policies = &settings.tls_policies;
-        let sender = policies.sender(tls_out, dkim.clone(), reports, &world)?;
+        let sender = policies.sender(way_out.tls, dkim.clone(), reports, &world)?;
         let smtp = edge(settings, edge_end, &world);
         let means = Means {
             tls,
@@ -91,8 +90,8 @@ impl Server {
             desk,
             admin,
             edges,
-            mta_sts,
-            reports: counts.zip(sender),
+            mta_sts: way_out.mta_sts,
+            reports: way_out.tls_reports.zip(sender),
         })
     }
 
@@ -145,20 +144,7 @@ fn connections(settings: &Settings, world: &World) -> Result<Connections, Failur
     if let Some(dns) = settings.dns.trusted(&settings.tls)? {
         tls = tls.with_trusted_dns(dns);
     }
-    let mut urls = settings
-        .routes
-        .iter()
-        .map(|(_, url)| url)
-        .chain(&settings.relay);
-    let policies = &settings.tls_policies;
-    let (mta_sts, tls_reports) = match urls.any(|url| url == "mx") {
-        true => (policies.open(&tls, world)?, policies.counts(world)?),
-        false => (None, None),
-    };
-    let mta_sts = match (mta_sts, &tls_reports) {
-        (Some(mta_sts), Some(counts)) => Some(mta_sts.with_reports(counts.clone())),
-        (mta_sts, _) => mta_sts,
-    };
+    let (mta_sts, tls_reports) = settings.tls_policies.open(settings, &tls, world)?;
     Ok(Connections {
         name_servers: settings.dns.servers.clone(),
         messages: settings.messages_per_connection.clone(),

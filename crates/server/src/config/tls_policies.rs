@@ -15,9 +15,9 @@ use slimta::storage::embedded_directory;
 use slimta_core::queue::ByDestination;
 use slimta_core::world::World;
 
-use super::Options;
 use super::destinations::by_destination;
 use super::dns::Dns;
+use super::{Options, Settings};
 use crate::failure::Failure;
 
 /// The directory of what is kept, in that of the storage.
@@ -56,8 +56,28 @@ impl TlsPolicies {
         })
     }
 
+    /// What finds policies, and what counts for reports; neither where no relay goes to
+    /// mail exchangers.
+    pub(crate) fn open(
+        &self,
+        settings: &Settings,
+        tls: &Tls,
+        world: &World,
+    ) -> Result<(Option<MtaSts>, Option<TlsReports>), Failure> {
+        let routes = settings.routes.iter().map(|(_, url)| url);
+        if !routes.chain(&settings.relay).any(|url| url == "mx") {
+            return Ok((None, None));
+        }
+        Ok(match (self.finder(tls, world)?, self.counts(world)?) {
+            (Some(finder), Some(counts)) => {
+                (Some(finder.with_reports(counts.clone())), Some(counts))
+            }
+            one_or_none => one_or_none,
+        })
+    }
+
     /// What finds policies; none if none is heeded. Reads those that are kept.
-    pub(crate) fn open(&self, tls: &Tls, world: &World) -> Result<Option<MtaSts>, Failure> {
+    fn finder(&self, tls: &Tls, world: &World) -> Result<Option<MtaSts>, Failure> {
         if !self.heeded.values().any(|heeded| *heeded) {
             return Ok(None);
         }
@@ -72,7 +92,7 @@ impl TlsPolicies {
     }
 
     /// What counts for reports; none if none are sent. Reads what is kept.
-    pub(crate) fn counts(&self, world: &World) -> Result<Option<TlsReports>, Failure> {
+    fn counts(&self, world: &World) -> Result<Option<TlsReports>, Failure> {
         if self.reports.is_none() {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, SHA512, digest};
-use slimta::relay::{MxRelay, Relay, SmtpRelay, Tls, TlsLevel};
+use slimta::relay::{MxRelay, Relay, SmtpLogin, SmtpRelay, Tls, TlsLevel};
 use slimta::world::World;
 
 use crate::certificates::{Authority, Shown, shown_by_itself};
@@ -289,14 +289,14 @@ async fn what_is_forged_gets_no_mail() {
         ("forged", Signed::ByAnother, &zone),
     ]);
     for (zone, why) in [
-        ("forged", "The domain could not be looked up"),
+        ("forged", "451 4.4.3 The domain could not be looked up"),
         (
             "signed",
-            "mx.signed is passed over by DANE: its TLSA records could not be",
+            "451 4.7.0 mx.signed is passed over by DANE: its TLSA records could not be",
         ),
     ] {
         let (answer, came) = case.attempt(&dns, TlsLevel::Dane, zone).await;
-        assert!(answer.starts_with(&format!("451 4.4.3 {why}")), "{answer}");
+        assert!(answer.starts_with(why), "{answer}");
         assert_eq!(came, Came::Not);
     }
 }
@@ -396,4 +396,24 @@ async fn a_smarthost_is_judged_by_its_own_records() {
     let relay = relay.with_tls(Tls::new(TlsLevel::Dane));
     let report = relay.attempt(delivery(&["a@to.example"])).await;
     assert_eq!(codes(&report), [451], "nobody to ask");
+}
+
+#[tokio::test]
+async fn a_password_needs_no_less_than_the_records_ask() {
+    let bad = Case::new("bad", shown_by_itself("x.example"), &[wrong(3, 1, 1)]).await;
+    let clear = Case::in_clear("clear", &[]).await;
+    let dns = zones(&[&bad, &clear]);
+    for (case, why) in [
+        (&bad, "451 4.7.5 No TLS with mx.bad.signed: "),
+        (&clear, "451 4.7.4 "),
+    ] {
+        let (host, port) = (format!("mx.{}.signed", case.name), case.hop.address.port());
+        let tls = Tls::new(TlsLevel::Dane).with_trusted_dns(Arc::new(dns.dns()));
+        let relay = SmtpRelay::new(host, port, "us.example", World::system()).with_tls(tls);
+        let relay = relay.with_login(SmtpLogin::new("ann", b"secret").unwrap());
+        let report = relay.attempt(delivery(&["a@to.example"])).await;
+        let answer = report.responses[0].to_string();
+        assert!(answer.starts_with(why), "{answer}");
+        assert_eq!((case.hop.count("AUTH"), case.hop.count("MAIL")), (0, 0));
+    }
 }

@@ -21,7 +21,9 @@ use super::source::Sources;
 use super::tls::Tls;
 use super::tls_seen::{Seen, TlsSeen};
 use super::waived::waived;
-use crate::message::{Class, Content, Destination, OnSuccess, Report, Response};
+#[cfg(feature = "mx")]
+use crate::message::Destination;
+use crate::message::{Class, Content, OnSuccess, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::resolver::Resolver;
 use crate::relay::{Connections, Delivery};

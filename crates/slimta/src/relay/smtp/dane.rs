@@ -33,7 +33,7 @@ pub(super) async fn asked_for(
             Ok(_) | Err(LookupError::NoSuchName | LookupError::NoRecords) => {}
             Err(error) => {
                 let why = format!("its TLSA records could not be looked up: {error}");
-                return Err(passed_over(host, (4, 3), &why));
+                return Err(passed_over(host, 0, &why));
             }
         }
     }
@@ -61,11 +61,7 @@ fn by_records(
         });
     }
     if level == TlsLevel::DaneOnly {
-        return Err(passed_over(
-            host,
-            (7, 5),
-            "none of its TLSA records is usable",
-        ));
+        return Err(passed_over(host, 5, "none of its TLSA records is usable"));
     }
     Ok(HostTls {
         need: Need::Encrypted,
@@ -80,7 +76,7 @@ fn without(host: &Host, level: TlsLevel, reason: Reason) -> Result<HostTls, Resp
             Reason::NoTlsa => "it has no TLSA records",
             _ => "DNSSEC does not vouch for its names",
         };
-        return Err(passed_over(host, (7, 5), why));
+        return Err(passed_over(host, 5, why));
     }
     Ok(HostTls {
         need: Need::Opportunistic,
@@ -88,9 +84,11 @@ fn without(host: &Host, level: TlsLevel, reason: Reason) -> Result<HostTls, Resp
     })
 }
 
-fn passed_over(host: &Host, (subject, detail): (u16, u16), why: &str) -> Response {
+/// Never an answer that says that the host is not there: other domains may reach it
+/// that ask for less.
+fn passed_over(host: &Host, detail: u16, why: &str) -> Response {
     let text = format!("{} is passed over by DANE: {why}", host.name);
-    Response::transient(subject, detail, text)
+    Response::transient(7, detail, text)
 }
 
 #[cfg(test)]

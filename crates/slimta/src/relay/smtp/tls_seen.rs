@@ -90,7 +90,7 @@ impl TlsSeen {
     /// A host got nothing, for the answer that DANE gave for its mail.
     pub(super) fn passed_over(why: &Response) -> Self {
         let code = why.enhanced;
-        let kind = if code == Some(EnhancedCode::new(4, 4, 3)) {
+        let kind = if code == Some(EnhancedCode::new(4, 7, 0)) {
             FaultKind::DnssecInvalid
         } else if code == Some(EnhancedCode::new(4, 7, 5)) {
             FaultKind::DaneRequired

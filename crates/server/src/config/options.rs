@@ -10,33 +10,22 @@ use slimta::relay::TlsLevel;
 use slimta_core::message::Address;
 use slimta_core::queue::{DestinationPattern, Schedule};
 
-use super::destinations::{Destinations, RateOrNone, by_destination, route_logins, routes};
+use super::destinations::{Destinations, RateOrNone};
 use super::dkim::Dkim;
-use super::dns::{Dns, NameServer, Trust};
+use super::dns::{NameServer, Trust};
 use super::domains::{domain, domains};
-use super::edge_auth::EdgeAuth;
-use super::edge_tls::EdgeTls;
 use super::forward::ForwardRules;
 use super::listeners::Listeners;
 use super::logging::{LogFormat, LogLevel};
-use super::machine::{is_host_name, machine_name};
-use super::network::{Network, loopback};
+use super::network::Network;
 use super::origins::SourcePools;
-use super::per_address::PerAddress;
 use super::socks5::ProxyOrNone;
 use super::sources::one_or_several;
 use super::spam_scan::SpamScanOptions;
 use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
-use super::tls_policies::TlsPolicies;
 use super::verify_senders::VerifyOptions;
 use super::written::{all_written, size, size_or_text, written};
-use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, HOLD_TIME_MAX_DEFAULT,
-    MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT,
-    Settings,
-};
-use crate::failure::Failure;
 use crate::values;
 
 /// What was said; what was not is absent.
@@ -329,184 +318,4 @@ pub(crate) struct Options {
     /// What is worth a line of log [default: info]
     #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     pub(crate) log_level: Option<LogLevel>,
-}
-
-impl Options {
-    /// What is absent here comes from `other`.
-    pub(super) fn or(self, other: Options) -> Options {
-        Options {
-            config: self.config.or(other.config),
-            listen: either(self.listen, other.listen),
-            listen_tls: either(self.listen_tls, other.listen_tls),
-            listener: other.listener,
-            relay: self.relay.or(other.relay),
-            relay_user: self.relay_user.or(other.relay_user),
-            relay_password_file: self.relay_password_file.or(other.relay_password_file),
-            relay_auth_in_clear: self.relay_auth_in_clear.or(other.relay_auth_in_clear),
-            storage: self.storage.or(other.storage),
-            hostname: self.hostname.or(other.hostname),
-            retry: self.retry.or(other.retry),
-            heed_replies: self.heed_replies.or(other.heed_replies),
-            delay_notice: self.delay_notice.or(other.delay_notice),
-            returned_bytes_max: self.returned_bytes_max.or(other.returned_bytes_max),
-            bounce_header: self.bounce_header.or(other.bounce_header),
-            bounce_footer: self.bounce_footer.or(other.bounce_footer),
-            destination: other.destination,
-            admin_socket: self.admin_socket.or(other.admin_socket),
-            permit: either(self.permit, other.permit),
-            accept_domains: either(self.accept_domains, other.accept_domains),
-            recipients: self.recipients.or(other.recipients),
-            xclient_from: either(self.xclient_from, other.xclient_from),
-            tls_certificate: either(self.tls_certificate, other.tls_certificate),
-            tls_key: either(self.tls_key, other.tls_key),
-            require_tls: self.require_tls.or(other.require_tls),
-            credentials: self.credentials.or(other.credentials),
-            auth_in_clear: self.auth_in_clear.or(other.auth_in_clear),
-            message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
-            recipients_max: self.recipients_max.or(other.recipients_max),
-            hold_time_max: self.hold_time_max.or(other.hold_time_max),
-            connections_max: self.connections_max.or(other.connections_max),
-            connections_per_address_max: self
-                .connections_per_address_max
-                .or(other.connections_per_address_max),
-            connection_rate_per_address: self
-                .connection_rate_per_address
-                .or(other.connection_rate_per_address),
-            message_rate_per_address: self
-                .message_rate_per_address
-                .or(other.message_rate_per_address),
-            recipient_rate_per_address: self
-                .recipient_rate_per_address
-                .or(other.recipient_rate_per_address),
-            lock_duration: self.lock_duration.or(other.lock_duration),
-            attempts_max: self.attempts_max.or(other.attempts_max),
-            attempts_per_destination_max: self
-                .attempts_per_destination_max
-                .or(other.attempts_per_destination_max),
-            attempts_per_site_max: self.attempts_per_site_max.or(other.attempts_per_site_max),
-            rate_per_destination: self.rate_per_destination.or(other.rate_per_destination),
-            messages_per_connection: self
-                .messages_per_connection
-                .or(other.messages_per_connection),
-            connection_idle_max: self.connection_idle_max.or(other.connection_idle_max),
-            connection_age_max: self.connection_age_max.or(other.connection_age_max),
-            source_address: either(self.source_address, other.source_address),
-            ehlo_name: self.ehlo_name.or(other.ehlo_name),
-            socks5: self.socks5.or(other.socks5),
-            socks5_user: self.socks5_user.or(other.socks5_user),
-            socks5_password_file: self.socks5_password_file.or(other.socks5_password_file),
-            source_pool: other.source_pool,
-            tls: self.tls.or(other.tls),
-            tls_roots: self.tls_roots.or(other.tls_roots),
-            dns_servers: either(self.dns_servers, other.dns_servers),
-            dns_trust: self.dns_trust.or(other.dns_trust),
-            mta_sts: self.mta_sts.or(other.mta_sts),
-            tls_directory: self.tls_directory.or(other.tls_directory),
-            tls_report: self.tls_report.or(other.tls_report),
-            tls_report_contact: self.tls_report_contact.or(other.tls_report_contact),
-            organization: self.organization.or(other.organization),
-            tenant: self.tenant.or(other.tenant),
-            tenants: other.tenants,
-            verify_senders: other.verify_senders,
-            spam_scan: other.spam_scan,
-            forward: other.forward,
-            dkim: other.dkim,
-            backoff_min: self.backoff_min.or(other.backoff_min),
-            backoff_max: self.backoff_max.or(other.backoff_max),
-            attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
-            contents_memory_max: self.contents_memory_max.or(other.contents_memory_max),
-            intakes_max: self.intakes_max.or(other.intakes_max),
-            drain_time_max: self.drain_time_max.or(other.drain_time_max),
-            log_format: self.log_format.or(other.log_format),
-            log_level: self.log_level.or(other.log_level),
-        }
-    }
-
-    /// Fills in the defaults.
-    pub(super) fn settle(self) -> Result<Settings, Failure> {
-        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
-        if !is_host_name(&hostname) {
-            let why =
-                format!("hostname {hostname:?} is not the name of a host, such as mx.example");
-            return Err(Failure::Usage(why));
-        }
-        let relay = self
-            .relay
-            .clone()
-            .unwrap_or_else(|| RELAY_DEFAULT.to_owned());
-        let storage = self
-            .storage
-            .clone()
-            .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
-        let edge = self.edge()?;
-        Ok(Settings {
-            listeners: self.listeners(&edge)?,
-            notices: self.notices()?,
-            relay_login: self.relay_login(&relay)?,
-            route_logins: route_logins(&self.destination)?,
-            lock_duration: self.lock_duration()?,
-            edge,
-            limits: self.limits(),
-            messages_per_connection: self.messages_per_connection(),
-            keeping: self.keeping(),
-            sources: self.sources()?,
-            origins: self.origins()?,
-            proxies: self.proxies()?,
-            tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
-                options.tls
-            }),
-            dns: Dns::of(&self),
-            tls_policies: TlsPolicies::of(&self, &storage, &hostname)?,
-            tls_roots: self.tls_roots,
-            tenant: self.tenant.clone(),
-            verify_senders: self.verify_senders.clone(),
-            spam_scan: self.spam_scan.clone(),
-            forward: self.forward.clone(),
-            dkim: self.dkim.clone(),
-            relay: (relay != RELAY_NONE).then_some(relay),
-            storage,
-            admin_socket: self.admin_socket,
-            hostname,
-            retry: by_destination(
-                self.retry.unwrap_or_else(Schedule::server_default),
-                &self.destination,
-                |options| options.retry.clone(),
-            ),
-            routes: routes(self.destination)?,
-            heed_replies: self.heed_replies.unwrap_or(true),
-            delay_notice: self
-                .delay_notice
-                .map_or(Some(DELAY_NOTICE_DEFAULT), SpanOrNone::get),
-            log_format: self.log_format.unwrap_or(LogFormat::Human),
-            log_level: self.log_level.unwrap_or(LogLevel::Info),
-        })
-    }
-
-    fn edge(&self) -> Result<EdgeSettings, Failure> {
-        let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
-        Ok(EdgeSettings {
-            permit: if self.permit.is_empty() {
-                loopback()
-            } else {
-                self.permit.clone()
-            },
-            accept_domains: self.accept_domains.clone(),
-            recipients: self.recipients.clone(),
-            message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
-            recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
-            connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
-            per_address: PerAddress::of(self),
-            xclient_from: self.xclient_from.clone(),
-            hold_time_max: self
-                .hold_time_max
-                .map_or(Some(HOLD_TIME_MAX_DEFAULT), SpanOrNone::get),
-            tls: EdgeTls::of(self)?,
-            auth: EdgeAuth::of(self)?,
-        })
-    }
-}
-
-/// What flags say several times comes as a whole from them or from the file.
-fn either<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
-    if own.is_empty() { other } else { own }
 }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -213,6 +214,29 @@ fn nothing_is_left_for_later() {
         for (number, line) in file.lines() {
             if let Some(mark) = marks.iter().find(|mark| has_word(line, mark)) {
                 faults.add(&file, number, format!("`{mark}`"));
+            }
+        }
+    }
+    faults.none();
+}
+
+/// `docs/conformance.md` names a test for each item.
+#[test]
+fn the_tests_of_the_checklist_exist() {
+    let path = crates().join("../docs/conformance.md");
+    let document = Source::read(path);
+    let sources = sources("");
+    let tests: HashSet<&str> = sources
+        .iter()
+        .flat_map(|file| file.text.split("fn ").skip(1))
+        .filter_map(|code| code.split_once('(').map(|(name, _)| name))
+        .collect();
+    let mut faults = Faults::default();
+    for (number, line) in document.lines().filter(|(_, line)| line.starts_with('|')) {
+        // Every second part stands between backquotes.
+        for name in line.split('`').skip(1).step_by(2) {
+            if name.contains('_') && !tests.contains(name) {
+                faults.add(&document, number, format!("there is no test `{name}`"));
             }
         }
     }

@@ -133,7 +133,7 @@ impl Place {
             Reached::Answers | Reached::Absent(_) => lane.narrow_to(lane.allowed / 2),
             Reached::Nothing => {}
         }
-        let news = lane.backoff.learn(reached, now, &self.lanes.limits);
+        let news = lane.backoff.learn(reached, now, &self.lanes.limits.get());
         lane.narrow_to(max);
         if lane.surplus > 0
             && let Some(permit) = slot.lane.take()

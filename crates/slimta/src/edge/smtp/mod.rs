@@ -7,6 +7,7 @@
 
 mod auth;
 mod connection;
+mod current;
 mod deliver;
 mod limits;
 mod listen;
@@ -33,6 +34,7 @@ use tokio::sync::Semaphore;
 pub use auth::{AuthMode, Authenticator, Verdict};
 #[cfg(feature = "credentials")]
 pub use auth::{CredentialsError, CredentialsFile, password_line};
+pub use current::CurrentEdge;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use slimta_smtp::server::Credentials;
@@ -177,7 +179,7 @@ impl SmtpEdge {
     ///
     /// Dropping the future closes all connections as they are.
     pub async fn serve(self, listener: impl Listener, stop: impl Future<Output = ()> + Send) {
-        listen::serve(Arc::new(self), listener, stop).await;
+        CurrentEdge::new(self).serve(listener, stop).await;
     }
 
     /// Whether its clients begin with TLS.

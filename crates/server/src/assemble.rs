@@ -7,27 +7,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slimta::bus;
-use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
-use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
+use slimta::queue::{Direct, EdgeBus, HeedReplies, Observer, Queue, RelayBus};
 use slimta::relay::{self, Connections, NextHop, Roots, Tls};
 use slimta::routing::ByDomain;
 use slimta::storage::{
     OpenError, Session, Storage, StorageError, embedded_directory, open, open_checked,
 };
 use slimta::world::World;
+use slimta_core::queue::DestinationPattern;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{EdgeAuth, EdgeTls, Place, Settings};
-use crate::edges::{Edge, edge, edges};
+use crate::config::{Flags, Place, Settings};
+use crate::edges::{Edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
+use crate::parts::Parts;
+use crate::reload::Reloader;
 
 /// A server that is put together: everything is open, nothing runs yet.
 pub(crate) struct Server {
     pub(crate) world: World,
     pub(crate) queue: Queue,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) reloader: Arc<Reloader>,
     pub(crate) admin: Option<AdminSocket>,
     pub(crate) edges: Vec<Edge>,
 }
@@ -46,31 +49,43 @@ impl Server {
     /// ports. Waits for a storage that cannot be reached yet.
     pub(crate) async fn open(
         settings: &Settings,
+        flags: Flags,
         world: World,
         observer: impl Observer,
     ) -> Result<Self, Failure> {
-        let tls = settings.edge.tls.as_ref().map(EdgeTls::open).transpose()?;
-        let users = settings.edge.auth.as_ref();
-        let users = users.map(EdgeAuth::open).transpose()?;
-        let next_hop = next_hop(settings, &world)?;
-        let dkim = settings.dkim.signer()?;
+        let parts = Parts::open(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
         let storage = storage.map_err(|error| unusable("--storage", &error))?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
-        let queue = queue(settings, queue_end, next_hop, storage.clone(), &dkim)?
-            .with_world(world.clone())
-            .with_observer(observer);
+        let (queue_end, edge_end) = (Arc::new(queue_end), Arc::new(edge_end));
+        let (queue, wanted) = parts.assemble(
+            settings,
+            Some(queue_end),
+            edge_end.clone(),
+            storage.clone(),
+            &world,
+        )?;
+        let queue = queue.with_world(world.clone()).with_observer(observer);
         let session = first_session(&*storage, &world).await;
         let session = session.map_err(|error| unusable("--storage", &error))?;
-        let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let smtp = edge(settings, edge_end, dkim, users, &world);
-        let edges = edges(settings, &smtp, tls)?;
+        let edges = edges(wanted)?;
+        let reloader = Arc::new(Reloader {
+            flags,
+            queue: queue.clone(),
+            bus: edge_end,
+            storage,
+            world: world.clone(),
+            listeners: edges.iter().map(Edge::current).collect(),
+            running: tokio::sync::Mutex::new(settings.clone()),
+        });
+        let desk = Desk::new(queue.clone(), session).with_reloader(reloader.clone());
         Ok(Server {
             world,
             queue,
-            desk,
+            desk: Arc::new(desk),
+            reloader,
             admin,
             edges,
         })
@@ -83,14 +98,10 @@ impl Server {
 }
 
 /// What hands mail on, unless mail is only stored.
-fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
+pub(crate) fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
+    check_routes(settings)?;
     let Some(url) = &settings.relay else {
-        return match settings.routes.first() {
-            None => Ok(None),
-            Some((pattern, _)) => Err(Failure::Usage(format!(
-                "relay in [destination.\"{pattern}\"] cannot be used with --relay none, which only stores: leave one of them out"
-            ))),
-        };
+        return Ok(None);
     };
     check_sources(settings)?;
     let connections = connections(settings)?;
@@ -99,20 +110,32 @@ fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failu
         relay::open_with(url, &settings.hostname, connections, world)
     };
     let others = open_relay(url)
-        .map_err(|error| Failure::Usage(format!("{error} (--relay); \"none\" only stores")))?;
-    if settings.routes.is_empty() {
-        return Ok(Some(others));
+        .map_err(|error| Failure::setting("relay", format!("{error}; \"none\" only stores")))?;
+    let next_hop = match settings.routes.is_empty() {
+        true => others,
+        false => relay::routed(others, routes(settings, open_relay)?, &settings.hostname),
+    };
+    // Mail may wait since another relay was configured.
+    Ok(Some(relay::regrouped(next_hop)))
+}
+
+/// Where nothing is handed on no destination can have a relay of its own.
+pub(crate) fn check_routes(settings: &Settings) -> Result<(), Failure> {
+    match settings.routes.first() {
+        Some((pattern, _)) if settings.relay.is_none() => Err(Failure::setting(
+            relay_of(pattern),
+            "it cannot be used with relay = \"none\", which only stores: leave one of them out",
+        )),
+        _ => Ok(()),
     }
-    let routes = routes(settings, open_relay)?;
-    Ok(Some(relay::routed(others, routes, &settings.hostname)))
 }
 
 /// How all relays connect; they share what is known of TLS.
-fn connections(settings: &Settings) -> Result<Connections, Failure> {
+pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
     let mut tls = Tls::new(settings.tls.clone());
     if let Some(file) = &settings.tls_roots {
         let roots = Roots::read(file);
-        let unusable = |error| Failure::Usage(format!("{error} (tls-roots)"));
+        let unusable = |error| Failure::setting("tls-roots", error);
         tls = tls.with_roots(roots.map_err(unusable)?);
     }
     Ok(Connections {
@@ -123,12 +146,11 @@ fn connections(settings: &Settings) -> Result<Connections, Failure> {
 }
 
 /// A host that lacks an address would defer all mail that is to come from it.
-fn check_sources(settings: &Settings) -> Result<(), Failure> {
+pub(crate) fn check_sources(settings: &Settings) -> Result<(), Failure> {
     for sources in settings.sources.values() {
         let unusable = |error| {
-            Failure::Usage(format!(
-                "{error} (source-address): name an address of this host"
-            ))
+            let why = format!("{error}: name an address of this host");
+            Failure::setting("source-address", why)
         };
         sources.check().map_err(unusable)?;
     }
@@ -148,8 +170,7 @@ fn routes(
             Some(relay) => relay.clone(),
             None => {
                 let next_hop = open(url);
-                let place = format!("relay in [destination.\"{pattern}\"]");
-                let failed = |error| Failure::Usage(format!("{error} ({place})"));
+                let failed = |error| Failure::setting(relay_of(pattern), error);
                 let relay: Arc<dyn relay::Relay> = next_hop.map_err(failed)?.relay.into();
                 opened.insert(url, relay.clone());
                 relay
@@ -160,9 +181,14 @@ fn routes(
     Ok(routes)
 }
 
-fn queue(
+/// The option that names the relay of some destinations.
+pub(crate) fn relay_of(pattern: &DestinationPattern) -> String {
+    format!("destination.\"{pattern}\".relay")
+}
+
+pub(crate) fn queue(
     settings: &Settings,
-    edge_bus: bus::LocalServer<Message, Response>,
+    edge_bus: Option<EdgeBus>,
     next_hop: Option<NextHop>,
     storage: Arc<dyn Storage>,
     dkim: &SignDkim,
@@ -173,7 +199,7 @@ fn queue(
         }
         None => (None, None),
     };
-    let mut queue = Queue::new(Some(Arc::new(edge_bus)), relay_bus, storage)
+    let mut queue = Queue::new(edge_bus, relay_bus, storage)
         .with_hostname(settings.hostname.clone())
         .with_delay_notice(settings.delay_notice)
         .with_limits(settings.limits.clone());
@@ -229,6 +255,14 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
     }
 }
 
+/// A way to the server at `place`; none if none runs.
+pub(crate) async fn beside(place: &Place) -> Result<Option<Door>, Failure> {
+    match socket(place.admin_socket.as_deref(), &place.storage)? {
+        Some(socket) => Door::beside(&socket).await,
+        None => Ok(None),
+    }
+}
+
 /// Looking at a queue must not make one.
 fn check_there(url: &str, flag: &str) -> Result<(), Failure> {
     if url == "memory:" {
@@ -249,7 +283,7 @@ fn check_there(url: &str, flag: &str) -> Result<(), Failure> {
 
 /// Where operators reach the server, if they can: where they say, or in the
 /// directory of the storage.
-fn socket(named: Option<&Path>, storage: &str) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn socket(named: Option<&Path>, storage: &str) -> Result<Option<PathBuf>, Failure> {
     let path = named.map(Path::to_owned);
     let path = path.or_else(|| directory(storage).map(|directory| socket_path(&directory)));
     if let Some(path) = &path {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slimta::bus;
-use slimta::edge::smtp::{self, CredentialsFile, SmtpEdge, Tls, TlsMode};
+use slimta::edge::smtp::{self, CredentialsFile, CurrentEdge, SmtpEdge, Tls, TlsMode};
 use slimta::message::{Message, Response};
 use slimta::policy::{self, SignDkim};
 use slimta::world::World;
@@ -21,9 +21,18 @@ const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
 
 /// An edge that listens.
 pub(crate) struct Edge {
-    smtp: SmtpEdge,
+    smtp: CurrentEdge,
     listener: TcpListener,
     address: SocketAddr,
+    asked: SocketAddr,
+    mode: Option<TlsMode>,
+}
+
+/// What is to be served where.
+pub(crate) struct Wanted {
+    pub(crate) address: SocketAddr,
+    option: &'static str,
+    pub(crate) smtp: SmtpEdge,
     mode: Option<TlsMode>,
 }
 
@@ -31,6 +40,11 @@ impl Edge {
     /// Where it listens, with the real port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that was asked for, and what is served there.
+    pub(crate) fn current(&self) -> (SocketAddr, CurrentEdge) {
+        (self.asked, self.smtp.clone())
     }
 
     /// What is spoken there.
@@ -52,7 +66,7 @@ impl Edge {
 /// The edge that all listeners share: its limits hold for them together.
 pub(crate) fn edge(
     settings: &Settings,
-    bus: bus::LocalClient<Message, Response>,
+    bus: Arc<bus::LocalClient<Message, Response>>,
     dkim: SignDkim,
     users: Option<CredentialsFile>,
     world: &World,
@@ -71,7 +85,7 @@ pub(crate) fn edge(
     }
     // Behind all that changes a message.
     let policies = policies.then(dkim);
-    let smtp = SmtpEdge::new(Arc::new(bus), world.clone())
+    let smtp = SmtpEdge::new(bus, world.clone())
         .with_hostname(settings.hostname.clone())
         .with_policy(policies)
         .with_permit(move |ip| permit.iter().any(|network| network.contains(ip)))
@@ -82,34 +96,49 @@ pub(crate) fn edge(
     }
 }
 
-/// Opens all ports, or none.
-pub(crate) fn edges(
-    settings: &Settings,
-    smtp: &SmtpEdge,
-    tls: Option<Tls>,
-) -> Result<Vec<Edge>, Failure> {
+/// What each listener serves.
+pub(crate) fn wanted(settings: &Settings, smtp: &SmtpEdge, tls: Option<Tls>) -> Vec<Wanted> {
     let encryption = settings.edge.tls.as_ref().zip(tls.as_ref());
     let turn = encryption.map(|(said, tls)| (tls, said.mode()));
     let clear = settings.listen.iter();
-    let clear = clear.map(|address| (address, "--listen", turn));
+    let clear = clear.map(|address| (address, "listen", turn));
     let encrypted = encryption.iter().flat_map(|(said, tls)| {
         let begun = Some((*tls, TlsMode::Implicit));
         let listen = said.listen.iter();
-        listen.map(move |address| (address, "--listen-tls", begun))
+        listen.map(move |address| (address, "listen-tls", begun))
     });
+    let all = clear.chain(encrypted);
+    let wanted = all.map(|(address, option, encryption)| Wanted {
+        address: *address,
+        option,
+        smtp: match encryption {
+            Some((tls, mode)) => smtp.clone().with_tls(tls.clone(), mode),
+            None => smtp.clone(),
+        },
+        mode: encryption.map(|(_, mode)| mode),
+    });
+    wanted.collect()
+}
+
+/// Opens all ports, or none.
+pub(crate) fn edges(wanted: Vec<Wanted>) -> Result<Vec<Edge>, Failure> {
     let mut edges = Vec::new();
-    for (address, option, encryption) in clear.chain(encrypted) {
+    for Wanted {
+        address,
+        option,
+        smtp,
+        mode,
+    } in wanted
+    {
         let failed =
-            |error| Failure::Usage(format!("cannot listen on {address} ({option}): {error}"));
-        let listener = listener(*address).map_err(failed)?;
+            |error| Failure::Usage(format!("cannot listen on {address} (--{option}): {error}"));
+        let listener = listener(address).map_err(failed)?;
         edges.push(Edge {
-            smtp: match encryption {
-                Some((tls, mode)) => smtp.clone().with_tls(tls.clone(), mode),
-                None => smtp.clone(),
-            },
+            smtp: CurrentEdge::new(smtp),
             address: listener.local_addr().map_err(failed)?,
+            asked: address,
             listener,
-            mode: encryption.map(|(_, mode)| mode),
+            mode,
         });
     }
     Ok(edges)

@@ -21,7 +21,7 @@ impl Options {
 
     pub(super) fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
         let all = Sources::new(self.source_address.iter().copied());
-        let all = all.map_err(|error| Failure::Usage(format!("{error} (source-address)")))?;
+        let all = all.map_err(|error| Failure::setting("source-address", error))?;
         Ok(by_destination(all, &self.destination, |options| {
             options.source_address
         }))

@@ -60,9 +60,10 @@ pub(super) fn routes(
     let rules = destinations.into_iter();
     let rules = rules.filter_map(|(pattern, options)| Some((pattern, options.relay?)));
     let checked = rules.map(|(pattern, url)| match url.as_str() {
-        RELAY_NONE => Err(Failure::Usage(format!(
-            "relay = \"{RELAY_NONE}\" in [destination.\"{pattern}\"]: one destination cannot be kept only; hold its mail instead"
-        ))),
+        RELAY_NONE => Err(Failure::setting(
+            format!("destination.\"{pattern}\".relay"),
+            "one destination cannot be kept only; hold its mail instead (`slimta queue suspend`)",
+        )),
         _ => Ok((pattern, url)),
     });
     checked.collect()

@@ -9,16 +9,24 @@
 mod bounds;
 mod destinations;
 mod dkim;
+mod document;
 mod edge_auth;
 mod edge_tls;
 mod file;
+mod flags;
+mod kept;
 mod logging;
 mod machine;
 mod network;
 mod notices;
 mod options;
+mod problem;
+mod problems;
+mod reading;
+mod risks;
 mod sources;
 mod span;
+mod suggest;
 mod tenants;
 mod written;
 
@@ -38,11 +46,13 @@ use crate::failure::Failure;
 pub(crate) use dkim::Dkim;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
+pub(crate) use flags::Flags;
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
+pub(crate) use reading::Reading;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.
@@ -131,16 +141,12 @@ pub(crate) struct EdgeSettings {
 
 impl Settings {
     /// From the flags, and from the file that they name, if they name one:
-    /// flags win.
-    pub(crate) fn read(flags: Options) -> Result<Self, Failure> {
-        let options = match &flags.config {
-            Some(path) => {
-                let file = file::read(path)?;
-                flags.or(file)
-            }
-            None => flags,
-        };
-        options.settle()
+    /// flags win. The files that they name are not looked at.
+    pub(crate) fn read(flags: impl Into<Flags>) -> Result<Self, Failure> {
+        let mut reading = Reading::begin(flags.into())?;
+        let settings = reading.settings();
+        reading.verdict()?;
+        settings.ok_or_else(|| Failure::Config("the configuration cannot be used".to_owned()))
     }
 }
 
@@ -173,6 +179,8 @@ pub(crate) fn place(flags: Options) -> Result<Place, Failure> {
 
 /// Reads the text of a configuration file, for the fuzzer.
 pub(crate) fn understand(text: &str) -> Result<(), String> {
-    let settings = file::parse(text)?.settle();
-    settings.map(drop).map_err(|failure| format!("{failure:?}"))
+    let mut reading = Reading::of_text(Flags::default(), "the file".to_owned(), text.to_owned());
+    reading.settings();
+    let verdict = reading.verdict();
+    verdict.map_err(|failure| failure.to_string())
 }

@@ -40,8 +40,9 @@ impl Notices {
 fn template(path: &Path, option: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         let path = path.display();
-        Failure::Usage(format!(
-            "the template {path} cannot be read ({option}): {error}"
-        ))
+        Failure::setting(
+            option,
+            format!("the template {path} cannot be read: {error}"),
+        )
     })
 }

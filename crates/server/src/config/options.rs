@@ -49,8 +49,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", value_parser = values::listen)]
     pub(crate) listen_tls: Vec<SocketAddr>,
     /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT,
-    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:, or none
-    /// to store only [default: mx]
+    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:,
+    /// "reject:CODE TEXT", or none to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
     /// Keep mail here: embedded:DIR, postgres://USER@HOST/DATABASE, redis://HOST or memory: [default: embedded:./slimta-data]
@@ -263,12 +263,8 @@ impl Options {
 
     /// Fills in the defaults.
     pub(super) fn settle(self) -> Result<Settings, Failure> {
-        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
-        if !is_host_name(&hostname) {
-            let why =
-                format!("hostname {hostname:?} is not the name of a host, such as mx.example");
-            return Err(Failure::Usage(why));
-        }
+        let hostname = self.name()?;
+        self.pauses()?;
         let relay = self
             .relay
             .clone()
@@ -314,21 +310,28 @@ impl Options {
         })
     }
 
-    fn lock_duration(&self) -> Result<Duration, Failure> {
+    pub(super) fn name(&self) -> Result<String, Failure> {
+        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
+        if !is_host_name(&hostname) {
+            let why = format!("{hostname:?} is not the name of a host, such as mx.example");
+            return Err(Failure::setting("hostname", why));
+        }
+        Ok(hostname)
+    }
+
+    pub(super) fn lock_duration(&self) -> Result<Duration, Failure> {
         let duration = self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get);
         if duration < LOCK_DURATION_MIN {
-            let why = format!(
-                "lock-duration is {duration:?}, less than a renewal may take: give 1s or more"
-            );
-            return Err(Failure::Usage(why));
+            let why = format!("{duration:?} is less than a renewal may take: give 1s or more");
+            return Err(Failure::setting("lock-duration", why));
         }
         Ok(duration)
     }
 
-    fn notices(&self) -> Result<Notices, Failure> {
+    pub(super) fn notices(&self) -> Result<Notices, Failure> {
         if self.bounce_footer.is_some() && self.bounce_header.is_none() {
-            let why = "bounce-footer needs a bounce-header before it";
-            return Err(Failure::Usage(why.to_owned()));
+            let why = "it needs a bounce-header before it";
+            return Err(Failure::setting("bounce-footer", why));
         }
         Ok(Notices {
             returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),

@@ -4,13 +4,22 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use slimta::edge::smtp::{AuthMode, TlsMode};
 
 use super::*;
 
 fn from_file(text: &str) -> Result<Settings, Failure> {
-    let options = file::parse(text).map_err(Failure::Config)?;
-    Options::default().or(options).settle()
+    let mut reading = Reading::of_text(Flags::default(), "the file".to_owned(), text.to_owned());
+    let settings = reading.settings();
+    reading.verdict()?;
+    Ok(settings.unwrap())
+}
+
+fn from_flags_and_file(flags: Options, text: &str) -> Settings {
+    let document = document::Document::parse(text);
+    assert_eq!(document.problems, []);
+    flags.or(document.options).settle().unwrap()
 }
 
 #[test]
@@ -133,7 +142,7 @@ fn the_file_has_schedules_for_some_destinations() {
         retry: Some("9m".parse().unwrap()),
         ..Options::default()
     };
-    let settings = flags.or(file::parse(text).unwrap()).settle().unwrap();
+    let settings = from_flags_and_file(flags, text);
     let written = |destination: &str| {
         let destination = slimta_core::message::Destination::new(destination);
         settings.retry.get(&destination).to_string()
@@ -211,8 +220,8 @@ fn flags_win_over_the_file() {
         recipients_max: NonZeroUsize::new(5),
         ..Options::default()
     };
-    let file = file::parse("relay = 'mx'\nhostname = 'a.example'\nrecipients-max = 9").unwrap();
-    let settings = flags.or(file).settle().unwrap();
+    let file = "relay = 'mx'\nhostname = 'a.example'\nrecipients-max = 9";
+    let settings = from_flags_and_file(flags, file);
     assert_eq!(settings.relay.as_deref(), Some("blackhole:"));
     assert_eq!(settings.hostname, "a.example");
     assert_eq!(settings.edge.recipients_max, 5);
@@ -231,7 +240,7 @@ fn a_mistake_in_the_file_is_named() {
         ("[destination.a]\nretries = 'none'", "retries"),
         ("[destination.a]\nretry = '1m..'", "until=AGE"),
         ("[destination.a]\nrate = '100'", "such as 5/s, 100/min"),
-        ("[destination.a]\nrate = '0/s'", "rate = '0/s'"),
+        ("[destination.a]\nrate = '0/s'", "rate: "),
         ("[destination.a]\nrate = 5", "rate"),
         ("[destination.a]\nattempts-max = 0", "attempts-max"),
         (
@@ -239,7 +248,7 @@ fn a_mistake_in_the_file_is_named() {
             "messages-per-connection",
         ),
         ("rate-per-destination = '5/d'", "or none"),
-        ("[destination.a]\nrelay = 'none'", "[destination.\"a\"]"),
+        ("[destination.a]\nrelay = 'none'", "destination.\"a\".relay"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("lock-duration = '999ms'", "give 1s or more"),
@@ -287,5 +296,150 @@ fn host_names_are_names() {
         &"a".repeat(64),
     ] {
         assert!(!machine::is_host_name(name), "{name}");
+    }
+}
+
+fn told(text: &str) -> String {
+    from_file(text).unwrap_err().to_string()
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let text = r#"
+recipients-max = 0
+listn-tls = ["127.0.0.1:465"]
+permit = ["192.0.2.0/24", "all", "192.0.2.0/33"]
+lock-duration = "1ms"
+backoff-min = "1h"
+backoff-max = "1m"
+
+[destination."Example.org"]
+retry = "often"
+relay = "none"
+
+[dkim."a.example"]
+selector = "s"
+"#;
+    let told = told(text);
+    let lines: Vec<_> = told.lines().collect();
+    for (line, begin) in lines.iter().zip([
+        "the file:2:18: recipients-max: ",
+        "the file:3:1: listn-tls: there is no such option; did you mean `listen-tls`?",
+        "the file:4:27: permit: \"all\" is not a network",
+        "the file:4:34: permit: \"192.0.2.0/33\" is not a network",
+        "the file:5:1: lock-duration: 1ms is less",
+        "the file:6:1: backoff-min: 3600s is longer than backoff-max",
+        "the file:10:9: destination.\"Example.org\".retry: ",
+        "the file:11:1: destination.\"example.org\".relay: ",
+        "the file:13:1: dkim.\"a.example\": ",
+    ]) {
+        assert!(line.starts_with(begin), "{line} instead of {begin}");
+    }
+    assert_eq!(lines.len(), 9, "{told}");
+}
+
+#[test]
+fn a_table_is_found_however_its_name_is_written() {
+    for head in ["a", "'A'", "\"a\""] {
+        let told = told(&format!("\n[destination.{head}]\nrelay = 'none'\n"));
+        assert!(
+            told.starts_with("the file:3:1: destination.\"a\".relay: "),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_none_of_its_own() {
+    let told = told("tls-certificate = 5\nrequire-tls = true");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_as_that() {
+    let told = told("recipients-max = 5\nretry = \nfoo = 1\nhostname = 'a b'");
+    assert!(told.starts_with("the file:2:"), "{told}");
+    assert!(!told.contains("no such option"), "{told}");
+}
+
+#[test]
+fn what_a_server_keeps_is_what_the_reference_marks() {
+    let tls = "tls-certificate = ['a']\ntls-key = ['b']\n";
+    let running = from_file(&format!("{tls}listen-tls = ['127.0.0.1:465']")).unwrap();
+    let text = r#"
+        listen = ["127.0.0.1:25"]
+        listen-tls = ["127.0.0.1:466"]
+        storage = "memory:"
+        admin-socket = "/run/slimta"
+        lock-duration = "1h"
+        attempts-max = 7
+        contents-memory-max = 7
+        intakes-max = 7
+        connections-max = 7
+        log-format = "json"
+        hostname = "other.example"
+    "#;
+    let mut other = from_file(&format!("{tls}{text}")).unwrap();
+    let mut kept = other.keep(&running);
+    let mut marked = kept::KEPT;
+    kept.sort_unstable();
+    marked.sort_unstable();
+    assert_eq!(kept, marked);
+    assert_eq!(other.hostname, "other.example");
+    assert_eq!(other.keep(&running), [""; 0], "it is as it was");
+}
+
+#[test]
+fn what_fits_nothing_else_does_not_hide_what_is_wrong_behind_it() {
+    let mut reading = Reading::of_text(
+        Flags::default(),
+        "the file".to_owned(),
+        "tls-certificate = ['/nowhere/a.pem']\nlock-duration = '1ms'\nretry = '5m'".to_owned(),
+    );
+    let settings = reading.settings().unwrap();
+    let destination = slimta_core::message::Destination::new("a.example");
+    assert_eq!(settings.retry.get(&destination).to_string(), "5m");
+    assert!(settings.edge.tls.is_none());
+    let told = reading.verdict().unwrap_err().to_string();
+    assert_eq!(told.lines().count(), 2, "{told}");
+}
+
+/// Lines of a file, each of which is right or wrong by itself.
+const RIGHT: [&str; 8] = [
+    "listen = ['127.0.0.1:0', '[::1]:0'] # both",
+    "hostname = 'mx.example'",
+    "retry = '1m..;until=1h'",
+    "permit = ['192.0.2.0/24']",
+    "message-bytes-max = '10m'",
+    "heed-replies = false",
+    "log-level = 'debug'",
+    "tenants.acme.weight = 5",
+];
+const WRONG: [&str; 8] = [
+    "liste = ['127.0.0.1:0']",
+    "relay = 25",
+    "recipients-max = 0",
+    "connections-max = 'all'",
+    "lock-duration = '1ms'",
+    "delay-notice = 'never'",
+    "tls = 'perhaps'",
+    "log-format = 'xml'",
+];
+
+proptest! {
+    #[test]
+    fn each_wrong_line_is_told_and_no_other(
+        lines in proptest::sample::subsequence([RIGHT, WRONG].concat(), 0..=16).prop_shuffle(),
+    ) {
+        let told = from_file(&lines.join("\n")).map(drop).map_err(|error| error.to_string());
+        let told = told.err().unwrap_or_default();
+        let places = told.lines().map(|line| {
+            let number = line.split(':').nth(1).unwrap_or_default();
+            number.parse::<usize>().unwrap()
+        });
+        let numbered = lines.iter().enumerate();
+        let wrong = numbered.filter(|(_, line)| WRONG.contains(line));
+        let wrong: Vec<_> = wrong.map(|(number, _)| number + 1).collect();
+        prop_assert_eq!(places.collect::<Vec<_>>(), wrong, "{}", told);
     }
 }

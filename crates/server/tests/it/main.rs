@@ -9,6 +9,7 @@ mod auth;
 mod benchmarks;
 mod carry;
 mod commands;
+mod configuration;
 mod crash;
 mod dkim;
 mod encryption;
@@ -33,6 +34,7 @@ mod proxy;
 mod redis;
 #[path = "../../../storage/tests/support/redis.rs"]
 mod redis_server;
+mod reloading;
 mod rerouted;
 mod rig;
 mod routes;

@@ -5,6 +5,7 @@ mod bench;
 mod check_config;
 mod demo;
 mod dkim;
+mod init;
 mod password;
 mod queue;
 mod reload;
@@ -36,6 +37,7 @@ enum Command {
     // Its many options are as large as all others together.
     Serve(Box<serve::Serve>),
     CheckConfig(Box<check_config::CheckConfig>),
+    Init(init::Init),
     Reload(reload::Reload),
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),
@@ -65,6 +67,7 @@ impl Cli {
         match self.command {
             Command::Serve(command) => command.run(),
             Command::CheckConfig(command) => command.run(),
+            Command::Init(command) => command.run(),
             Command::Reload(command) => command.run(),
             Command::Queue(command) => command.run(),
             Command::Schedule(command) => command.run(),

@@ -6,6 +6,7 @@ mod absent;
 mod acting;
 mod audit;
 mod auth;
+mod beginning;
 mod benchmarks;
 mod carry;
 mod commands;

@@ -4,7 +4,7 @@ use clap::Args;
 use slimta_core::world::World;
 
 use crate::checked::Checked;
-use crate::config::{Flags, LogFormat, LogLevel};
+use crate::config::{Flags, LogFormat, LogLevel, reference};
 use crate::failure::Failure;
 use crate::log;
 use crate::output;
@@ -19,11 +19,17 @@ use crate::output;
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     flags: Flags,
+    /// Print the reference of all options instead, in Markdown
+    #[arg(long)]
+    reference: bool,
 }
 
 impl CheckConfig {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
+        if self.reference {
+            return output::text(&reference());
+        }
         // What files are read by others is said there.
         log::begin(LogFormat::Human, LogLevel::Warn);
         let checked = Checked::read(self.flags, &World::system())?;

@@ -5,7 +5,6 @@ use super::Settings;
 
 /// The options that count only when a server is started anew. `relay` is none of
 /// them, unless it begins or ceases to be `none`.
-#[cfg(test)]
 pub(super) const KEPT: [&str; 10] = [
     "listen",
     "listen-tls",

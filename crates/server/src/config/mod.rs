@@ -23,6 +23,7 @@ mod options;
 mod problem;
 mod problems;
 mod reading;
+mod reference;
 mod risks;
 mod sources;
 mod span;
@@ -53,6 +54,7 @@ pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
 pub(crate) use reading::Reading;
+pub(crate) use reference::reference;
 pub(crate) use span::Span;
 
 /// Where mail is taken by default.

@@ -45,8 +45,16 @@ impl Dns {
         }
     }
 
-    /// What tells where answers come from, if some mail needs that. Asked once
-    /// whether it validates at all, it says so in the log if it does not.
+    /// Asks the name servers once whether they validate at all, if some mail needs
+    /// that, and says so in the log if they do not.
+    pub(crate) fn look(&self, levels: &ByDestination<TlsLevel>) -> Result<(), Failure> {
+        if let Some(resolver) = self.trusted(levels)? {
+            tokio::spawn(warn_if_useless(resolver));
+        }
+        Ok(())
+    }
+
+    /// What tells where answers come from, if some mail needs that.
     pub(crate) fn trusted(
         &self,
         levels: &ByDestination<TlsLevel>,
@@ -56,19 +64,18 @@ impl Dns {
             return Ok(None);
         };
         let resolver = Resolver::open(&self.servers, DnsTrust::Servers)
-            .map_err(|error| Failure::Usage(format!("{error} (tls = \"{level}\", dns-servers)")))?;
+            .map_err(|error| Failure::setting("dns-servers", error))?;
         let elsewhere = resolver.servers().iter().find(|server| !is_local(**server));
         if let (Trust::Local, Some(server)) = (self.trust, elsewhere) {
-            return Err(Failure::Usage(format!(
-                "tls = \"{level}\" needs a name server that validates (DNSSEC), and believes only one \
-                 of this host: {server} is elsewhere. Run one here, such as unbound, and name it as \
+            let why = format!(
+                "\"{level}\" needs a name server that validates (DNSSEC), and believes only one of \
+                 this host: {server} is elsewhere. Run one here, such as unbound, and name it as \
                  dns-servers; or say dns-trust = \"ad-bit\" if nobody can change what {server} says \
                  on its way"
-            )));
+            );
+            return Err(Failure::setting("tls", why));
         }
-        let resolver = Arc::new(resolver);
-        tokio::spawn(warn_if_useless(resolver.clone()));
-        Ok(Some(resolver))
+        Ok(Some(Arc::new(resolver)))
     }
 }
 

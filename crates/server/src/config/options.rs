@@ -50,8 +50,8 @@ pub(crate) struct Options {
     #[arg(skip)]
     pub(crate) listener: Listeners,
     /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT,
-    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:, or none
-    /// to store only [default: mx]
+    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:,
+    /// "reject:CODE TEXT", or none to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
     /// Say that this host is USER to the server of an smtp:// or smtps:// relay
@@ -105,7 +105,7 @@ pub(crate) struct Options {
     pub(crate) admin_socket: Option<PathBuf>,
 
     /// Take mail from clients in this network, such as 192.0.2.0/24; may be
-    /// given several times [default: loopback]
+    /// given several times [default: 127.0.0.0/8 and ::1]
     #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
     #[serde(deserialize_with = "all_written")]
     pub(crate) permit: Vec<Network>,
@@ -141,7 +141,8 @@ pub(crate) struct Options {
     /// Take no mail in the clear [default: false]
     #[arg(long, value_name = "true|false", help_heading = "Clients")]
     pub(crate) require_tls: Option<bool>,
-    /// Largest message that is taken, in bytes, or such as 50m [default: 50m]
+    /// Largest message that is taken, in bytes, or such as 50m; its header may
+    /// have 1 MiB at most [default: 50m]
     #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Clients")]
     #[serde(deserialize_with = "size_or_text")]
     pub(crate) message_bytes_max: Option<NonZeroUsize>,
@@ -176,7 +177,8 @@ pub(crate) struct Options {
     pub(crate) recipient_rate_per_address: Option<RateOrNone>,
 
     /// How long a lock on a message lasts unless it is renewed, which happens
-    /// while an attempt works; 1s at least [default: 120s]
+    /// while an attempt works; after the crash of one of several servers, others
+    /// wait so long; 1s at least [default: 120s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) lock_duration: Option<Span>,
@@ -184,7 +186,8 @@ pub(crate) struct Options {
     /// [default: 500]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_max: Option<NonZeroUsize>,
-    /// Most attempts at the same time to one destination [default: 20]
+    /// Most attempts at the same time to one destination; servers that share a
+    /// storage divide it, rounded up [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
     /// Most attempts at the same time to all destinations that share their hosts;
@@ -234,8 +237,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "LEVEL", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) tls: Option<TlsLevel>,
-    /// Trust what is signed by the certificates in this file, in PEM [default:
-    /// what the system trusts]
+    /// Trust what is signed by the certificates in this file, in PEM, and nothing
+    /// else [default: what the system or SSL_CERT_FILE and SSL_CERT_DIR name]
     #[arg(long, value_name = "FILE", help_heading = "Queue")]
     pub(crate) tls_roots: Option<PathBuf>,
     /// Ask this name server, such as 127.0.0.1 or 192.0.2.53:5353; may be given
@@ -307,7 +310,8 @@ pub(crate) struct Options {
     /// Most messages that are being stored at the same time [default: 2000]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) intakes_max: Option<NonZeroUsize>,
-    /// How long a shutdown waits for attempts that still work [default: 30s]
+    /// How long a shutdown waits for attempts that still work, before it cuts them
+    /// and hands their messages back [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) drain_time_max: Option<Span>,

@@ -24,16 +24,9 @@ use crate::failure::Failure;
 impl Options {
     /// Fills in the defaults.
     pub(super) fn settle(self) -> Result<Settings, Failure> {
-        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
-        if !is_host_name(&hostname) {
-            let why =
-                format!("hostname {hostname:?} is not the name of a host, such as mx.example");
-            return Err(Failure::Usage(why));
-        }
-        let relay = self
-            .relay
-            .clone()
-            .unwrap_or_else(|| RELAY_DEFAULT.to_owned());
+        let hostname = self.name()?;
+        self.pauses()?;
+        let relay = self.relay_url().to_owned();
         let storage = self
             .storage
             .clone()
@@ -50,6 +43,7 @@ impl Options {
             messages_per_connection: self.messages_per_connection(),
             keeping: self.keeping(),
             sources: self.sources()?,
+            sources_said: self.sources_said()?,
             origins: self.origins()?,
             proxies: self.proxies()?,
             tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
@@ -82,7 +76,21 @@ impl Options {
         })
     }
 
-    fn edge(&self) -> Result<EdgeSettings, Failure> {
+    /// What is said of the relay of all mail.
+    pub(super) fn relay_url(&self) -> &str {
+        self.relay.as_deref().unwrap_or(RELAY_DEFAULT)
+    }
+
+    pub(super) fn name(&self) -> Result<String, Failure> {
+        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
+        if !is_host_name(&hostname) {
+            let why = format!("{hostname:?} is not the name of a host, such as mx.example");
+            return Err(Failure::setting("hostname", why));
+        }
+        Ok(hostname)
+    }
+
+    pub(super) fn edge(&self) -> Result<EdgeSettings, Failure> {
         let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
         Ok(EdgeSettings {
             permit: if self.permit.is_empty() {

@@ -39,6 +39,15 @@ pub(crate) struct TlsPolicies {
     name_servers: Vec<SocketAddr>,
 }
 
+/// What a server knows of the TLS of others, also when it reads its settings anew.
+#[derive(Clone, Default)]
+pub(crate) struct TlsKept {
+    /// What finds policies, if they are heeded.
+    pub(crate) finder: Option<MtaSts>,
+    /// What is counted for reports, if some are sent.
+    pub(crate) counts: Option<TlsReports>,
+}
+
 impl TlsPolicies {
     /// What options say; `storage` is the URL of the storage.
     pub(super) fn of(options: &Options, storage: &str, hostname: &str) -> Result<Self, Failure> {
@@ -57,29 +66,57 @@ impl TlsPolicies {
     }
 
     /// What finds policies, and what counts for reports; neither where no relay goes to
-    /// mail exchangers.
+    /// mail exchangers. What a server has `kept` since it began goes on, for it knows
+    /// what its files do not say yet.
     pub(crate) fn open(
         &self,
         settings: &Settings,
         tls: &Tls,
         world: &World,
-    ) -> Result<(Option<MtaSts>, Option<TlsReports>), Failure> {
+        kept: &TlsKept,
+    ) -> Result<TlsKept, Failure> {
         let routes = settings.routes.iter().map(|(_, url)| url);
         if !routes.chain(&settings.relay).any(|url| url == "mx") {
-            return Ok((None, None));
+            return Ok(TlsKept::default());
         }
-        Ok(match (self.finder(tls, world)?, self.counts(world)?) {
-            (Some(finder), Some(counts)) => {
-                (Some(finder.with_reports(counts.clone())), Some(counts))
-            }
-            one_or_none => one_or_none,
-        })
+        let mut finder = self.finder(tls, world, kept.finder.clone())?;
+        let counts = match &kept.counts {
+            Some(counts) => Some(counts.clone()),
+            None => self.counts(world)?,
+        };
+        if let Some(counts) = &counts {
+            finder = finder.map(|finder| finder.with_reports(counts.clone()));
+        }
+        Ok(TlsKept { finder, counts })
     }
 
-    /// What finds policies; none if none is heeded. Reads those that are kept.
-    fn finder(&self, tls: &Tls, world: &World) -> Result<Option<MtaSts>, Failure> {
+    /// Keeps what a server cannot take over while it runs, and names it.
+    pub(super) fn keep(&mut self, running: &TlsPolicies) -> Vec<&'static str> {
+        let mut later = Vec::new();
+        if self.directory != running.directory {
+            later.push("tls-directory");
+        }
+        if self.reports != running.reports {
+            later.push("tls-report");
+        }
+        self.directory.clone_from(&running.directory);
+        self.reports.clone_from(&running.reports);
+        later
+    }
+
+    /// What finds policies; none if none is heeded. Reads those that are kept in files,
+    /// if they are not at hand.
+    fn finder(
+        &self,
+        tls: &Tls,
+        world: &World,
+        kept: Option<MtaSts>,
+    ) -> Result<Option<MtaSts>, Failure> {
         if !self.heeded.values().any(|heeded| *heeded) {
             return Ok(None);
+        }
+        if let Some(kept) = kept {
+            return Ok(Some(kept.with_destinations(self.heeded.clone())));
         }
         let web = WebPolicies::new(self.dns("mta-sts")?, tls.clone(), world.clone());
         let texts = self.dns("mta-sts")?;
@@ -121,7 +158,7 @@ impl TlsPolicies {
     }
 
     fn dns(&self, option: &str) -> Result<Resolver, Failure> {
-        let none = |error: LookupError| Failure::Usage(format!("{error} ({option})"));
+        let none = |error: LookupError| Failure::setting(option, error);
         Resolver::open(&self.name_servers, DnsTrust::Nobody).map_err(none)
     }
 
@@ -140,8 +177,8 @@ fn reports(options: &Options, hostname: &str) -> Result<ReportOptions, Failure> 
         .ok()
         .filter(|contact: &Address| contact.domain().is_some());
     let Some(contact) = contact else {
-        let why = "tls-report-contact is a mail address with its domain, such as tls@example.org";
-        return Err(Failure::Usage(why.to_owned()));
+        let why = "a mail address with its domain is needed, such as tls@example.org";
+        return Err(Failure::setting("tls-report-contact", why));
     };
     let organization = options.organization.as_deref().unwrap_or(hostname);
     Ok(ReportOptions {
@@ -152,7 +189,7 @@ fn reports(options: &Options, hostname: &str) -> Result<ReportOptions, Failure> 
 }
 
 fn unusable(error: &impl std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{error} (tls-directory)"))
+    Failure::setting("tls-directory", error)
 }
 
 #[cfg(test)]

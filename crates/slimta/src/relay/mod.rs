@@ -5,7 +5,7 @@
 //! mail exchangers of each domain, [`LmtpRelay`] talks to a server that delivers into
 //! mailboxes; all three keep connections open and use them again. `PipeRelay` runs a
 //! command of this machine (feature `pipe`). [`Maildir`] and
-//! [`Blackhole`] are ends of the way, for trying out and for tests.
+//! [`Blackhole`] are ends of the way, for trying out and for tests; [`Reject`] refuses.
 
 mod blackhole;
 #[cfg(feature = "mta-sts")]
@@ -15,6 +15,8 @@ mod maildir;
 mod mx;
 #[cfg(feature = "pipe")]
 mod pipe;
+mod regrouped;
+mod reject;
 mod resolver;
 mod routed;
 mod smtp;
@@ -51,6 +53,8 @@ pub use maildir::Maildir;
 pub use mx::{Dns, DnsTrust, MxRelay};
 #[cfg(feature = "pipe")]
 pub use pipe::{PipeCommand, PipeCommandError, PipeRelay};
+pub use regrouped::regrouped;
+pub use reject::{Reject, RejectError};
 pub use resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};

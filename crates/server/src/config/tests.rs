@@ -490,6 +490,8 @@ fn what_a_server_keeps_is_what_the_reference_marks() {
         intakes-max = 7
         connections-max = 7
         log-format = "json"
+        tls-directory = "/elsewhere"
+        tls-report = true
         hostname = "other.example"
         [listener.NAME]
         address = "127.0.0.1:588"

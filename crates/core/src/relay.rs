@@ -60,6 +60,12 @@ impl<R: Router + ?Sized> Router for Box<R> {
     }
 }
 
+impl<R: Router + ?Sized> Router for Arc<R> {
+    fn destination(&self, envelope: &Envelope, recipient: &Recipient) -> Destination {
+        (**self).destination(envelope, recipient)
+    }
+}
+
 /// What a relay is asked to attempt.
 #[derive(Clone, Debug)]
 pub struct Delivery {

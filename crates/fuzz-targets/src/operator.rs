@@ -3,8 +3,9 @@
 
 use slimta_server::fuzz;
 
-/// What is told quotes the line that is wrong, and no more.
-const TOLD_BYTES_SPARE: usize = 2048;
+/// What is told is a line for each mistake, with what would be right, and quotes
+/// no more than the value that is wrong.
+const TOLD_BYTES_SPARE: usize = 16 << 10;
 
 /// A configuration file: taken, or refused with a reason.
 pub(crate) fn configuration(bytes: &[u8]) {

@@ -1,16 +1,14 @@
 //! The one place where concrete edges, storages and relays meet.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use slimta::bus;
-use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
-use slimta::queue::{Direct, HeedReplies, Observer, Queue, RelayBus};
-use slimta::relay::{self, Connections, NextHop, Roots, Tls};
+use slimta::queue::{Direct, EdgeBus, HeedReplies, Observer, Queue, RelayBus};
+use slimta::relay::{NextHop, Relay};
 use slimta::routing::ByDomain;
 use slimta::storage::{
     OpenError, Session, Storage, StorageError, embedded_directory, open, open_checked,
@@ -18,16 +16,19 @@ use slimta::storage::{
 use slimta::world::World;
 
 use crate::admin::{AdminSocket, Desk, Door, check_length, socket_path};
-use crate::config::{EdgeAuth, EdgeTls, Place, Proxy, RelayLogin, Settings};
-use crate::edges::{Edge, Means, edge, edges};
+use crate::config::{Flags, Place, Settings};
+use crate::edges::{Edge, edges};
 use crate::failure::Failure;
 use crate::first_session::first_session;
+use crate::parts::Parts;
+use crate::reload::Reloader;
 
 /// A server that is put together: everything is open, nothing runs yet.
 pub(crate) struct Server {
     pub(crate) world: World,
     pub(crate) queue: Queue,
     pub(crate) desk: Arc<Desk>,
+    pub(crate) reloader: Arc<Reloader>,
     pub(crate) admin: Option<AdminSocket>,
     pub(crate) edges: Vec<Edge>,
 }
@@ -46,37 +47,43 @@ impl Server {
     /// ports. Waits for a storage that cannot be reached yet.
     pub(crate) async fn open(
         settings: &Settings,
+        flags: Flags,
         world: World,
         observer: impl Observer,
     ) -> Result<Self, Failure> {
-        let tls = settings.edge.tls.as_ref().map(EdgeTls::open).transpose()?;
-        let users = settings.edge.auth.as_ref();
-        let users = users.map(EdgeAuth::open).transpose()?;
-        let next_hop = next_hop(settings, &world)?;
-        let dkim = settings.dkim.signer()?;
+        let parts = Parts::open(settings, &world)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
         let storage = storage.map_err(|error| unusable("--storage", &error))?;
         let (queue_end, edge_end) = bus::local(EDGE_BUS_CAPACITY);
-        let queue = queue(settings, queue_end, next_hop, storage.clone(), &dkim)?
-            .with_world(world.clone())
-            .with_observer(observer);
+        let (queue_end, edge_end) = (Arc::new(queue_end), Arc::new(edge_end));
+        let (queue, wanted) = parts.assemble(
+            settings,
+            Some(queue_end),
+            edge_end.clone(),
+            storage.clone(),
+            &world,
+        )?;
+        let queue = queue.with_world(world.clone()).with_observer(observer);
         let session = first_session(&*storage, &world).await;
         let session = session.map_err(|error| unusable("--storage", &error))?;
-        let desk = Arc::new(Desk::new(queue.clone(), session));
         let admin = socket.map(|path| AdminSocket::bind(&path)).transpose()?;
-        let smtp = edge(settings, edge_end, &world);
-        let means = Means {
-            tls,
-            users,
-            dkim,
+        let edges = edges(wanted)?;
+        let reloader = Arc::new(Reloader {
+            flags,
+            queue: queue.clone(),
+            bus: edge_end,
+            storage,
             world: world.clone(),
-        };
-        let edges = edges(settings, &smtp, &means)?;
+            listeners: edges.iter().map(Edge::current).collect(),
+            running: tokio::sync::Mutex::new(settings.clone()),
+        });
+        let desk = Desk::new(queue.clone(), session).with_reloader(reloader.clone());
         Ok(Server {
             world,
             queue,
-            desk,
+            desk: Arc::new(desk),
+            reloader,
             admin,
             edges,
         })
@@ -88,97 +95,9 @@ impl Server {
     }
 }
 
-/// What hands mail on, unless mail is only stored.
-fn next_hop(settings: &Settings, world: &World) -> Result<Option<NextHop>, Failure> {
-    let Some(url) = &settings.relay else {
-        return match settings.routes.first() {
-            None => Ok(None),
-            Some((pattern, _)) => Err(Failure::Usage(format!(
-                "relay in [destination.\"{pattern}\"] cannot be used with --relay none, which only stores: leave one of them out"
-            ))),
-        };
-    };
-    check_sources(settings)?;
-    let connections = connections(settings)?;
-    let open_relay = |url: &str, login: Option<&RelayLogin>, place: &str| {
-        let connections = Connections {
-            login: login.map(RelayLogin::open).transpose()?,
-            ..connections.clone()
-        };
-        let opened = relay::open_with(url, &settings.hostname, connections, world.clone());
-        opened.map_err(|error| Failure::Usage(format!("{error} ({place}")))
-    };
-    let place = "--relay); \"none\" only stores";
-    let others = open_relay(url, settings.relay_login.as_ref(), place)?;
-    if settings.routes.is_empty() {
-        return Ok(Some(others));
-    }
-    let routes = routes(settings, open_relay)?;
-    Ok(Some(relay::routed(others, routes, &settings.hostname)))
-}
-
-/// How all relays connect; they share what is known of TLS.
-fn connections(settings: &Settings) -> Result<Connections, Failure> {
-    let mut tls = Tls::new(settings.tls.clone());
-    if let Some(file) = &settings.tls_roots {
-        let roots = Roots::read(file);
-        let unusable = |error| Failure::Usage(format!("{error} (tls-roots)"));
-        tls = tls.with_roots(roots.map_err(unusable)?);
-    }
-    Ok(Connections {
-        messages: settings.messages_per_connection.clone(),
-        keeping: settings.keeping,
-        sources: settings.sources.clone(),
-        origins: settings.origins.clone(),
-        proxies: settings
-            .proxies
-            .try_map(|proxy| proxy.as_ref().map(Proxy::open).transpose())?,
-        tls,
-        login: None,
-    })
-}
-
-/// A host that lacks an address would defer all mail that is to come from it.
-fn check_sources(settings: &Settings) -> Result<(), Failure> {
-    let mut checked = settings.sources.values().map(|sources| sources.check());
-    let checked = checked.try_for_each(|checked| checked);
-    let unusable = |error| {
-        Failure::Usage(format!(
-            "{error} (source-address, source-pool): name an address of this host"
-        ))
-    };
-    checked
-        .and_then(|()| settings.origins.check())
-        .map_err(unusable)
-}
-
-/// The relays that destinations have of their own; each URL and login is one relay,
-/// however many destinations it is for, so that they share its connections.
-fn routes(
+pub(crate) fn queue(
     settings: &Settings,
-    open: impl Fn(&str, Option<&RelayLogin>, &str) -> Result<NextHop, Failure>,
-) -> Result<relay::Routes, Failure> {
-    let mut opened: BTreeMap<_, Arc<dyn relay::Relay>> = BTreeMap::new();
-    let mut routes = relay::Routes::new(None);
-    for (pattern, url) in &settings.routes {
-        let login = settings.route_logins.get(pattern);
-        let relay = match opened.get(&(url, login)) {
-            Some(relay) => relay.clone(),
-            None => {
-                let place = format!("relay in [destination.\"{pattern}\"])");
-                let relay: Arc<dyn relay::Relay> = open(url, login, &place)?.relay.into();
-                opened.insert((url, login), relay.clone());
-                relay
-            }
-        };
-        routes = routes.with_rule(pattern.clone(), Some(relay));
-    }
-    Ok(routes)
-}
-
-fn queue(
-    settings: &Settings,
-    edge_bus: bus::LocalServer<Message, Response>,
+    edge_bus: Option<EdgeBus>,
     next_hop: Option<NextHop>,
     storage: Arc<dyn Storage>,
     dkim: &SignDkim,
@@ -186,13 +105,13 @@ fn queue(
     let mut sites = None;
     let (relay_bus, router) = match next_hop {
         Some(NextHop { relay, router }) => {
-            let relay: Arc<dyn relay::Relay> = relay.into();
+            let relay: Arc<dyn Relay> = relay.into();
             sites = Some(relay.clone());
             (Some(Arc::new(Direct(relay)) as RelayBus), Some(router))
         }
         None => (None, None),
     };
-    let mut queue = Queue::new(Some(Arc::new(edge_bus)), relay_bus, storage)
+    let mut queue = Queue::new(edge_bus, relay_bus, storage)
         .with_hostname(settings.hostname.clone())
         .with_delay_notice(settings.delay_notice)
         .with_limits(settings.limits.clone());
@@ -251,6 +170,14 @@ pub(crate) async fn door(place: &Place) -> Result<Door, Failure> {
     }
 }
 
+/// A way to the server at `place`; none if none runs.
+pub(crate) async fn beside(place: &Place) -> Result<Option<Door>, Failure> {
+    match socket(place.admin_socket.as_deref(), &place.storage)? {
+        Some(socket) => Door::beside(&socket).await,
+        None => Ok(None),
+    }
+}
+
 /// Looking at a queue must not make one.
 fn check_there(url: &str, flag: &str) -> Result<(), Failure> {
     if url == "memory:" {
@@ -271,7 +198,7 @@ fn check_there(url: &str, flag: &str) -> Result<(), Failure> {
 
 /// Where operators reach the server, if they can: where they say, or in the
 /// directory of the storage.
-fn socket(named: Option<&Path>, storage: &str) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn socket(named: Option<&Path>, storage: &str) -> Result<Option<PathBuf>, Failure> {
     let path = named.map(Path::to_owned);
     let path = path.or_else(|| directory(storage).map(|directory| socket_path(&directory)));
     if let Some(path) = &path {

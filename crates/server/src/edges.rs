@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use slimta::bus;
 use slimta::edge::smtp::{
-    self, CredentialsFile, FinalDomains, RecipientsFile, Role, SmtpEdge, Tls, TlsMode,
+    self, CredentialsFile, CurrentEdge, FinalDomains, Role, SmtpEdge, Tls, TlsMode,
 };
 use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::{Listener, Settings};
+use crate::config::{Listener, Origin, Settings};
 use crate::failure::Failure;
 use crate::policies::policies;
 
@@ -24,9 +24,18 @@ const BACKLOG_CONNECTIONS_MAX: u32 = 4096;
 
 /// An edge that listens.
 pub(crate) struct Edge {
-    smtp: SmtpEdge,
+    smtp: CurrentEdge,
     listener: TcpListener,
     address: SocketAddr,
+    asked: SocketAddr,
+    protocol: &'static str,
+}
+
+/// What is to be served where.
+pub(crate) struct Wanted {
+    pub(crate) address: SocketAddr,
+    origin: Origin,
+    pub(crate) smtp: SmtpEdge,
     protocol: &'static str,
 }
 
@@ -34,6 +43,11 @@ impl Edge {
     /// Where it listens, with the real port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that was asked for, and what is served there.
+    pub(crate) fn current(&self) -> (SocketAddr, CurrentEdge) {
+        (self.asked, self.smtp.clone())
     }
 
     /// What is spoken there.
@@ -50,7 +64,7 @@ impl Edge {
 /// The edge that all listeners share: its limits hold for them together.
 pub(crate) fn edge(
     settings: &Settings,
-    bus: bus::LocalClient<Message, Response>,
+    bus: Arc<bus::LocalClient<Message, Response>>,
     world: &World,
 ) -> SmtpEdge {
     let granted = &settings.edge;
@@ -62,7 +76,7 @@ pub(crate) fn edge(
         hold_time_max: granted.hold_time_max,
         ..granted.per_address.limits()
     };
-    SmtpEdge::new(Arc::new(bus), world.clone())
+    SmtpEdge::new(bus, world.clone())
         .with_hostname(settings.hostname.clone())
         .with_xclient_from(move |ip| proxies.iter().any(|network| network.contains(ip)))
         .with_limits(limits)
@@ -76,32 +90,40 @@ pub(crate) struct Means {
     pub(crate) world: World,
 }
 
-/// Opens all ports, or none.
-pub(crate) fn edges(
+/// What each listener serves.
+pub(crate) fn wanted(
     settings: &Settings,
     smtp: &SmtpEdge,
     means: &Means,
-) -> Result<Vec<Edge>, Failure> {
-    // First what may be wrong with any of them, then the ports.
-    let ready = settings.listeners.iter().map(|listener| {
-        let smtp = listening(smtp.clone(), listener, settings, means)?;
-        Ok((listener, smtp))
-    });
-    let ready = ready.collect::<Result<Vec<_>, Failure>>()?;
+) -> Result<Vec<Wanted>, Failure> {
+    let mut wanted = Vec::new();
+    for said in &settings.listeners {
+        let smtp = listening(smtp.clone(), said, settings, means)?;
+        wanted.extend(said.addresses.iter().map(|address| Wanted {
+            address: *address,
+            origin: said.origin.clone(),
+            smtp: smtp.clone(),
+            protocol: protocol(said.role, said.tls),
+        }));
+    }
+    Ok(wanted)
+}
+
+/// Opens all ports, or none.
+pub(crate) fn edges(wanted: Vec<Wanted>) -> Result<Vec<Edge>, Failure> {
     let mut edges = Vec::new();
-    for (said, smtp) in ready {
-        for address in &said.addresses {
-            let origin = &said.origin;
-            let failed =
-                |error| Failure::Usage(format!("cannot listen on {address} ({origin}): {error}"));
-            let listener = listener(*address).map_err(failed)?;
-            edges.push(Edge {
-                smtp: smtp.clone(),
-                address: listener.local_addr().map_err(failed)?,
-                listener,
-                protocol: protocol(said.role, said.tls),
-            });
-        }
+    for wanted in wanted {
+        let (address, origin) = (wanted.address, wanted.origin);
+        let failed =
+            |error| Failure::Usage(format!("cannot listen on {address} ({origin}): {error}"));
+        let listener = listener(address).map_err(failed)?;
+        edges.push(Edge {
+            smtp: CurrentEdge::new(wanted.smtp),
+            address: listener.local_addr().map_err(failed)?,
+            asked: address,
+            listener,
+            protocol: wanted.protocol,
+        });
     }
     Ok(edges)
 }
@@ -126,11 +148,8 @@ fn listening(
     }
     if !said.accept_domains.is_empty() {
         let mut domains = FinalDomains::new(said.accept_domains.iter().cloned());
-        if let Some(file) = &said.recipients {
-            let opened = RecipientsFile::open(file);
-            let origin = &said.origin;
-            let unusable = |error| Failure::Usage(format!("{error} (recipients, {origin})"));
-            domains = domains.with_recipients(opened.map_err(unusable)?);
+        if let Some(recipients) = said.open_recipients()? {
+            domains = domains.with_recipients(recipients);
         }
         smtp = smtp.with_final_domains(domains);
     }

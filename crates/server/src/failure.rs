@@ -13,8 +13,17 @@ pub(crate) enum Failure {
     /// Nothing was opened. Status 2, as for flags that do not parse.
     #[error("{0}")]
     Usage(String),
-    /// The configuration file cannot be used. Status 78, `EX_CONFIG` of
-    /// sysexits.
+    /// The value of one option cannot be used. Status 2. Who reads a whole
+    /// configuration tells it with its place.
+    #[error("{why} ({key})")]
+    Setting {
+        /// The option, as the file writes it.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The configuration file cannot be used; each line of the text begins with
+    /// a place in it. Status 78, `EX_CONFIG` of sysexits.
     #[error("{0}")]
     Config(String),
     /// The work itself failed. Status 1.
@@ -50,12 +59,24 @@ impl Failure {
                 why.lines().for_each(|line| complain(name, line));
                 return ExitCode::from(*status);
             }
+            Failure::Config(lines) => {
+                // Editors know the place when it comes first.
+                eprintln!("{}", harmless_lines(lines));
+                return ExitCode::from(78);
+            }
             Failure::Failed(_) => 1,
-            Failure::Usage(_) => 2,
-            Failure::Config(_) => 78,
+            Failure::Usage(_) | Failure::Setting { .. } => 2,
         };
         eprintln!("slimta: {}", harmless_lines(&self.to_string()));
         ExitCode::from(status)
+    }
+
+    /// What is wrong with the option of that name.
+    pub(crate) fn setting(key: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Failure::Setting {
+            key: key.into(),
+            why: why.to_string(),
+        }
     }
 
     /// A failure to write to stdout.

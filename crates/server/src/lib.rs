@@ -10,6 +10,7 @@
 mod admin;
 mod assemble;
 mod bench;
+mod checked;
 mod commands;
 mod config;
 mod descriptors;
@@ -22,7 +23,10 @@ mod first_session;
 pub mod fuzz;
 mod log;
 mod output;
+mod parts;
 mod policies;
+mod relays;
+mod reload;
 mod signals;
 mod sink;
 mod smtp_client;

@@ -24,6 +24,14 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
         .map_err(|error| Failure::of_output(&error))
 }
 
+/// Prints a text of this program's own, which ends with its last line.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::of_output(&error))
+}
+
 /// Prints many lines with few writes.
 pub(crate) struct Lines(io::BufWriter<io::StdoutLock<'static>>);
 

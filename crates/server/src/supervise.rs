@@ -28,6 +28,7 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         edges,
         desk,
         admin,
+        reloader: _,
     } = server;
     // Before anything can happen to a message: an audit tells by it which lines
     // are of which life of the server.

@@ -208,12 +208,12 @@ pub(super) async fn ask_relay(shared: &Shared, delivery: Delivery) -> Report {
     let recipients = delivery.message.envelope.recipients.len();
     // A fault of this host's own, which says nothing of the destination.
     let failed = |text: &str| Report::all(Response::transient(3, 0, text), recipients);
-    let Some(relay_bus) = &shared.relay_bus else {
+    let Some(relay_bus) = shared.rules.get().relay_bus.clone() else {
         return failed("There is no relay");
     };
     // What the relay left half done is its own: nothing of it is used here.
     let asking = AssertUnwindSafe(relay_bus.send(vec![delivery])).catch_unwind();
-    let limit = shared.settings.limits.attempt_time_max;
+    let limit = shared.lanes.limits.get().attempt_time_max;
     match shared.world().timeout(limit, asking).await {
         Some(Ok(Ok(mut reports))) if reports.len() == 1 => reports.swap_remove(0),
         Some(Ok(Ok(_))) => failed("The relay gave a wrong number of answers"),
@@ -249,7 +249,7 @@ fn judged(
     message: &StoredMessage,
     report: &Report,
 ) -> Verdict {
-    let verdict = judge(message, report, &*shared.settings.retry, session.now());
+    let verdict = judge(message, report, &*shared.rules.get().retry, session.now());
     if verdict.retry_broken {
         shared.observe(&Event::RetryBroken { id: message.id });
     }
@@ -266,16 +266,16 @@ pub(super) async fn settle(
     content: &Content,
     verdict: &Verdict,
 ) -> Result<Settled, StorageError> {
-    let settings = &shared.settings;
+    let rules = shared.rules.keep();
     let now = session.now();
     let telling = Telling {
-        builder: &*settings.bounce,
-        reporting: &settings.hostname,
-        delay_notice_after: settings.delay_notice_after,
+        builder: &*rules.bounce,
+        reporting: &rules.hostname,
+        delay_notice_after: rules.delay_notice_after,
         now,
     };
     let conclusion = conclude(message, content, verdict, &telling);
-    let stored = |notice| split(notice, &*settings.router, shared.world(), now);
+    let stored = |notice| split(notice, &*rules.router, shared.world(), now);
     let id_of = |notice: &Submission| notice.messages.first().map(|m| m.id);
     let Conclusion {
         change,

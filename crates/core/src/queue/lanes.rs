@@ -23,6 +23,7 @@ use crate::message::{Destination, Response};
 
 use super::lane::{For, HIGH_SHARE, Lane, Places};
 use super::limits::Limits;
+use super::live::Live;
 use super::place::Place;
 use super::rate::{Meter, Rate};
 use super::room::{Room, Share};
@@ -37,7 +38,7 @@ const PAUSED_PLACES: usize = 400;
 /// The lanes of all destinations.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    pub(super) limits: Limits,
+    pub(super) limits: Live<Limits>,
     /// How many managers share the limits of a destination.
     managers: AtomicUsize,
     /// Slots over all destinations.
@@ -71,7 +72,7 @@ impl Lanes {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         let attempts = limits.attempts_max.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Lanes {
-            limits: limits.clone(),
+            limits: Live::new(limits.clone()),
             managers: AtomicUsize::new(1),
             attempts: Arc::new(Semaphore::new(attempts)),
             ordinary: Arc::new(Semaphore::new(attempts - attempts / HIGH_SHARE)),
@@ -123,7 +124,7 @@ impl Lanes {
 
     fn look_in(&self, map: &Map, destination: &Destination, now: Duration) -> InHand {
         let next_hop = destination.next_hop();
-        let rate = *self.limits.rate_per_destination.get(destination);
+        let rate = *self.limits.get().rate_per_destination.get(destination);
         let level = rate.map(|rate| map.meter.level(next_hop, rate, self.managers(), now));
         let known = InHand {
             destination: destination.clone(),
@@ -178,12 +179,12 @@ impl Lanes {
     }
 
     pub(super) fn places_max(&self) -> usize {
-        let ahead = self.limits.ahead_factor.max(1);
-        self.limits.attempts_max.max(1).saturating_mul(ahead)
+        let ahead = self.limits.get().ahead_factor.max(1);
+        self.limits.get().attempts_max.max(1).saturating_mul(ahead)
     }
 
     fn free(&self, map: &Map, destination: &Destination, whom: For, now: Duration) -> usize {
-        let ahead = self.limits.ahead_factor.max(1);
+        let ahead = self.limits.get().ahead_factor.max(1);
         let whose = destination.tenant();
         let overall = map.taken.free(self.places_max(), whom);
         let overall = overall.min(self.share_left(&map.shares, self.places_max(), &whose));
@@ -218,7 +219,7 @@ impl Lanes {
         whom: For,
         now: Duration,
     ) -> usize {
-        let Some(rate) = *self.limits.rate_per_destination.get(destination) else {
+        let Some(rate) = *self.limits.get().rate_per_destination.get(destination) else {
             return usize::MAX;
         };
         let next_hop = destination.next_hop();
@@ -238,13 +239,26 @@ impl Lanes {
     /// How long it takes until the rate of a destination allows an attempt; none
     /// if it does not stand in the way.
     pub(super) fn rate_wait(&self, destination: &Destination, now: Duration) -> Option<Duration> {
-        let rate = (*self.limits.rate_per_destination.get(destination))?;
+        let rate = (*self.limits.get().rate_per_destination.get(destination))?;
         let (map, next_hop) = (self.map(), destination.next_hop());
         if map.pause(next_hop, now).is_some() {
             return None;
         }
         let level = map.meter.level(next_hop, rate, self.managers(), now);
         (!level.wait.is_zero()).then_some(level.wait)
+    }
+
+    /// Goes by other limits from now on. Lanes that are wider than they may be shrink
+    /// with their next attempts; mail that found no place looks again.
+    pub(super) fn adopt(&self, limits: Arc<Limits>) {
+        let mut map = self.map();
+        for (destination, lane) in &mut map.lanes {
+            lane.allowed_max = *limits.attempts_per_destination_max.get(destination);
+        }
+        map.sites.bound(limits.attempts_per_site_max);
+        self.limits.set(limits);
+        drop(map);
+        self.freed.notify_one();
     }
 
     /// Says how many managers, with this one, share the limits of each
@@ -259,7 +273,8 @@ impl Lanes {
 
     /// What is allowed for one destination, for all managers.
     pub(super) fn allowed_max(&self, destination: &Destination) -> usize {
-        *self.limits.attempts_per_destination_max.get(destination)
+        let limits = self.limits.get();
+        *limits.attempts_per_destination_max.get(destination)
     }
 
     /// This manager's share of that.
@@ -268,7 +283,7 @@ impl Lanes {
     }
 
     pub(super) fn initial(&self, allowed_max: usize) -> usize {
-        let initial = self.limits.attempts_per_destination_initial;
+        let initial = self.limits.get().attempts_per_destination_initial;
         initial.clamp(1, self.share(allowed_max))
     }
 
@@ -326,10 +341,8 @@ impl Lanes {
         now: Duration,
     ) -> Place {
         let is_paused = map.pause(destination.next_hop(), now).is_some();
-        let (is_due, rate) = (
-            whom == For::Due,
-            self.limits.rate_per_destination.get(destination),
-        );
+        let rate = *self.limits.get().rate_per_destination.get(destination);
+        let is_due = whom == For::Due;
         let site = match is_paused {
             true => None,
             false => self.enter_site(map, destination, is_due),
@@ -352,7 +365,7 @@ impl Lanes {
             site,
             gate: lane.gate.clone(),
             is_due,
-            rate: *rate,
+            rate,
             has_token: AtomicBool::new(false),
             room: lane.room.clone(),
         }

@@ -15,6 +15,7 @@
 //!   recorded in one commit that is refused if the lease was lost.
 //! - A recipient is delivered when the next hop said 2yz for it, and never else.
 
+mod adopt;
 mod attempt;
 mod backoff;
 mod browse;
@@ -29,6 +30,7 @@ mod keeper;
 mod lane;
 mod lanes;
 mod limits;
+mod live;
 mod pace;
 mod peers;
 mod place;
@@ -83,7 +85,8 @@ pub use why::{InHand, Why};
 pub use work::Work;
 
 use claim::{Share, claim_due};
-use shared::{Phase, Settings, Shared};
+use live::Live;
+use shared::{Phase, Rules, Settings, Shared};
 
 /// Default of [`Queue::set_lock_duration`].
 const LOCK_DURATION_DEFAULT: Duration = Duration::from_secs(120);
@@ -124,29 +127,29 @@ impl Queue {
         relay_bus: Option<RelayBus>,
         storage: Arc<dyn Storage>,
     ) -> Self {
-        let limits = Limits::default();
         let hostname = "localhost".to_owned();
-        let settings = Settings {
-            world: World::system(),
-            retry: Arc::new(Schedule::none()),
-            bounce: Arc::new(Bounce::default()),
+        let rules = Rules {
+            relay_bus,
             router: Arc::new(ByDomain {
                 local_domain: hostname.clone(),
             }),
-            observer: Arc::new(Log),
+            retry: Arc::new(Schedule::none()),
+            bounce: Arc::new(Bounce::default()),
             hostname,
             delay_notice_after: None,
-            lock_duration: LOCK_DURATION_DEFAULT,
-            limits: limits.clone(),
             sites: None,
         };
         Queue {
             shared: Arc::new(Shared {
-                settings,
+                settings: Settings {
+                    world: World::system(),
+                    observer: Arc::new(Log),
+                    lock_duration: LOCK_DURATION_DEFAULT,
+                },
+                rules: Live::new(rules),
                 edge_bus,
-                relay_bus,
                 storage,
-                lanes: lanes::Lanes::new(&limits),
+                lanes: lanes::Lanes::new(&Limits::default()),
                 peers: Arc::default(),
                 suspended: Arc::default(),
                 session: Arc::new(OnceCell::new()),
@@ -159,16 +162,20 @@ impl Queue {
         &mut Arc::make_mut(&mut self.shared).settings
     }
 
+    fn set(&mut self, change: impl FnOnce(&mut Rules)) {
+        Arc::make_mut(&mut self.shared).rules.change(change);
+    }
+
     /// Sets when a message that failed for now is tried again: a [`Schedule`],
     /// or any closure of message and response that gives a time, or none to
     /// bounce (the seed's `set_retry_algorithm`).
     pub fn set_retry_algorithm(&mut self, algorithm: impl RetryAlgorithm) {
-        self.settings().retry = Arc::new(algorithm);
+        self.set(|rules| rules.retry = Arc::new(algorithm));
     }
 
     /// Sets what builds bounces (the seed's `set_bounce_builder`).
     pub fn set_bounce_builder(&mut self, builder: impl BounceBuilder + 'static) {
-        self.settings().bounce = Arc::new(builder);
+        self.set(|rules| rules.bounce = Arc::new(builder));
     }
 
     /// Sets how long a lock lasts unless it is renewed, which happens at each
@@ -216,7 +223,7 @@ impl Queue {
         content: &Content,
         session: Option<&Arc<dyn Session>>,
     ) -> Result<Tried, QueueError> {
-        if self.shared.relay_bus.is_none() {
+        if !self.shared.has_relay() {
             return Err(QueueError::NoRelay);
         }
         match session {
@@ -242,10 +249,10 @@ impl Queue {
     /// gives the work of attempting it; none when nothing is due (the seed's
     /// `retry`). Never waits for mail to become due.
     pub async fn retry(&self) -> Result<Option<Work>, QueueError> {
-        if self.shared.relay_bus.is_none() {
+        if !self.shared.has_relay() {
             return Err(QueueError::NoRelay);
         }
-        let batch_max = self.shared.settings.limits.retry_batch_max;
+        let batch_max = self.shared.lanes.limits.get().retry_batch_max;
         let mut attempts = Vec::new();
         // Each look takes some of every destination: look until nothing is left.
         loop {
@@ -279,7 +286,7 @@ impl Queue {
     /// Sets how recipients are split by destination. Default: by their domain.
     #[must_use]
     pub fn with_router(mut self, router: impl Router) -> Self {
-        self.settings().router = Arc::new(router);
+        self.set(|rules| rules.router = Arc::new(router));
         self
     }
 
@@ -294,7 +301,7 @@ impl Queue {
     /// for `postmaster` without a domain goes is the router's to say.
     #[must_use]
     pub fn with_hostname(mut self, hostname: impl Into<String>) -> Self {
-        self.settings().hostname = hostname.into();
+        self.set(|rules| rules.hostname = hostname.into());
         self
     }
 
@@ -302,7 +309,7 @@ impl Queue {
     /// the next attempt that fails, and once; none to tell nobody, the default.
     #[must_use]
     pub fn with_delay_notice(mut self, after: Option<Duration>) -> Self {
-        self.settings().delay_notice_after = after;
+        self.set(|rules| rules.delay_notice_after = after);
         self
     }
 
@@ -310,16 +317,14 @@ impl Queue {
     /// Default: none do.
     #[must_use]
     pub fn with_sites(mut self, relay: Arc<dyn Relay>) -> Self {
-        self.settings().sites = Some(relay);
+        self.set(|rules| rules.sites = Some(relay));
         self
     }
 
     /// Sets the bounds within which the queue works.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
-        let shared = Arc::make_mut(&mut self.shared);
-        shared.lanes = lanes::Lanes::new(&limits);
-        shared.settings.limits = limits;
+        Arc::make_mut(&mut self.shared).lanes = lanes::Lanes::new(&limits);
         self
     }
 

@@ -99,7 +99,7 @@ pub(super) async fn refresh(shared: &Shared, session: &dyn Session) {
 
 /// Says that this manager begins to look for work, if it has a relay.
 pub(super) async fn enter(shared: &Shared) {
-    if shared.relay_bus.is_some()
+    if shared.has_relay()
         && let Ok(session) = shared.session().await
     {
         refresh(shared, &*session).await;
@@ -108,7 +108,7 @@ pub(super) async fn enter(shared: &Shared) {
 
 /// Says that this manager looks for nothing any more.
 pub(super) async fn leave(shared: &Shared) {
-    if shared.relay_bus.is_some()
+    if shared.has_relay()
         && let Ok(session) = shared.session().await
         && let Err(error) = session.manage(Duration::ZERO).await
     {

@@ -121,11 +121,11 @@ fn decide(
     now: Timestamp,
 ) -> Option<(Deferral, Verdict)> {
     let message = &leased.message;
-    let settings = &shared.settings;
+    let rules = shared.rules.get();
     let report = not_tried(last, message.envelope.recipients.len());
-    let mut verdict = judge(message, &report, &*settings.retry, now);
+    let mut verdict = judge(message, &report, &*rules.retry, now);
     let odd = verdict.retry_broken || !verdict.failed.is_empty();
-    if odd || is_late(message, settings.delay_notice_after, now) {
+    if odd || is_late(message, rules.delay_notice_after, now) {
         return None;
     }
     verdict.put_off = true;

@@ -13,10 +13,13 @@ use super::retry::RetryAlgorithm;
 
 /// What a rule before a domain says: all hosts below it.
 const BELOW: &str = "*.";
+/// The rule for all destinations.
+const ALL: &str = "*";
 
 /// Which destinations a rule is for: one, by its name (`example.org`, or the
-/// URL of a smarthost), or all domains below one (`*.example.org`, which is not
-/// for `example.org` itself). Upper and lower case are alike.
+/// URL of a smarthost), all domains below one (`*.example.org`, which is not
+/// for `example.org` itself), or all there are (`*`). Upper and lower case are
+/// alike.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DestinationPattern(String);
@@ -24,7 +27,7 @@ pub struct DestinationPattern(String);
 /// A text is not a pattern of destinations.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "\"{0}\" is no destination: name one as `slimta queue list` does, such as example.org, but without a tenant, or all below a domain, such as *.example.org"
+    "\"{0}\" is no destination: name one as `slimta queue list` does, such as example.org, but without a tenant, all below a domain, such as *.example.org, or all with *"
 )]
 pub struct PatternError(String);
 
@@ -32,6 +35,9 @@ impl FromStr for DestinationPattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
+        if text == ALL {
+            return Ok(DestinationPattern(text.to_owned()));
+        }
         let name = text.strip_prefix(BELOW).unwrap_or(text);
         let odd = |c: char| c == '*' || c.is_whitespace() || c.is_control();
         // A dot in front is how other programs write what is below a domain.
@@ -64,7 +70,7 @@ impl fmt::Display for DestinationPattern {
 }
 
 /// A value for each destination: that of its own rule, else that of the longest
-/// domain above it that has one, else the one for all.
+/// domain above it that has one, else that of the rule for all, else the default.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ByDestination<T> {
     all: T,
@@ -124,7 +130,8 @@ impl<T> ByDestination<T> {
             }
             rest = above;
         }
-        &self.all
+        let all = self.rules.get(&DestinationPattern(ALL.to_owned()));
+        all.unwrap_or(&self.all)
     }
 }
 
@@ -154,7 +161,17 @@ impl<T: RetryAlgorithm> RetryAlgorithm for ByDestination<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn the_rule_for_all_is_for_smarthosts_too() {
+        let rules = ByDestination::new("default").with_rule("*".parse().unwrap(), "all");
+        for destination in ["example.org", "smtp://relay.example:25", "[192.0.2.1]"] {
+            assert_eq!(*rules.get(&Destination::new(destination)), "all");
+        }
+    }
 
     #[test]
     fn the_nearest_rule_holds() {
@@ -189,11 +206,49 @@ mod tests {
         }
     }
 
+    /// Domains of few labels, so that rules and destinations meet.
+    fn domain() -> impl Strategy<Value = String> {
+        let label = prop_oneof![Just("a"), Just("b"), Just("c")];
+        let labels = proptest::collection::vec(label, 1..5);
+        labels.prop_map(|labels| labels.join("."))
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let below = domain().prop_map(|domain| format!("{BELOW}{domain}"));
+        prop_oneof![4 => domain(), 4 => below, 1 => Just(ALL.to_owned())]
+    }
+
+    /// Whether a pattern is for a domain, as the documentation says it.
+    fn is_for(pattern: &str, domain: &str) -> bool {
+        match pattern.strip_prefix(ALL) {
+            Some("") => true,
+            Some(below) => domain.ends_with(below),
+            None => pattern == domain,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_of_the_rules_that_fit_holds(
+            patterns in proptest::collection::btree_set(pattern(), 0..12),
+            destination in domain(),
+        ) {
+            let rules = patterns.iter().fold(ByDestination::new(""), |rules, pattern| {
+                rules.with_rule(pattern.parse().unwrap(), pattern.as_str())
+            });
+            // Its own name first, which is shorter than `*.` and what is above it may be.
+            let fitting = patterns.iter().filter(|pattern| is_for(pattern, &destination));
+            let longest = fitting.max_by_key(|pattern| (**pattern == destination, pattern.len()));
+            let expected = longest.map_or("", String::as_str);
+            prop_assert_eq!(*rules.get(&Destination::new(destination)), expected);
+        }
+    }
+
     #[test]
     fn what_could_be_no_destination_is_refused() {
         for text in [
             "",
-            "*",
+            "**",
             "*.",
             ".example.org",
             "*..org",

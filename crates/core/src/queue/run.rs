@@ -62,7 +62,7 @@ async fn intake(shared: &Arc<Shared>) -> JoinSet<()> {
     let Some(edge_bus) = &shared.edge_bus else {
         return tasks;
     };
-    let intakes_max = shared.settings.limits.intakes_max;
+    let intakes_max = shared.lanes.limits.get().intakes_max;
     let storing = Arc::new(Semaphore::new(intakes_max.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
         tokio::select! {
@@ -109,9 +109,9 @@ async fn schedule(shared: &Arc<Shared>) -> (JoinSet<()>, Result<(), StorageError
             report_panic(ended);
         }
         // Never cut a round: what it has just leased must reach its attempt.
-        let looked = match shared.relay_bus {
-            Some(_) => round(shared, &mut tasks, &mut seen, &mut go_on).await,
-            None => watch(shared, &mut seen).await,
+        let looked = match shared.has_relay() {
+            true => round(shared, &mut tasks, &mut seen, &mut go_on).await,
+            false => watch(shared, &mut seen).await,
         };
         match looked {
             Ok(()) => {}
@@ -149,7 +149,7 @@ async fn round(
     go_on: &mut Option<Due>,
 ) -> Result<(), StorageError> {
     let session = shared.session().await?;
-    let attempts_max = shared.settings.limits.attempts_max.max(1);
+    let attempts_max = shared.lanes.limits.get().attempts_max.max(1);
     let mut claimed = claim_due(shared, attempts_max, Share::Own, go_on).await?;
     let found = !claimed.attempts.is_empty() || !claimed.put_off.is_empty();
     for attempt in std::mem::take(&mut claimed.attempts) {
@@ -208,7 +208,7 @@ async fn finish(shared: &Shared, mut intakes: JoinSet<()>, mut attempts: JoinSet
         }
     };
     let mut ending = Box::pin(ending);
-    let drain_time_max = shared.settings.limits.drain_time_max;
+    let drain_time_max = shared.lanes.limits.get().drain_time_max;
     if world.timeout(drain_time_max, &mut ending).await.is_some() {
         return;
     }

@@ -13,24 +13,29 @@ use crate::world::{Watched, World};
 
 use super::event::{Event, Observer};
 use super::lanes::Lanes;
-use super::limits::Limits;
+use super::live::Live;
 use super::peers::Peers;
 use super::retry::RetryAlgorithm;
 use super::suspend::Suspended;
 
-/// What can be set on a queue. Work that was accepted keeps the settings of
-/// its time.
+/// What can be set on a queue before it runs.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) world: World,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) lock_duration: Duration,
+}
+
+/// What can be set while it runs, too: work looks at the rules of the moment.
+/// The limits stand in the [`Lanes`].
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) relay_bus: Option<Arc<dyn bus::Client<Delivery, Report>>>,
+    pub(super) router: Arc<dyn Router>,
     pub(super) retry: Arc<dyn RetryAlgorithm>,
     pub(super) bounce: Arc<dyn BounceBuilder>,
-    pub(super) router: Arc<dyn Router>,
-    pub(super) observer: Arc<dyn Observer>,
     pub(super) hostname: String,
     pub(super) delay_notice_after: Option<Duration>,
-    pub(super) lock_duration: Duration,
-    pub(super) limits: Limits,
     /// What knows which destinations share their hosts.
     pub(super) sites: Option<Arc<dyn Relay>>,
 }
@@ -50,8 +55,8 @@ pub(super) enum Phase {
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    pub(super) rules: Live<Rules>,
     pub(super) edge_bus: Option<Arc<dyn bus::Server<Message, Response>>>,
-    pub(super) relay_bus: Option<Arc<dyn bus::Client<Delivery, Report>>>,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) peers: Arc<Peers>,
@@ -63,6 +68,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn world(&self) -> &World {
         &self.settings.world
+    }
+
+    /// Whether it attempts anything, and does not only store.
+    pub(super) fn has_relay(&self) -> bool {
+        self.rules.get().relay_bus.is_some()
     }
 
     /// The queue's own session, opened when it is first needed.

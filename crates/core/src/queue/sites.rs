@@ -47,7 +47,7 @@ pub(super) struct AtSite {
 /// Finds out at which site a message is to be attempted, and takes a place there.
 /// False if there is none, or no time for it: the message is given back.
 pub(super) async fn join(shared: &Shared, message: &StoredMessage, place: &mut Place) -> bool {
-    let Some(relay) = &shared.settings.sites else {
+    let Some(relay) = shared.rules.get().sites.clone() else {
         return true;
     };
     let (world, destination) = (shared.world(), &message.destination);
@@ -87,6 +87,14 @@ impl Sites {
                 self.names.clear();
             }
             self.names.insert(next_hop.clone(), name.clone());
+        }
+    }
+
+    /// Goes by another limit from now on. Sites that are wider shrink with their next
+    /// attempts; the next message makes the others as wide as they may be.
+    pub(super) fn bound(&mut self, allowed_max: usize) {
+        for lane in self.lanes.values_mut() {
+            lane.allowed_max = lane.allowed_max.min(allowed_max);
         }
     }
 
@@ -163,7 +171,7 @@ impl Lanes {
         match map.sites.lane(next_hop) {
             // What is put off without a try needs none.
             Some(site) if site.backoff.pause(now).is_none() => {
-                let ahead = self.limits.ahead_factor.max(1);
+                let ahead = self.limits.get().ahead_factor.max(1);
                 site.taken.free(site.allowed.saturating_mul(ahead), whom)
             }
             _ => usize::MAX,
@@ -194,7 +202,7 @@ impl Lanes {
         let name = map.sites.name(destination.next_hop())?.clone();
         // A destination that may have more than others brings it along.
         let allowed_max = self.allowed_max(destination);
-        let allowed_max = allowed_max.max(self.limits.attempts_per_site_max);
+        let allowed_max = allowed_max.max(self.limits.get().attempts_per_site_max);
         let lane = map.sites.lanes.entry(name.clone()).or_insert_with(|| {
             let initial = self.share(allowed_max);
             Lane::new(allowed_max, initial, self.room_share())
@@ -229,10 +237,8 @@ impl Place {
         // Its own limit bounds a lane; nothing else bounds how many come here.
         let is_full = match map.sites.lane(self.next_hop.as_str()) {
             Some(site) => {
-                let places = site
-                    .allowed
-                    .saturating_mul(lanes.limits.ahead_factor.max(1));
-                site.taken.free(places, whom) == 0
+                let ahead = lanes.limits.get().ahead_factor.max(1);
+                site.taken.free(site.allowed.saturating_mul(ahead), whom) == 0
             }
             None => false,
         };
@@ -257,7 +263,7 @@ pub(super) fn learned(
     lanes: &Lanes,
     now: Duration,
 ) -> (Option<News>, Vec<Destination>) {
-    let news = backoff.learn(reached, now, &lanes.limits);
+    let news = backoff.learn(reached, now, &lanes.limits.get());
     let resumes = news == Some(News::Resumes);
     let long = resumes.then(|| backoff.take_long()).flatten();
     (news, long.into_iter().flatten().collect())

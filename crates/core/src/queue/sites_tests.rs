@@ -129,3 +129,26 @@ fn a_destination_that_may_have_more_brings_it_along() {
     assert!(joins(&mut place, "a", "mx"));
     assert_eq!(lanes.map().sites.lane("a").unwrap().allowed, 50);
 }
+
+#[tokio::test]
+async fn another_limit_holds_for_a_site_that_is_at_work() {
+    let limits = |attempts_per_site_max| Limits {
+        attempts_per_site_max,
+        attempts_per_destination_max: 1.into(),
+        ..Limits::default()
+    };
+    let lanes = Lanes::new(&limits(4));
+    let adopt = |site_max| lanes.adopt(Arc::new(limits(site_max)));
+    let allowed = || lanes.map().sites.lane("a").unwrap().allowed;
+    let mut place = unknown(&lanes, "a");
+    assert!(joins(&mut place, "a", "mx"));
+    assert_eq!(allowed(), 4);
+    adopt(2);
+    let attempted = slot(&place).await;
+    place.finish(attempted, &Reached::Works, NOW);
+    assert_eq!(allowed(), 2);
+    adopt(6);
+    let mut other = unknown(&lanes, "b");
+    assert!(joins(&mut other, "b", "mx"));
+    assert_eq!(allowed(), 6);
+}

@@ -26,7 +26,8 @@ impl Lanes {
             return false;
         }
         let (map, whose) = (&mut *self.map(), destination.tenant());
-        let weights = &self.limits.tenant_weights;
+        let limits = self.limits.get();
+        let weights = &limits.tenant_weights;
         // As much as it may have of a place for which it waits.
         let wanted = |shares: &mut Shares, places: usize| {
             shares.want(&whose, weights, now);
@@ -39,7 +40,7 @@ impl Lanes {
         }
         let lane = map.lanes.get_mut(destination.next_hop());
         if let Some(lane) = lane {
-            let places = lane.allowed.saturating_mul(self.limits.ahead_factor.max(1));
+            let places = lane.allowed.saturating_mul(limits.ahead_factor.max(1));
             let lane_share = self.share_left(&lane.shares, places, &whose);
             if lane.taken.free(places, whom).min(lane_share) == 0 {
                 // Else the others would wait for what it cannot use.
@@ -55,7 +56,7 @@ impl Lanes {
     pub(super) fn held_to_share(&self, destination: &Destination) -> Option<Tenant> {
         let (map, whose) = (self.map(), destination.tenant());
         let overall = self.share_left(&map.shares, self.places_max(), &whose);
-        let ahead = self.limits.ahead_factor.max(1);
+        let ahead = self.limits.get().ahead_factor.max(1);
         let lane = map.lanes.get(destination.next_hop());
         let lane = lane.map_or(usize::MAX, |lane| {
             let places = lane.allowed.saturating_mul(ahead);
@@ -65,7 +66,7 @@ impl Lanes {
     }
 
     pub(super) fn share_left(&self, shares: &Shares, places: usize, whose: &Whose) -> usize {
-        shares.free(places, whose, &self.limits.tenant_weights)
+        shares.free(places, whose, &self.limits.get().tenant_weights)
     }
 
     /// Notes that a destination has mail that found no place, and which has high

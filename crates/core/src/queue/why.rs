@@ -161,9 +161,9 @@ impl Queue {
     /// What it has in hand for the next hop of one destination, and knows of it; none
     /// if this queue attempts nothing.
     pub fn destination(&self, destination: &Destination) -> Option<InHand> {
-        self.shared.relay_bus.as_ref()?;
         let now = self.shared.world().monotonic();
-        Some(self.shared.lanes.look(destination, now))
+        let look = || self.shared.lanes.look(destination, now);
+        self.shared.has_relay().then(look)
     }
 
     /// Leaves a destination, or all, alone no longer: the next message due is
@@ -190,7 +190,7 @@ impl Queue {
         if message.due > now {
             return self.until_due(message, now);
         }
-        if self.shared.relay_bus.is_none() || self.shared.phase() != Phase::Running {
+        if !self.shared.has_relay() || self.shared.phase() != Phase::Running {
             return Why::NoRelay;
         }
         let (destination, since) = (message.destination.clone(), message.due);
@@ -200,11 +200,11 @@ impl Queue {
     /// After which time a message that waits is tried no more; none if that is
     /// not known, or this queue attempts nothing.
     pub fn gives_up_at(&self, message: &StoredMessage) -> Option<Timestamp> {
-        let retry = &self.shared.settings.retry;
-        self.shared.relay_bus.as_ref()?;
+        let rules = self.shared.rules.keep();
+        rules.relay_bus.as_ref()?;
         // A retry algorithm is a stranger's code.
-        let end = catch_unwind(AssertUnwindSafe(|| retry.expiry(message))).unwrap_or(None);
-        earlier(end, message.returned_at())
+        let expiry = catch_unwind(AssertUnwindSafe(|| rules.retry.expiry(message)));
+        earlier(expiry.unwrap_or(None), message.returned_at())
     }
 
     /// A pause that lasts longer than the message waits puts its attempt off.

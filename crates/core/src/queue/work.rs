@@ -99,8 +99,8 @@ async fn store_one(shared: &Shared, message: Message) -> (Response, Vec<Attempt>
         Ok(session) => session,
         Err(error) => return refused(&error),
     };
-    let router = &*shared.settings.router;
-    let Some(submission) = split(message, router, shared.world(), session.now()) else {
+    let router = shared.rules.get().router.clone();
+    let Some(submission) = split(message, &*router, shared.world(), session.now()) else {
         let no_recipients = Some(EnhancedCode::new(5, 5, 1));
         return (
             Response::new(554, no_recipients, "No recipients"),
@@ -126,7 +126,7 @@ async fn store(
     session: &dyn Session,
     submission: Submission,
 ) -> Result<Vec<Attempt>, StorageError> {
-    if shared.relay_bus.is_some() {
+    if shared.has_relay() {
         suspend::refresh(shared, session).await?;
     }
     let places = places(shared, session, &submission);
@@ -160,8 +160,7 @@ fn waits(session: &dyn Session, submission: &Submission) -> bool {
 /// destination is not suspended. The store is the overflow: what gets no place is due, and the scheduler claims
 /// it later.
 fn places(shared: &Shared, session: &dyn Session, submission: &Submission) -> Vec<Place> {
-    if shared.relay_bus.is_none() || shared.phase() != Phase::Running || waits(session, submission)
-    {
+    if !shared.has_relay() || shared.phase() != Phase::Running || waits(session, submission) {
         return Vec::new();
     }
     let (now, wall) = (shared.world().monotonic(), session.now());
@@ -183,7 +182,7 @@ fn places(shared: &Shared, session: &dyn Session, submission: &Submission) -> Ve
 /// Where mail goes that has no place and should be the next that gets one: of high
 /// priority, or of a tenant that has less than its share.
 fn urgent(shared: &Shared, submission: &Submission, places: usize) -> Vec<Destination> {
-    if shared.relay_bus.is_none() {
+    if !shared.has_relay() {
         return Vec::new();
     }
     let now = shared.world().monotonic();

@@ -14,6 +14,7 @@ use super::protocol::{
 };
 use super::story::StoryView;
 use super::view::{MessageView, StatsView};
+use crate::reload::Reloader;
 
 /// Most messages of a page.
 const PAGE_MESSAGES_MAX: usize = 100;
@@ -25,13 +26,26 @@ const ACT_MESSAGES_MAX: usize = 500;
 pub(crate) struct Desk {
     queue: Queue,
     session: Arc<dyn Session>,
+    reloader: Option<Arc<Reloader>>,
 }
 
 impl Desk {
     /// A desk in front of `session`. `queue` must keep its messages in the
     /// same storage.
     pub(crate) fn new(queue: Queue, session: Arc<dyn Session>) -> Self {
-        Desk { queue, session }
+        Desk {
+            queue,
+            session,
+            reloader: None,
+        }
+    }
+
+    /// The same, of a server that can read its configuration again.
+    pub(crate) fn with_reloader(self, reloader: Arc<Reloader>) -> Self {
+        Desk {
+            reloader: Some(reloader),
+            ..self
+        }
     }
 
     /// Does one request.
@@ -43,6 +57,7 @@ impl Desk {
                 all.map(Reply::Destinations)
             }
             Request::Stats => self.stats().await.map(Reply::Stats),
+            Request::Reload => Ok(self.reload().await),
             Request::Contents { id, part } => self.contents(id, part).await.map(Reply::Contents),
             Request::Suspend {
                 destinations,
@@ -101,6 +116,16 @@ impl Desk {
                 .collect(),
             next: listing.next,
         })
+    }
+
+    async fn reload(&self) -> Reply {
+        let Some(reloader) = &self.reloader else {
+            return Reply::NotReloaded("no server runs here".to_owned());
+        };
+        match reloader.reload().await {
+            Ok(reloaded) => Reply::Reloaded(reloaded),
+            Err(why) => Reply::NotReloaded(format!("all settings are as before:\n{why}")),
+        }
     }
 
     fn view(&self, listed: &storage::Listed) -> MessageView {

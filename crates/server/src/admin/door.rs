@@ -91,6 +91,7 @@ async fn ask_socket(path: &Path, request: Request) -> io::Result<Result<Reply, F
         Answer::Previewed(previewed) => Ok(Reply::Previewed(previewed)),
         Answer::Suspended(suspended) => Ok(Reply::Suspended(suspended)),
         Answer::Resumed(resumed) => Ok(Reply::Resumed(resumed)),
+        Answer::Reloaded(reloaded) => Ok(Reply::Reloaded(reloaded)),
         Answer::Missing => Ok(Reply::Contents(None)),
         Answer::Failed(why) => Err(Failure::Failed(why)),
         Answer::Contents { bytes } => {

@@ -43,6 +43,8 @@ pub(crate) enum Request {
     Stats,
     /// What the server has in hand, by destination.
     Destinations,
+    /// Reads the configuration again.
+    Reload,
     /// The contents of one message.
     Contents {
         /// Which message.
@@ -234,6 +236,7 @@ pub(super) enum Answer {
     Suspended(SuspensionView),
     /// Whether there was something to resume.
     Resumed(bool),
+    Reloaded(Reloaded),
     /// Why nothing, or not everything, was done.
     Failed(String),
 }
@@ -257,6 +260,19 @@ pub(crate) enum Reply {
     Suspended(SuspensionView),
     /// To [`Request::Resume`].
     Resumed(bool),
+    /// To [`Request::Reload`].
+    Reloaded(Reloaded),
+    /// To [`Request::Reload`], if nothing changed: why.
+    NotReloaded(String),
+}
+
+/// What is to be said of a configuration that was read again.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Reloaded {
+    /// Options that changed in it and count only when the server is started anew.
+    pub(crate) later: Vec<String>,
+    /// What works and is risky.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Contents; none if there is no message of that id.

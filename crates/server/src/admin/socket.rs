@@ -218,6 +218,8 @@ async fn answer(line: &[u8], desk: &Desk) -> Written {
             Ok(Reply::Previewed(previewed)) => Answer::Previewed(previewed),
             Ok(Reply::Suspended(suspended)) => Answer::Suspended(suspended),
             Ok(Reply::Resumed(resumed)) => Answer::Resumed(resumed),
+            Ok(Reply::Reloaded(reloaded)) => Answer::Reloaded(reloaded),
+            Ok(Reply::NotReloaded(why)) => Answer::Failed(why),
             Ok(Reply::Contents(None)) => Answer::Missing,
             Ok(Reply::Contents(Some(found))) => {
                 contents = found;

@@ -2,10 +2,13 @@
 
 mod audit;
 mod bench;
+mod check_config;
 mod demo;
 mod dkim;
+mod init;
 mod password;
 mod queue;
+mod reload;
 mod schedule;
 mod send;
 pub(crate) mod sendmail;
@@ -33,6 +36,9 @@ pub(crate) struct Cli {
 enum Command {
     // Its many options are as large as all others together.
     Serve(Box<serve::Serve>),
+    CheckConfig(Box<check_config::CheckConfig>),
+    Init(init::Init),
+    Reload(reload::Reload),
     Queue(queue::QueueCommand),
     Schedule(schedule::ScheduleCommand),
     Dkim(dkim::DkimCommand),
@@ -60,6 +66,9 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(command) => command.run(),
+            Command::CheckConfig(command) => command.run(),
+            Command::Init(command) => command.run(),
+            Command::Reload(command) => command.run(),
             Command::Queue(command) => command.run(),
             Command::Schedule(command) => command.run(),
             Command::Dkim(command) => command.run(),

@@ -1,16 +1,20 @@
 //! `slimta serve`: the server.
 
+use std::sync::Arc;
+
 use clap::Args;
 use slimta_core::queue::Log;
 use slimta_core::world::World;
 use tokio::sync::oneshot;
 
 use crate::assemble::Server;
+use crate::checked::Checked;
 use crate::commands::block_on;
-use crate::config::{Options, Settings};
+use crate::config::Flags;
 use crate::descriptors;
 use crate::failure::Failure;
 use crate::log;
+use crate::reload::Reloader;
 use crate::signals::{Signals, Wish};
 use crate::supervise;
 
@@ -23,28 +27,33 @@ use crate::supervise;
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    options: Options,
+    flags: Flags,
 }
 
 impl Serve {
     /// Runs it.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let mut settings = Settings::read(self.options)?;
+        let checked = Checked::read(self.flags.clone(), &World::system())?;
+        let mut settings = checked.settings;
         log::begin(settings.log_format, settings.log_level);
+        for warning in checked.warnings {
+            tracing::warn!("{warning}");
+        }
         descriptors::share(&mut settings, descriptors::raise());
         block_on(async {
             let mut signals = Signals::new()?;
             let server = tokio::select! {
-                opened = Server::open(&settings, World::system(), Log) => opened?,
+                opened = Server::open(&settings, self.flags, World::system(), Log) => opened?,
                 () = signals.stop() => {
                     tracing::info!("stopped before anything was open");
                     return Ok(());
                 }
             };
+            let reloader = server.reloader.clone();
             let (stop, stopped) = oneshot::channel();
             tokio::select! {
                 ended = supervise::run(server, async { drop(stopped.await) }) => ended,
-                () = listen(signals, stop) => {
+                () = listen(signals, stop, &reloader) => {
                     Err(Failure::Failed("cut short by a second signal".to_owned()))
                 }
             }
@@ -52,8 +61,9 @@ impl Serve {
     }
 }
 
-/// Passes the wish for an end on; completes at the second one.
-async fn listen(mut signals: Signals, stop: oneshot::Sender<()>) {
+/// Passes the wish for an end on; completes at the second one. Reads the
+/// configuration again whenever somebody wants it.
+async fn listen(mut signals: Signals, stop: oneshot::Sender<()>, reloader: &Arc<Reloader>) {
     let mut stop = Some(stop);
     loop {
         match (signals.next().await, stop.take()) {
@@ -61,8 +71,10 @@ async fn listen(mut signals: Signals, stop: oneshot::Sender<()>) {
             (Wish::Stop, Some(stop)) => drop(stop.send(())),
             (Wish::Stop, None) => return,
             (Wish::Reload, unused) => {
-                tracing::info!("SIGHUP: nothing is reloaded yet, settings are as at the start");
                 stop = unused;
+                // A wish for an end does not wait for a slow disk.
+                let reloader = reloader.clone();
+                tokio::spawn(async move { drop(reloader.reload().await) });
             }
         }
     }

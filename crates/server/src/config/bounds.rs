@@ -26,10 +26,8 @@ impl Options {
     pub(super) fn lock_duration(&self) -> Result<Duration, Failure> {
         let duration = self.lock_duration.map_or(LOCK_DURATION_DEFAULT, Span::get);
         if duration < LOCK_DURATION_MIN {
-            let why = format!(
-                "lock-duration is {duration:?}, less than a renewal may take: give 1s or more"
-            );
-            return Err(Failure::Usage(why));
+            let why = format!("{duration:?} is less than a renewal may take: give 1s or more");
+            return Err(Failure::setting("lock-duration", why));
         }
         Ok(duration)
     }

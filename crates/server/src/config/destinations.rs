@@ -80,9 +80,10 @@ pub(super) fn routes(
     let rules = destinations.into_iter();
     let rules = rules.filter_map(|(pattern, options)| Some((pattern, options.relay?)));
     let checked = rules.map(|(pattern, url)| match url.as_str() {
-        RELAY_NONE => Err(Failure::Usage(format!(
-            "relay = \"{RELAY_NONE}\" in [destination.\"{pattern}\"]: one destination cannot be kept only; hold its mail instead"
-        ))),
+        RELAY_NONE => Err(Failure::setting(
+            format!("destination.\"{pattern}\".relay"),
+            "one destination cannot be kept only; hold its mail instead (`slimta queue suspend`)",
+        )),
         _ => Ok((pattern, url)),
     });
     checked.collect()
@@ -100,7 +101,7 @@ pub(super) fn route_logins(
             password_file: &options.relay_password_file,
             in_clear: options.relay_auth_in_clear,
             relay: options.relay.as_deref(),
-            place: &format!(" (in [destination.\"{pattern}\"])"),
+            table: &format!("destination.\"{pattern}\"."),
         })?;
         logins.extend(login.map(|login| (pattern.clone(), login)));
     }

@@ -42,20 +42,31 @@ impl Dkim {
                 let keys = keys.0.iter().map(|file| file.read(domain));
                 let keys = keys.collect::<Result<Vec<_>, _>>()?;
                 dkim.with_keys(domain, keys)
-                    .map_err(|error| Failure::Usage(format!("{error} ([dkim.\"{domain}\"])")))
+                    .map_err(|error| Failure::setting(format!("dkim.\"{domain}\""), error))
             })
+    }
+}
+
+impl Dkim {
+    /// What is wrong with each domain.
+    pub(crate) fn problems(&self) -> Vec<Failure> {
+        let domains = self.0.iter().map(|(domain, keys)| {
+            let alone = Dkim(BTreeMap::from([(domain.clone(), keys.clone())]));
+            alone.signer().err()
+        });
+        domains.flatten().collect()
     }
 }
 
 impl KeyFile {
     fn read(&self, domain: &str) -> Result<DkimKey, Failure> {
         let path = self.key.display();
-        let place = format!("key in [dkim.\"{domain}\"]");
-        let pem = std::fs::read(&self.key).map_err(|error| {
-            Failure::Usage(format!("the key {path} cannot be read ({place}): {error}"))
-        })?;
+        let place = format!("dkim.\"{domain}\".key");
+        let unusable = |why: String| Failure::setting(place.as_str(), why);
+        let pem = std::fs::read(&self.key)
+            .map_err(|error| unusable(format!("the key {path} cannot be read: {error}")))?;
         let key = DkimKey::from_pem(&self.selector, &pem)
-            .map_err(|error| Failure::Usage(format!("{path} cannot sign ({place}): {error}")))?;
+            .map_err(|error| unusable(format!("{path} cannot sign: {error}")))?;
         if self.is_open_to_all() {
             tracing::warn!(key = %path, "everybody on this host can read a key that signs: chmod o= it");
         }

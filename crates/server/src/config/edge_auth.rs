@@ -20,18 +20,18 @@ impl EdgeAuth {
         let is_in_clear = options.auth_in_clear.unwrap_or(false);
         let Some(file) = options.credentials.clone() else {
             return match is_in_clear {
-                true => Err(Failure::Usage(
-                    "auth-in-clear needs a file of users: name it as credentials".to_owned(),
+                true => Err(Failure::setting(
+                    "auth-in-clear",
+                    "it needs a file of users: name it as credentials",
                 )),
                 false => Ok(None),
             };
         };
         if !is_in_clear && options.tls_certificate.is_empty() {
-            return Err(Failure::Usage(
-                "credentials needs TLS, or nobody can use them: name a certificate as \
-                 tls-certificate and tls-key, or take passwords in the clear by \
-                 auth-in-clear = true"
-                    .to_owned(),
+            return Err(Failure::setting(
+                "credentials",
+                "they need TLS, or nobody can use them: name a certificate as tls-certificate \
+                 and tls-key, or take passwords in the clear by auth-in-clear = true",
             ));
         }
         Ok(Some(EdgeAuth { file, is_in_clear }))
@@ -40,7 +40,7 @@ impl EdgeAuth {
     /// Reads the file.
     pub(crate) fn open(&self) -> Result<CredentialsFile, Failure> {
         let opened = CredentialsFile::open(self.file.clone());
-        opened.map_err(|error| Failure::Usage(format!("{error} (credentials)")))
+        opened.map_err(|error| Failure::setting("credentials", error))
     }
 
     /// Where clients may say who they are.

@@ -19,11 +19,16 @@ impl EdgeTls {
     pub(super) fn of(options: &Options) -> Result<Option<Self>, Failure> {
         let (chains, keys) = (&options.tls_certificate, &options.tls_key);
         if chains.len() != keys.len() {
-            return Err(Failure::Usage(format!(
+            let why = format!(
                 "each tls-certificate has its tls-key, in the same order: there are {} and {}",
                 chains.len(),
                 keys.len()
-            )));
+            );
+            let longer = match chains.len() > keys.len() {
+                true => "tls-certificate",
+                false => "tls-key",
+            };
+            return Err(Failure::setting(longer, why));
         }
         let is_required = options.require_tls.unwrap_or(false);
         if chains.is_empty() {
@@ -49,7 +54,7 @@ impl EdgeTls {
     /// Reads the files.
     pub(crate) fn open(&self) -> Result<Tls, Failure> {
         let opened = Tls::open(self.certificates.clone());
-        opened.map_err(|error| Failure::Usage(format!("{error} (tls-certificate, tls-key)")))
+        opened.map_err(|error| Failure::setting("tls-certificate", error))
     }
 
     /// When clients turn to TLS that begin in the clear.
@@ -62,7 +67,6 @@ impl EdgeTls {
 }
 
 fn needs_certificate(option: &str) -> Failure {
-    Failure::Usage(format!(
-        "{option} needs a certificate: name its files as tls-certificate and tls-key"
-    ))
+    let why = "it needs a certificate: name its files as tls-certificate and tls-key";
+    Failure::setting(option, why)
 }

@@ -2,13 +2,14 @@
 //! `[listener.NAME]`, and `listen` and `listen-tls`, which are short for them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use slimta::edge::smtp::{AuthMode, Role, TlsMode};
+use slimta::edge::smtp::{AuthMode, RecipientsFile, Role, TlsMode};
 use slimta_core::queue::DestinationPattern;
 
 use super::domains::domains;
@@ -21,7 +22,7 @@ use crate::values;
 const SMTP_PORT: u16 = 25;
 
 const MAILBOXES_OF_NOTHING: &str =
-    "recipients needs the domains that they are of: name them as accept-domains";
+    "it needs the domains that they are of: name them as accept-domains";
 
 /// The tables `[listener.NAME]`.
 pub(crate) type Listeners = BTreeMap<String, ListenerOptions>;
@@ -77,11 +78,24 @@ enum TlsName {
     Implicit,
 }
 
+/// Where the options stand that a listener comes from. No two come from one place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// `listen`
+    Listen,
+    /// `listen-tls`
+    ListenTls,
+    /// A table of that name.
+    Table(String),
+}
+
 /// Where clients connect, and what holds there.
 #[derive(Clone, Debug)]
 pub(crate) struct Listener {
-    /// Where the options stand that it comes from.
-    pub(crate) origin: String,
+    /// Where it is said.
+    pub(crate) origin: Origin,
+    /// Which options its own table says, of those that others may say for it.
+    own: Vec<&'static str>,
     /// One at least.
     pub(crate) addresses: Vec<SocketAddr>,
     /// What mail is taken for.
@@ -111,11 +125,38 @@ impl Listener {
         self.role != Role::Lmtp && may_be_clear && self.proxy_from.is_empty()
     }
 
+    /// The option that says something of it, which may stand in its table or not.
+    pub(crate) fn key_of(&self, option: &str) -> String {
+        match &self.origin {
+            Origin::Table(name) if self.own.contains(&option) => key(name, option),
+            _ => option.to_owned(),
+        }
+    }
+
+    /// Reads the file of mailboxes, if it has one and they are of some domain.
+    pub(crate) fn open_recipients(&self) -> Result<Option<RecipientsFile>, Failure> {
+        let file = self.recipients.as_ref();
+        let opened = file.filter(|_| !self.accept_domains.is_empty());
+        let opened = opened.map(RecipientsFile::open).transpose();
+        opened.map_err(|error| Failure::setting(self.key_of("recipients"), error))
+    }
+
+    /// Whether clients elsewhere can send a password before TLS, if one is taken there.
+    pub(super) fn takes_passwords_in_clear(&self) -> bool {
+        let may_be_clear = matches!(self.tls, None | Some(TlsMode::Offered));
+        let is_reached = !self
+            .addresses
+            .iter()
+            .all(|address| address.ip().is_loopback());
+        self.has_auth && may_be_clear && is_reached
+    }
+
     /// The same for all options but these.
-    fn of(origin: String, addresses: Vec<SocketAddr>, edge: &EdgeSettings) -> Self {
+    fn of(origin: Origin, addresses: Vec<SocketAddr>, edge: &EdgeSettings) -> Self {
         let tls = edge.tls.as_ref().map(EdgeTls::mode);
         Listener {
             origin,
+            own: Vec::new(),
             addresses,
             role: Role::Relay,
             tls,
@@ -131,17 +172,26 @@ impl Listener {
 
     /// What a table says, over what holds for all.
     fn of_table(name: &str, table: ListenerOptions, edge: &EdgeSettings) -> Result<Self, Failure> {
-        let origin = format!("[listener.{name}]");
-        let wrong = |why: &str| Failure::Usage(format!("{why} ({origin})"));
-        let mut own = Listener::of(origin.clone(), table.address, edge);
+        let wrong = |option: &str, why: &str| Failure::setting(key(name, option), why);
+        let mut own = Listener::of(Origin::Table(name.to_owned()), table.address, edge);
+        own.own = [
+            table.permit.as_ref().map(|_| "permit"),
+            table.recipients.as_ref().map(|_| "recipients"),
+            Some("proxy-from"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if own.addresses.is_empty() {
-            return Err(wrong(
+            return Err(Failure::setting(
+                format!("listener.{name}"),
                 "a listener needs an address, such as \"0.0.0.0:587\"",
             ));
         }
         own.role = table.role.into();
         if own.role == Role::Lmtp && own.addresses.iter().any(|at| at.port() == SMTP_PORT) {
             return Err(wrong(
+                "role",
                 "LMTP is never spoken on port 25 (RFC 2033 section 5)",
             ));
         }
@@ -150,17 +200,22 @@ impl Listener {
         }
         if own.tls.is_some() && edge.tls.is_none() {
             return Err(wrong(
-                "tls needs a certificate: name its files as tls-certificate and tls-key",
+                "tls",
+                "it needs a certificate: name its files as tls-certificate and tls-key",
             ));
         }
         own.has_auth = table.auth.unwrap_or(own.has_auth);
         if own.has_auth && edge.auth.is_none() {
-            return Err(wrong("auth needs a file of users: name it as credentials"));
+            return Err(wrong(
+                "auth",
+                "it needs a file of users: name it as credentials",
+            ));
         }
         let under_tls_only = edge.auth.as_ref().map(EdgeAuth::mode) == Some(AuthMode::UnderTls);
         if table.auth == Some(true) && own.tls.is_none() && under_tls_only {
             return Err(wrong(
-                "auth needs TLS, or nobody can use it: say tls, or take passwords in the clear \
+                "auth",
+                "it needs TLS, or nobody can use it: say tls, or take passwords in the clear \
                  by auth-in-clear = true",
             ));
         }
@@ -172,24 +227,70 @@ impl Listener {
         own.proxy_from = table.proxy_from;
         own.accept_domains = table.accept_domains.unwrap_or(own.accept_domains);
         if table.recipients.is_some() && own.accept_domains.is_empty() {
-            return Err(wrong(MAILBOXES_OF_NOTHING));
+            return Err(wrong("recipients", MAILBOXES_OF_NOTHING));
         }
         own.recipients = table.recipients.or_else(|| edge.recipients.clone());
         Ok(own)
     }
 }
 
+impl Origin {
+    /// The option or the table.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Origin::Listen => "listen".to_owned(),
+            Origin::ListenTls => "listen-tls".to_owned(),
+            Origin::Table(name) => format!("listener.{name}"),
+        }
+    }
+
+    /// The option that says where it listens.
+    pub(super) fn address_key(&self) -> String {
+        match self {
+            Origin::Table(name) => key(name, "address"),
+            flag => flag.key(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Listen => f.write_str("--listen"),
+            Origin::ListenTls => f.write_str("--listen-tls"),
+            Origin::Table(name) => write!(f, "[listener.{name}]"),
+        }
+    }
+}
+
+/// An option of the table of that name.
+fn key(name: &str, option: &str) -> String {
+    format!("listener.{name}.{option}")
+}
+
 impl Options {
+    /// What is wrong with each table.
+    pub(super) fn problems_of_listeners(&self) -> Vec<Failure> {
+        // What is wrong with all of them is told by itself.
+        let Ok(edge) = self.edge() else {
+            return Vec::new();
+        };
+        let tables = self.listener.iter();
+        let read = tables.map(|(name, table)| Listener::of_table(name, table.clone(), &edge));
+        let wrong = read.filter_map(Result::err);
+        wrong.chain(self.listeners(&edge).err()).collect()
+    }
+
     /// All listeners, those of flags first.
     pub(super) fn listeners(&self, edge: &EdgeSettings) -> Result<Vec<Listener>, Failure> {
         let mut listeners = Vec::new();
         if !self.listen.is_empty() {
             let listen = self.listen.clone();
-            listeners.push(Listener::of("--listen".to_owned(), listen, edge));
+            listeners.push(Listener::of(Origin::Listen, listen, edge));
         }
         if !self.listen_tls.is_empty() {
             let listen = self.listen_tls.clone();
-            let mut encrypted = Listener::of("--listen-tls".to_owned(), listen, edge);
+            let mut encrypted = Listener::of(Origin::ListenTls, listen, edge);
             encrypted.tls = Some(TlsMode::Implicit);
             listeners.push(encrypted);
         }
@@ -198,10 +299,10 @@ impl Options {
         }
         if listeners.is_empty() {
             let listen = vec![LISTEN_DEFAULT];
-            listeners.push(Listener::of("--listen".to_owned(), listen, edge));
+            listeners.push(Listener::of(Origin::Listen, listen, edge));
         }
         if edge.recipients.is_some() && listeners.iter().all(|l| l.accept_domains.is_empty()) {
-            return Err(Failure::Usage(MAILBOXES_OF_NOTHING.to_owned()));
+            return Err(Failure::setting("recipients", MAILBOXES_OF_NOTHING));
         }
         Ok(listeners)
     }

@@ -9,11 +9,15 @@
 mod bounds;
 mod destinations;
 mod dkim;
+mod document;
 mod domains;
 mod edge_auth;
 mod edge_tls;
 mod file;
+mod flags;
 mod forward;
+mod kept;
+mod layers;
 mod listeners;
 mod logging;
 mod machine;
@@ -22,11 +26,19 @@ mod notices;
 mod options;
 mod origins;
 mod per_address;
+mod problem;
+mod problems;
+mod reading;
+mod reference;
 mod relay_login;
+mod risks;
+mod settle;
 mod socks5;
 mod sources;
 mod spam_scan;
 mod span;
+mod suggest;
+mod tables;
 mod tenants;
 mod verify_senders;
 mod written;
@@ -48,14 +60,17 @@ use crate::failure::Failure;
 pub(crate) use dkim::Dkim;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
+pub(crate) use flags::Flags;
 use forward::ForwardRules;
-pub(crate) use listeners::Listener;
+pub(crate) use listeners::{Listener, Origin};
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;
 use notices::Notices;
 pub(crate) use options::Options;
 use per_address::PerAddress;
+pub(crate) use reading::Reading;
+pub(crate) use reference::reference;
 pub(crate) use relay_login::RelayLogin;
 pub(crate) use socks5::Proxy;
 use spam_scan::SpamScanOptions;
@@ -121,6 +136,8 @@ pub(crate) struct Settings {
     pub(crate) keeping: Keeping,
     /// The local addresses that next hops are connected to from.
     pub(crate) sources: ByDestination<Sources>,
+    /// All local addresses that options name, each with its option.
+    pub(crate) sources_said: Vec<(String, Sources)>,
     /// What goes from elsewhere, and what this host calls itself.
     pub(crate) origins: Origins,
     /// Through which proxies they are connected to.
@@ -176,16 +193,12 @@ pub(crate) struct EdgeSettings {
 
 impl Settings {
     /// From the flags, and from the file that they name, if they name one:
-    /// flags win.
-    pub(crate) fn read(flags: Options) -> Result<Self, Failure> {
-        let options = match &flags.config {
-            Some(path) => {
-                let file = file::read(path)?;
-                flags.or(file)
-            }
-            None => flags,
-        };
-        options.settle()
+    /// flags win. The files that they name are not looked at.
+    pub(crate) fn read(flags: impl Into<Flags>) -> Result<Self, Failure> {
+        let mut reading = Reading::begin(flags.into())?;
+        let settings = reading.settings();
+        reading.verdict()?;
+        settings.ok_or_else(|| Failure::Config("the configuration cannot be used".to_owned()))
     }
 }
 
@@ -218,6 +231,8 @@ pub(crate) fn place(flags: Options) -> Result<Place, Failure> {
 
 /// Reads the text of a configuration file, for the fuzzer.
 pub(crate) fn understand(text: &str) -> Result<(), String> {
-    let settings = file::parse(text)?.settle();
-    settings.map(drop).map_err(|failure| format!("{failure:?}"))
+    let mut reading = Reading::of_text(Flags::default(), "the file".to_owned(), text.to_owned());
+    reading.settings();
+    let verdict = reading.verdict();
+    verdict.map_err(|failure| failure.to_string())
 }

@@ -12,6 +12,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// Whether it is the whole Internet.
+    pub(super) fn is_everybody(&self) -> bool {
+        self.prefix_bits == 0
+    }
+
     /// Whether `address` lies in it. IPv4 addresses that come mapped into
     /// IPv6, as on a socket that takes both, count as IPv4.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {

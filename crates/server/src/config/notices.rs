@@ -42,17 +42,18 @@ impl Notices {
 fn template(path: &Path, option: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         let path = path.display();
-        Failure::Usage(format!(
-            "the template {path} cannot be read ({option}): {error}"
-        ))
+        Failure::setting(
+            option,
+            format!("the template {path} cannot be read: {error}"),
+        )
     })
 }
 
 impl Options {
     pub(super) fn notices(&self) -> Result<Notices, Failure> {
         if self.bounce_footer.is_some() && self.bounce_header.is_none() {
-            let why = "bounce-footer needs a bounce-header before it";
-            return Err(Failure::Usage(why.to_owned()));
+            let why = "it needs a bounce-header before it";
+            return Err(Failure::setting("bounce-footer", why));
         }
         Ok(Notices {
             returned_bytes_max: self.returned_bytes_max.map(NonZeroUsize::get),

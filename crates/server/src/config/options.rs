@@ -9,18 +9,14 @@ use slimta::policy::AssignTenant;
 use slimta::relay::TlsLevel;
 use slimta_core::queue::{DestinationPattern, Schedule};
 
-use super::destinations::{Destinations, RateOrNone, by_destination, route_logins, routes};
+use super::destinations::{Destinations, RateOrNone};
 use super::dkim::Dkim;
 use super::domains::{domain, domains};
-use super::edge_auth::EdgeAuth;
-use super::edge_tls::EdgeTls;
 use super::forward::ForwardRules;
 use super::listeners::Listeners;
 use super::logging::{LogFormat, LogLevel};
-use super::machine::{is_host_name, machine_name};
-use super::network::{Network, loopback};
+use super::network::Network;
 use super::origins::SourcePools;
-use super::per_address::PerAddress;
 use super::socks5::ProxyOrNone;
 use super::sources::one_or_several;
 use super::spam_scan::SpamScanOptions;
@@ -28,12 +24,6 @@ use super::span::{Span, SpanOrNone};
 use super::tenants::Tenants;
 use super::verify_senders::VerifyOptions;
 use super::written::{all_written, size, size_or_text, written};
-use super::{
-    CONNECTIONS_MAX_DEFAULT, DELAY_NOTICE_DEFAULT, EdgeSettings, HOLD_TIME_MAX_DEFAULT,
-    MESSAGE_BYTES_MAX_DEFAULT, RECIPIENTS_MAX_DEFAULT, RELAY_DEFAULT, RELAY_NONE, STORAGE_DEFAULT,
-    Settings,
-};
-use crate::failure::Failure;
 use crate::values;
 
 /// What was said; what was not is absent.
@@ -58,8 +48,8 @@ pub(crate) struct Options {
     #[arg(skip)]
     pub(crate) listener: Listeners,
     /// Hand mail on: mx, smtp://HOST:PORT, smtps://HOST:PORT, lmtp://HOST:PORT,
-    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:, or none
-    /// to store only [default: mx]
+    /// lmtp:/SOCKET, "pipe:/COMMAND ARGUMENT...", maildir:DIR, blackhole:,
+    /// "reject:CODE TEXT", or none to store only [default: mx]
     #[arg(long, value_name = "URL")]
     pub(crate) relay: Option<String>,
     /// Say that this host is USER to the server of an smtp:// or smtps:// relay
@@ -113,7 +103,7 @@ pub(crate) struct Options {
     pub(crate) admin_socket: Option<PathBuf>,
 
     /// Take mail from clients in this network, such as 192.0.2.0/24; may be
-    /// given several times [default: loopback]
+    /// given several times [default: 127.0.0.0/8 and ::1]
     #[arg(long, value_name = "NETWORK", help_heading = "Clients")]
     #[serde(deserialize_with = "all_written")]
     pub(crate) permit: Vec<Network>,
@@ -149,7 +139,8 @@ pub(crate) struct Options {
     /// Take no mail in the clear [default: false]
     #[arg(long, value_name = "true|false", help_heading = "Clients")]
     pub(crate) require_tls: Option<bool>,
-    /// Largest message that is taken, in bytes, or such as 50m [default: 50m]
+    /// Largest message that is taken, in bytes, or such as 50m; its header may
+    /// have 1 MiB at most [default: 50m]
     #[arg(long, value_name = "BYTES", value_parser = size, help_heading = "Clients")]
     #[serde(deserialize_with = "size_or_text")]
     pub(crate) message_bytes_max: Option<NonZeroUsize>,
@@ -184,7 +175,8 @@ pub(crate) struct Options {
     pub(crate) recipient_rate_per_address: Option<RateOrNone>,
 
     /// How long a lock on a message lasts unless it is renewed, which happens
-    /// while an attempt works; 1s at least [default: 120s]
+    /// while an attempt works; after the crash of one of several servers, others
+    /// wait so long; 1s at least [default: 120s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) lock_duration: Option<Span>,
@@ -192,7 +184,8 @@ pub(crate) struct Options {
     /// [default: 500]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_max: Option<NonZeroUsize>,
-    /// Most attempts at the same time to one destination [default: 20]
+    /// Most attempts at the same time to one destination; servers that share a
+    /// storage divide it, rounded up [default: 20]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) attempts_per_destination_max: Option<NonZeroUsize>,
     /// Most attempts at the same time to all destinations that share their hosts;
@@ -242,8 +235,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "LEVEL", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) tls: Option<TlsLevel>,
-    /// Trust what is signed by the certificates in this file, in PEM [default:
-    /// what the system trusts]
+    /// Trust what is signed by the certificates in this file, in PEM, and nothing
+    /// else [default: what the system or SSL_CERT_FILE and SSL_CERT_DIR name]
     #[arg(long, value_name = "FILE", help_heading = "Queue")]
     pub(crate) tls_roots: Option<PathBuf>,
     /// What names the tenant of a message: sender-domain, or field:NAME, a field
@@ -287,7 +280,8 @@ pub(crate) struct Options {
     /// Most messages that are being stored at the same time [default: 2000]
     #[arg(long, value_name = "N", help_heading = "Queue")]
     pub(crate) intakes_max: Option<NonZeroUsize>,
-    /// How long a shutdown waits for attempts that still work [default: 30s]
+    /// How long a shutdown waits for attempts that still work, before it cuts them
+    /// and hands their messages back [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Queue")]
     #[serde(deserialize_with = "written")]
     pub(crate) drain_time_max: Option<Span>,
@@ -298,175 +292,4 @@ pub(crate) struct Options {
     /// What is worth a line of log [default: info]
     #[arg(long, value_name = "LEVEL", help_heading = "Log")]
     pub(crate) log_level: Option<LogLevel>,
-}
-
-impl Options {
-    /// What is absent here comes from `other`.
-    pub(super) fn or(self, other: Options) -> Options {
-        Options {
-            config: self.config.or(other.config),
-            listen: either(self.listen, other.listen),
-            listen_tls: either(self.listen_tls, other.listen_tls),
-            listener: other.listener,
-            relay: self.relay.or(other.relay),
-            relay_user: self.relay_user.or(other.relay_user),
-            relay_password_file: self.relay_password_file.or(other.relay_password_file),
-            relay_auth_in_clear: self.relay_auth_in_clear.or(other.relay_auth_in_clear),
-            storage: self.storage.or(other.storage),
-            hostname: self.hostname.or(other.hostname),
-            retry: self.retry.or(other.retry),
-            heed_replies: self.heed_replies.or(other.heed_replies),
-            delay_notice: self.delay_notice.or(other.delay_notice),
-            returned_bytes_max: self.returned_bytes_max.or(other.returned_bytes_max),
-            bounce_header: self.bounce_header.or(other.bounce_header),
-            bounce_footer: self.bounce_footer.or(other.bounce_footer),
-            destination: other.destination,
-            admin_socket: self.admin_socket.or(other.admin_socket),
-            permit: either(self.permit, other.permit),
-            accept_domains: either(self.accept_domains, other.accept_domains),
-            recipients: self.recipients.or(other.recipients),
-            xclient_from: either(self.xclient_from, other.xclient_from),
-            tls_certificate: either(self.tls_certificate, other.tls_certificate),
-            tls_key: either(self.tls_key, other.tls_key),
-            require_tls: self.require_tls.or(other.require_tls),
-            credentials: self.credentials.or(other.credentials),
-            auth_in_clear: self.auth_in_clear.or(other.auth_in_clear),
-            message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
-            recipients_max: self.recipients_max.or(other.recipients_max),
-            hold_time_max: self.hold_time_max.or(other.hold_time_max),
-            connections_max: self.connections_max.or(other.connections_max),
-            connections_per_address_max: self
-                .connections_per_address_max
-                .or(other.connections_per_address_max),
-            connection_rate_per_address: self
-                .connection_rate_per_address
-                .or(other.connection_rate_per_address),
-            message_rate_per_address: self
-                .message_rate_per_address
-                .or(other.message_rate_per_address),
-            recipient_rate_per_address: self
-                .recipient_rate_per_address
-                .or(other.recipient_rate_per_address),
-            lock_duration: self.lock_duration.or(other.lock_duration),
-            attempts_max: self.attempts_max.or(other.attempts_max),
-            attempts_per_destination_max: self
-                .attempts_per_destination_max
-                .or(other.attempts_per_destination_max),
-            attempts_per_site_max: self.attempts_per_site_max.or(other.attempts_per_site_max),
-            rate_per_destination: self.rate_per_destination.or(other.rate_per_destination),
-            messages_per_connection: self
-                .messages_per_connection
-                .or(other.messages_per_connection),
-            connection_idle_max: self.connection_idle_max.or(other.connection_idle_max),
-            connection_age_max: self.connection_age_max.or(other.connection_age_max),
-            source_address: either(self.source_address, other.source_address),
-            ehlo_name: self.ehlo_name.or(other.ehlo_name),
-            socks5: self.socks5.or(other.socks5),
-            socks5_user: self.socks5_user.or(other.socks5_user),
-            socks5_password_file: self.socks5_password_file.or(other.socks5_password_file),
-            source_pool: other.source_pool,
-            tls: self.tls.or(other.tls),
-            tls_roots: self.tls_roots.or(other.tls_roots),
-            tenant: self.tenant.or(other.tenant),
-            tenants: other.tenants,
-            verify_senders: other.verify_senders,
-            spam_scan: other.spam_scan,
-            forward: other.forward,
-            dkim: other.dkim,
-            backoff_min: self.backoff_min.or(other.backoff_min),
-            backoff_max: self.backoff_max.or(other.backoff_max),
-            attempt_time_max: self.attempt_time_max.or(other.attempt_time_max),
-            contents_memory_max: self.contents_memory_max.or(other.contents_memory_max),
-            intakes_max: self.intakes_max.or(other.intakes_max),
-            drain_time_max: self.drain_time_max.or(other.drain_time_max),
-            log_format: self.log_format.or(other.log_format),
-            log_level: self.log_level.or(other.log_level),
-        }
-    }
-
-    /// Fills in the defaults.
-    pub(super) fn settle(self) -> Result<Settings, Failure> {
-        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
-        if !is_host_name(&hostname) {
-            let why =
-                format!("hostname {hostname:?} is not the name of a host, such as mx.example");
-            return Err(Failure::Usage(why));
-        }
-        let relay = self
-            .relay
-            .clone()
-            .unwrap_or_else(|| RELAY_DEFAULT.to_owned());
-        let storage = self
-            .storage
-            .clone()
-            .unwrap_or_else(|| STORAGE_DEFAULT.to_owned());
-        let edge = self.edge()?;
-        Ok(Settings {
-            listeners: self.listeners(&edge)?,
-            notices: self.notices()?,
-            relay_login: self.relay_login(&relay)?,
-            route_logins: route_logins(&self.destination)?,
-            lock_duration: self.lock_duration()?,
-            edge,
-            limits: self.limits(),
-            messages_per_connection: self.messages_per_connection(),
-            keeping: self.keeping(),
-            sources: self.sources()?,
-            origins: self.origins()?,
-            proxies: self.proxies()?,
-            tls: by_destination(self.tls.unwrap_or_default(), &self.destination, |options| {
-                options.tls
-            }),
-            tls_roots: self.tls_roots,
-            tenant: self.tenant.clone(),
-            verify_senders: self.verify_senders.clone(),
-            spam_scan: self.spam_scan.clone(),
-            forward: self.forward.clone(),
-            dkim: self.dkim.clone(),
-            relay: (relay != RELAY_NONE).then_some(relay),
-            storage,
-            admin_socket: self.admin_socket,
-            hostname,
-            retry: by_destination(
-                self.retry.unwrap_or_else(Schedule::server_default),
-                &self.destination,
-                |options| options.retry.clone(),
-            ),
-            routes: routes(self.destination)?,
-            heed_replies: self.heed_replies.unwrap_or(true),
-            delay_notice: self
-                .delay_notice
-                .map_or(Some(DELAY_NOTICE_DEFAULT), SpanOrNone::get),
-            log_format: self.log_format.unwrap_or(LogFormat::Human),
-            log_level: self.log_level.unwrap_or(LogLevel::Info),
-        })
-    }
-
-    fn edge(&self) -> Result<EdgeSettings, Failure> {
-        let or = |value: Option<NonZeroUsize>, default| value.map_or(default, NonZeroUsize::get);
-        Ok(EdgeSettings {
-            permit: if self.permit.is_empty() {
-                loopback()
-            } else {
-                self.permit.clone()
-            },
-            accept_domains: self.accept_domains.clone(),
-            recipients: self.recipients.clone(),
-            message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
-            recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
-            connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
-            per_address: PerAddress::of(self),
-            xclient_from: self.xclient_from.clone(),
-            hold_time_max: self
-                .hold_time_max
-                .map_or(Some(HOLD_TIME_MAX_DEFAULT), SpanOrNone::get),
-            tls: EdgeTls::of(self)?,
-            auth: EdgeAuth::of(self)?,
-        })
-    }
-}
-
-/// What flags say several times comes as a whole from them or from the file.
-fn either<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
-    if own.is_empty() { other } else { own }
 }

@@ -39,39 +39,41 @@ struct Way {
 }
 
 impl SourcePools {
-    /// The pool that something at `place` names.
-    fn get(&self, name: &str, place: &str) -> Result<OriginPool, Failure> {
-        let wrong =
-            |why: String| Failure::Usage(format!("source-pool = \"{name}\" {place}: {why}"));
+    /// The pool that the option `key` names.
+    fn get(&self, name: &str, key: &str) -> Result<OriginPool, Failure> {
         let Some(ways) = self.0.get(name) else {
             let known: Vec<_> = self.0.keys().map(String::as_str).collect();
-            return Err(wrong(format!(
-                "there is no [[source-pool.{name}]], only: {}",
-                known.join(", ")
-            )));
+            let only = match known.is_empty() {
+                true => String::new(),
+                false => format!(", only: {}", known.join(", ")),
+            };
+            let why = format!("there is no [[source-pool.{name}]]{only}");
+            return Err(Failure::setting(key, why));
         };
+        let own = |option: &str| format!("source-pool.{name}{option}");
         let members = ways.iter().map(|way| {
             let weight = way.weight.unwrap_or(NonZeroU32::MIN);
             if weight.get() > WEIGHT_MAX {
-                let why = format!("weight = {weight} is not a number from 1 to {WEIGHT_MAX}");
-                return Err(wrong(why));
+                let why = format!("{weight} is not a number from 1 to {WEIGHT_MAX}");
+                return Err(Failure::setting(own(".weight"), why));
             }
             let origin = Origin {
                 addresses: way.address.unwrap_or_default(),
-                ehlo_name: host_name(way.ehlo_name.as_ref())?,
+                ehlo_name: host_name(way.ehlo_name.as_ref(), &own(".ehlo-name"))?,
             };
             Ok((origin, weight))
         });
         let members = members.collect::<Result<Vec<_>, _>>()?;
-        OriginPool::new(members).ok_or_else(|| wrong("it has no address".to_owned()))
+        OriginPool::new(members).ok_or_else(|| Failure::setting(own(""), "it has no address"))
     }
 }
 
-fn host_name(name: Option<&String>) -> Result<Option<String>, Failure> {
+fn host_name(name: Option<&String>, key: &str) -> Result<Option<String>, Failure> {
     match name {
-        Some(name) if !is_host_name(name) => Err(Failure::Usage(format!(
-            "ehlo-name {name:?} is not the name of a host, such as mx.example"
-        ))),
+        Some(name) if !is_host_name(name) => Err(Failure::setting(
+            key,
+            format!("{name:?} is not the name of a host, such as mx.example"),
+        )),
         name => Ok(name.cloned()),
     }
 }
@@ -90,18 +92,50 @@ impl Options {
     /// From which addresses mail goes that no table has a word for.
     pub(super) fn sources(&self) -> Result<ByDestination<Sources>, Failure> {
         let all = Sources::new(self.source_address.iter().copied());
-        let all = all.map_err(|error| Failure::Usage(format!("{error} (source-address)")))?;
+        let all = all.map_err(|error| Failure::setting("source-address", error))?;
         Ok(all.into())
     }
 
+    /// All addresses that something names, each with the option.
+    pub(super) fn sources_said(&self) -> Result<Vec<(String, Sources)>, Failure> {
+        let of_all = self.sources()?;
+        let of_all = of_all
+            .values()
+            .map(|all| ("source-address".to_owned(), *all));
+        let of_some = self.destination.iter().filter_map(|(pattern, options)| {
+            let key = format!("destination.\"{pattern}\".source-address");
+            Some((key, options.source_address?))
+        });
+        let of_pools = self.source_pool.0.iter().flat_map(|(name, ways)| {
+            let addresses = ways.iter().filter_map(|way| way.address);
+            addresses.map(move |address| (format!("source-pool.{name}.address"), address))
+        });
+        Ok(of_all.chain(of_some).chain(of_pools).collect())
+    }
+
+    /// What is wrong with each pool, and with each option that names one.
+    pub(super) fn problems_of_origins(&self) -> Vec<Failure> {
+        let pools = self.source_pool.0.keys();
+        let pools = pools.filter_map(|name| {
+            let got = self.source_pool.get(name, &format!("source-pool.{name}"));
+            got.err()
+        });
+        let of_all = [
+            self.pool_of_rest().err(),
+            self.pools_of_tenants().err(),
+            host_name(self.ehlo_name.as_ref(), "ehlo-name").err(),
+        ];
+        pools.chain(of_all.into_iter().flatten()).collect()
+    }
+
     /// What a table says of addresses is a pool with one way.
-    fn pools(&self) -> Result<ByDestination<Option<OriginPool>>, Failure> {
+    pub(super) fn pools(&self) -> Result<ByDestination<Option<OriginPool>>, Failure> {
         let mut pools = ByDestination::new(None);
         for (pattern, options) in &self.destination {
-            let place = format!("in [destination.\"{pattern}\"]");
+            let key = format!("destination.\"{pattern}\".source-pool");
             let pool = match (&options.source_pool, options.source_address) {
                 (None, None) => continue,
-                (Some(name), None) => Some(self.source_pool.get(name, &place)?),
+                (Some(name), None) => Some(self.source_pool.get(name, &key)?),
                 (None, Some(addresses)) => {
                     let ehlo_name = None;
                     let way = Origin {
@@ -110,7 +144,10 @@ impl Options {
                     };
                     OriginPool::new([(way, NonZeroU32::MIN)])
                 }
-                (Some(_), Some(_)) => return Err(both(&place)),
+                (Some(_), Some(_)) => {
+                    let why = "it and source-address say the same: name one of them";
+                    return Err(Failure::setting(key, why));
+                }
             };
             pools = pools.with_rule(pattern.clone(), pool);
         }
@@ -122,32 +159,30 @@ impl Options {
             return Ok(None);
         }
         if !self.source_address.is_empty() {
-            return Err(both("for all mail (it is the pool \"default\")"));
+            return Err(Failure::setting(
+                "source-address",
+                "it and [[source-pool.default]] say the same: name one of them",
+            ));
         }
-        self.source_pool.get(DEFAULT, "for all mail").map(Some)
+        self.source_pool.get(DEFAULT, "source-pool").map(Some)
     }
 
     fn pools_of_tenants(&self) -> Result<BTreeMap<Tenant, OriginPool>, Failure> {
         let named = self.tenants.pools().map(|(tenant, name)| {
-            let place = format!("in [tenants.{tenant}]");
-            Ok((tenant.clone(), self.source_pool.get(name, &place)?))
+            let key = format!("tenants.{tenant}.source-pool");
+            Ok((tenant.clone(), self.source_pool.get(name, &key)?))
         });
         named.collect()
     }
 
-    fn ehlo_names(&self) -> Result<ByDestination<Option<String>>, Failure> {
-        for options in self.destination.values() {
-            host_name(options.ehlo_name.as_ref())?;
+    pub(super) fn ehlo_names(&self) -> Result<ByDestination<Option<String>>, Failure> {
+        for (pattern, options) in &self.destination {
+            let key = format!("destination.\"{pattern}\".ehlo-name");
+            host_name(options.ehlo_name.as_ref(), &key)?;
         }
-        let all = host_name(self.ehlo_name.as_ref())?;
+        let all = host_name(self.ehlo_name.as_ref(), "ehlo-name")?;
         Ok(by_destination(all, &self.destination, |options| {
             options.ehlo_name.clone().map(Some)
         }))
     }
-}
-
-fn both(place: &str) -> Failure {
-    Failure::Usage(format!(
-        "source-pool and source-address {place}: name one of them"
-    ))
 }

@@ -25,8 +25,9 @@ pub(super) struct Said<'a> {
     pub(super) in_clear: Option<bool>,
     /// The URL of the relay, if it was said beside it.
     pub(super) relay: Option<&'a str>,
-    /// Where it was said, as messages go on.
-    pub(super) place: &'a str,
+    /// What stands before the options where it was said: `destination."x".`, or
+    /// nothing.
+    pub(super) table: &'a str,
 }
 
 impl Options {
@@ -36,7 +37,7 @@ impl Options {
             password_file: &self.relay_password_file,
             in_clear: self.relay_auth_in_clear,
             relay: Some(relay),
-            place: "",
+            table: "",
         })
     }
 }
@@ -44,18 +45,23 @@ impl Options {
 impl RelayLogin {
     /// What options say; none if it is nothing.
     pub(super) fn of(said: &Said<'_>) -> Result<Option<Self>, Failure> {
-        let wrong = |why: &str| Err(Failure::Usage(format!("{why}{}", said.place)));
+        let wrong = |option: &str, why: &str| {
+            let key = format!("{}{option}", said.table);
+            Err(Failure::setting(key, why))
+        };
         let (user, password_file) = match (said.user, said.password_file) {
             (Some(user), Some(file)) => (user.clone(), file.clone()),
             (None, None) if said.in_clear.is_none() => return Ok(None),
-            (Some(_), None) => return wrong("relay-user needs its relay-password-file"),
-            (None, _) => {
-                return wrong("relay-password-file and relay-auth-in-clear need a relay-user");
-            }
+            (Some(_), None) => return wrong("relay-user", "it needs its relay-password-file"),
+            (None, Some(_)) => return wrong("relay-password-file", "it needs a relay-user"),
+            (None, None) => return wrong("relay-auth-in-clear", "it needs a relay-user"),
         };
         let is_smarthost = |url: &str| SCHEMES.iter().any(|scheme| url.starts_with(scheme));
         if !said.relay.is_some_and(is_smarthost) {
-            return wrong("relay-user needs a relay of its own, smtp:// or smtps://, beside it");
+            return wrong(
+                "relay-user",
+                "it needs a relay of its own, smtp:// or smtps://, beside it",
+            );
         }
         Ok(Some(RelayLogin {
             user,
@@ -64,11 +70,16 @@ impl RelayLogin {
         }))
     }
 
-    /// Looks whether the password is there.
-    pub(crate) fn open(&self) -> Result<SmtpLogin, Failure> {
+    /// Whether its password is sent where others can read it.
+    pub(super) fn is_for_clear(&self) -> bool {
+        self.is_for_clear
+    }
+
+    /// Looks whether the password is there. `key` is the option that named its file.
+    pub(crate) fn open(&self, key: &str) -> Result<SmtpLogin, Failure> {
         let login = SmtpLogin::with_password_file(&self.user, &self.password_file);
         let usable = login.check();
-        usable.map_err(|error| Failure::Usage(format!("{error} (relay-password-file)")))?;
+        usable.map_err(|error| Failure::setting(key, error))?;
         Ok(match self.is_for_clear {
             true => login.even_in_clear(),
             false => login,

@@ -39,8 +39,15 @@ impl FromStr for ProxyOrNone {
 pub(crate) struct Proxy {
     host: String,
     port: u16,
-    /// A name, and the file of its password.
-    login: Option<(String, PathBuf)>,
+    login: Option<Login>,
+}
+
+/// A name, the file of its password, and the option that named it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Login {
+    user: String,
+    file: PathBuf,
+    file_key: String,
 }
 
 impl fmt::Display for Proxy {
@@ -56,9 +63,9 @@ impl Options {
         let all = Proxy::of(self.socks5.as_ref(), user, file, "")?.flatten();
         let mut proxies = ByDestination::new(all);
         for (pattern, options) in &self.destination {
-            let place = format!(" (in [destination.\"{pattern}\"])");
+            let table = format!("destination.\"{pattern}\".");
             let (user, file) = (&options.socks5_user, &options.socks5_password_file);
-            if let Some(proxy) = Proxy::of(options.socks5.as_ref(), user, file, &place)? {
+            if let Some(proxy) = Proxy::of(options.socks5.as_ref(), user, file, &table)? {
                 proxies = proxies.with_rule(pattern.clone(), proxy);
             }
         }
@@ -67,18 +74,29 @@ impl Options {
 }
 
 impl Proxy {
-    /// What was said at one place, if something was.
+    /// What was said in one table, if something was.
     fn of(
         said: Option<&ProxyOrNone>,
         user: &Option<String>,
         file: &Option<PathBuf>,
-        place: &str,
+        table: &str,
     ) -> Result<Option<Option<Self>>, Failure> {
-        let wrong = |why: &str| Err(Failure::Usage(format!("{why}{place}")));
+        let key = |option: &str| format!("{table}{option}");
         let login = match (user, file) {
             (None, None) => None,
-            (Some(user), Some(file)) => Some((user.clone(), file.clone())),
-            _ => return wrong("socks5-user and socks5-password-file need each other"),
+            (Some(user), Some(file)) => Some(Login {
+                user: user.clone(),
+                file: file.clone(),
+                file_key: key("socks5-password-file"),
+            }),
+            (Some(_), None) => {
+                let why = "it needs its socks5-password-file";
+                return Err(Failure::setting(key("socks5-user"), why));
+            }
+            (None, Some(_)) => {
+                let why = "it needs a socks5-user";
+                return Err(Failure::setting(key("socks5-password-file"), why));
+            }
         };
         match said {
             Some(ProxyOrNone(Some((host, port)))) => Ok(Some(Some(Proxy {
@@ -86,7 +104,10 @@ impl Proxy {
                 port: *port,
                 login,
             }))),
-            _ if login.is_some() => wrong("socks5-user needs a socks5 beside it, HOST:PORT"),
+            _ if login.is_some() => Err(Failure::setting(
+                key("socks5-user"),
+                "it needs a socks5 beside it, HOST:PORT",
+            )),
             Some(ProxyOrNone(None)) => Ok(Some(None)),
             None => Ok(None),
         }
@@ -95,17 +116,16 @@ impl Proxy {
     /// Reads the password, if it has one.
     pub(crate) fn open(&self) -> Result<Socks5, Failure> {
         let proxy = Socks5::new(&self.host, self.port);
-        let Some((user, file)) = &self.login else {
+        let Some(login) = &self.login else {
             return Ok(proxy);
         };
         let wrong = |error: &dyn fmt::Display| {
-            let file = file.display();
-            Failure::Usage(format!(
-                "{error}, for the proxy {self}: look at {file} (socks5-password-file)"
-            ))
+            let file = login.file.display();
+            let why = format!("{error}, for the proxy {self}: look at {file}");
+            Failure::setting(&login.file_key, why)
         };
-        let password = first_line(file).map_err(|error| wrong(&error))?;
-        let told = proxy.with_login(user, &password);
+        let password = first_line(&login.file).map_err(|error| wrong(&error))?;
+        let told = proxy.with_login(&login.user, &password);
         told.map_err(|error| wrong(&error))
     }
 }

@@ -4,13 +4,22 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use slimta::edge::smtp::{AuthMode, Role, TlsMode};
 
 use super::*;
 
 fn from_file(text: &str) -> Result<Settings, Failure> {
-    let options = file::parse(text).map_err(Failure::Config)?;
-    Options::default().or(options).settle()
+    let mut reading = Reading::of_text(Flags::default(), "the file".to_owned(), text.to_owned());
+    let settings = reading.settings();
+    reading.verdict()?;
+    Ok(settings.unwrap())
+}
+
+fn from_flags_and_file(flags: Options, text: &str) -> Settings {
+    let document = document::Document::parse(text);
+    assert_eq!(document.problems, []);
+    flags.or(document.options).settle().unwrap()
 }
 
 #[test]
@@ -108,25 +117,28 @@ fn users_authenticate_under_tls_unless_it_is_said() {
 }
 
 /// How each listener is encrypted.
-fn modes(settings: &Settings) -> Vec<(&str, Option<TlsMode>)> {
+fn modes(settings: &Settings) -> Vec<(String, Option<TlsMode>)> {
     let listeners = settings.listeners.iter();
-    listeners.map(|l| (l.origin.as_str(), l.tls)).collect()
+    listeners.map(|l| (l.origin.to_string(), l.tls)).collect()
 }
 
 #[test]
 fn tls_has_its_certificates_and_its_own_ports() {
     let files = "tls-certificate = ['a.pem', 'b.pem']\ntls-key = ['a.key', 'b.key']\n";
     let settings = from_file(files).unwrap();
-    assert_eq!(modes(&settings), [("--listen", Some(TlsMode::Offered))]);
+    assert_eq!(
+        modes(&settings),
+        [("--listen".to_owned(), Some(TlsMode::Offered))]
+    );
 
     let only = format!("{files}listen-tls = ['[::]:465']\nrequire-tls = true\n");
     let settings = from_file(&only).unwrap();
     assert_eq!(
         modes(&settings),
-        [("--listen-tls", Some(TlsMode::Implicit))]
+        [("--listen-tls".to_owned(), Some(TlsMode::Implicit))]
     );
     let both = format!("{only}listen = ['[::]:25']\n");
-    let required = ("--listen", Some(TlsMode::Required));
+    let required = ("--listen".to_owned(), Some(TlsMode::Required));
     assert_eq!(modes(&from_file(&both).unwrap())[0], required);
 
     assert!(from_file("require-tls = false").unwrap().edge.tls.is_none());
@@ -196,7 +208,7 @@ fn the_file_has_schedules_for_some_destinations() {
         retry: Some("9m".parse().unwrap()),
         ..Options::default()
     };
-    let settings = flags.or(file::parse(text).unwrap()).settle().unwrap();
+    let settings = from_flags_and_file(flags, text);
     let written = |destination: &str| {
         let destination = slimta_core::message::Destination::new(destination);
         settings.retry.get(&destination).to_string()
@@ -274,8 +286,8 @@ fn flags_win_over_the_file() {
         recipients_max: NonZeroUsize::new(5),
         ..Options::default()
     };
-    let file = file::parse("relay = 'mx'\nhostname = 'a.example'\nrecipients-max = 9").unwrap();
-    let settings = flags.or(file).settle().unwrap();
+    let file = "relay = 'mx'\nhostname = 'a.example'\nrecipients-max = 9";
+    let settings = from_flags_and_file(flags, file);
     assert_eq!(settings.relay.as_deref(), Some("blackhole:"));
     assert_eq!(settings.hostname, "a.example");
     assert_eq!(settings.edge.recipients_max, 5);
@@ -294,7 +306,7 @@ fn a_mistake_in_the_file_is_named() {
         ("[destination.a]\nretries = 'none'", "retries"),
         ("[destination.a]\nretry = '1m..'", "until=AGE"),
         ("[destination.a]\nrate = '100'", "such as 5/s, 100/min"),
-        ("[destination.a]\nrate = '0/s'", "rate = '0/s'"),
+        ("[destination.a]\nrate = '0/s'", "rate: "),
         ("[destination.a]\nrate = 5", "rate"),
         ("[destination.a]\nattempts-max = 0", "attempts-max"),
         (
@@ -302,7 +314,7 @@ fn a_mistake_in_the_file_is_named() {
             "messages-per-connection",
         ),
         ("rate-per-destination = '5/d'", "or none"),
-        ("[destination.a]\nrelay = 'none'", "[destination.\"a\"]"),
+        ("[destination.a]\nrelay = 'none'", "destination.\"a\".relay"),
         ("permit = ['192.0.2.0/33']", "192.0.2.0/33"),
         ("lock-duration = '0s'", "lock-duration"),
         ("lock-duration = '999ms'", "give 1s or more"),
@@ -319,11 +331,11 @@ fn a_mistake_in_the_file_is_named() {
         ("recipients = 'a'", "accept-domains"),
         (
             "accept-domains = ['a.example']\n[listener.a]\naddress = '[::1]:1'\naccept-domains = []\nrecipients = 'a'",
-            "[listener.a]",
+            "listener.a.recipients: ",
         ),
         (
             "credentials = 'a'\ntls-certificate = ['a']\ntls-key = ['a']\n[listener.a]\naddress = '[::1]:1'\ntls = 'off'\nauth = true",
-            "auth needs TLS",
+            "listener.a.auth: it needs TLS",
         ),
         ("message-bytes-max = 'big'", "message-bytes-max"),
         ("log-format = 'xml'", "xml"),
@@ -390,5 +402,237 @@ fn host_names_are_names() {
         &"a".repeat(64),
     ] {
         assert!(!machine::is_host_name(name), "{name}");
+    }
+}
+
+fn told(text: &str) -> String {
+    from_file(text).unwrap_err().to_string()
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let text = r#"
+recipients-max = 0
+listn-tls = ["127.0.0.1:465"]
+permit = ["192.0.2.0/24", "all", "192.0.2.0/33"]
+lock-duration = "1ms"
+backoff-min = "1h"
+backoff-max = "1m"
+
+[destination."Example.org"]
+retry = "often"
+relay = "none"
+
+[dkim."a.example"]
+selector = "s"
+"#;
+    let told = told(text);
+    let lines: Vec<_> = told.lines().collect();
+    for (line, begin) in lines.iter().zip([
+        "the file:2:18: recipients-max: ",
+        "the file:3:1: listn-tls: there is no such option; did you mean `listen-tls`?",
+        "the file:4:27: permit: \"all\" is not a network",
+        "the file:4:34: permit: \"192.0.2.0/33\" is not a network",
+        "the file:5:1: lock-duration: 1ms is less",
+        "the file:6:1: backoff-min: 3600s is longer than backoff-max",
+        "the file:10:9: destination.\"Example.org\".retry: ",
+        "the file:11:1: destination.\"example.org\".relay: ",
+        "the file:13:1: dkim.\"a.example\": ",
+    ]) {
+        assert!(line.starts_with(begin), "{line} instead of {begin}");
+    }
+    assert_eq!(lines.len(), 9, "{told}");
+}
+
+#[test]
+fn a_table_is_found_however_its_name_is_written() {
+    for head in ["a", "'A'", "\"a\""] {
+        let told = told(&format!("\n[destination.{head}]\nrelay = 'none'\n"));
+        assert!(
+            told.starts_with("the file:3:1: destination.\"a\".relay: "),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_none_of_its_own() {
+    for text in [
+        "tls-certificate = 5\nrequire-tls = true",
+        "[destination.'a.example']\nrelay-user = 'ann'\nrelay-password-file = 'a'",
+    ] {
+        let told = told(text);
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_as_that() {
+    let told = told("recipients-max = 5\nretry = \nfoo = 1\nhostname = 'a b'");
+    assert!(told.starts_with("the file:2:"), "{told}");
+    assert!(!told.contains("no such option"), "{told}");
+}
+
+#[test]
+fn what_a_server_keeps_is_what_the_reference_marks() {
+    let tls = "tls-certificate = ['a']\ntls-key = ['b']\n";
+    let listener = "[listener.NAME]\naddress = '127.0.0.1:587'\n";
+    let running = format!("{tls}listen = []\nlisten-tls = ['127.0.0.1:465']\n{listener}");
+    let running = from_file(&running).unwrap();
+    let text = r#"
+        listen = ["127.0.0.1:25"]
+        listen-tls = ["127.0.0.1:466"]
+        storage = "memory:"
+        admin-socket = "/run/slimta"
+        lock-duration = "1h"
+        attempts-max = 7
+        contents-memory-max = 7
+        intakes-max = 7
+        connections-max = 7
+        log-format = "json"
+        hostname = "other.example"
+        [listener.NAME]
+        address = "127.0.0.1:588"
+    "#;
+    let mut other = from_file(&format!("{tls}{text}")).unwrap();
+    let mut kept = other.keep(&running);
+    let mut marked = kept::KEPT;
+    kept.sort_unstable();
+    marked.sort_unstable();
+    assert_eq!(kept, marked);
+    assert_eq!(other.hostname, "other.example");
+    assert_eq!(other.keep(&running), [""; 0], "it is as it was");
+}
+
+#[test]
+fn listeners_stay_where_they_are_and_go_by_their_new_rules() {
+    let tls = "tls-certificate = ['a']\ntls-key = ['b']\n";
+    let table = |name: &str, more: &str| {
+        format!(
+            "[listener.{name}]\naddress = '127.0.0.1:{}'\n{more}\n",
+            1 + name.len()
+        )
+    };
+    let old = [tls, &table("a", ""), &table("bb", "tls = 'implicit'")].concat();
+    let running = from_file(&old).unwrap();
+    let new = [table("a", "permit = []"), table("ccc", "")].concat();
+    let mut other = from_file(&new).unwrap();
+    assert_eq!(other.keep(&running), ["listener.bb", "listener.ccc"]);
+    let [a, b] = &other.listeners[..] else {
+        panic!("{:?}", other.listeners);
+    };
+    assert_eq!((a.permit.len(), a.tls), (0, None));
+    assert_eq!(b.tls, Some(TlsMode::Implicit));
+    assert!(other.edge.tls.is_some(), "b could not go on");
+}
+
+#[test]
+fn tables_tell_each_mistake_at_its_key() {
+    let text = r#"relay = "smtp://h"
+source-address = "127.0.0.1"
+socks5-user = "ann"
+[listener.a]
+role = "lmtp"
+address = "127.0.0.1:25"
+[listener.b]
+tls = "implicit"
+address = "127.0.0.1:465"
+[listener.c]
+role = "relay"
+[listener.d]
+address = "127.0.0.1:26"
+auth = true
+recipients = "/nowhere"
+[[source-pool.default]]
+address = "127.0.0.1"
+ehlo-name = "a_b"
+[[source-pool.bulk]]
+address = "127.0.0.1"
+weight = 1001
+[tenants.acme]
+source-pool = "other"
+[destination."x.example"]
+relay-user = "ann"
+ehlo-name = "a b"
+[destination."y.example"]
+source-pool = "nothing"
+socks5-password-file = "/nowhere"
+"#;
+    let told = told(text);
+    for begin in [
+        "2:1: source-address: it and [[source-pool.default]] say the same",
+        "3:1: socks5-user: it needs its socks5-password-file",
+        "5:1: listener.a.role: LMTP is never spoken on port 25",
+        "8:1: listener.b.tls: it needs a certificate",
+        "10:11: listener.c: a listener needs an address",
+        "14:1: listener.d.auth: it needs a file of users",
+        "18:1: source-pool.default.ehlo-name: \"a_b\" is not the name",
+        "21:1: source-pool.bulk.weight: 1001 is not a number",
+        "23:1: tenants.acme.source-pool: there is no [[source-pool.other]], only: bulk, default",
+        "25:1: destination.\"x.example\".relay-user: it needs its relay-password-file",
+        "26:1: destination.\"x.example\".ehlo-name: \"a b\" is not the name",
+        "28:1: destination.\"y.example\".source-pool: there is no [[source-pool.nothing]]",
+        "29:1: destination.\"y.example\".socks5-password-file: it needs a socks5-user",
+    ] {
+        let begins = |line: &str| {
+            line.strip_prefix("the file:")
+                .is_some_and(|l| l.starts_with(begin))
+        };
+        assert!(told.lines().any(begins), "{begin} is not in {told}");
+    }
+}
+
+#[test]
+fn what_fits_nothing_else_does_not_hide_what_is_wrong_behind_it() {
+    let mut reading = Reading::of_text(
+        Flags::default(),
+        "the file".to_owned(),
+        "tls-certificate = ['/nowhere/a.pem']\nlock-duration = '1ms'\nretry = '5m'".to_owned(),
+    );
+    let settings = reading.settings().unwrap();
+    let destination = slimta_core::message::Destination::new("a.example");
+    assert_eq!(settings.retry.get(&destination).to_string(), "5m");
+    assert!(settings.edge.tls.is_none());
+    let told = reading.verdict().unwrap_err().to_string();
+    assert_eq!(told.lines().count(), 2, "{told}");
+}
+
+/// Lines of a file, each of which is right or wrong by itself.
+const RIGHT: [&str; 8] = [
+    "listen = ['127.0.0.1:0', '[::1]:0'] # both",
+    "hostname = 'mx.example'",
+    "retry = '1m..;until=1h'",
+    "permit = ['192.0.2.0/24']",
+    "message-bytes-max = '10m'",
+    "heed-replies = false",
+    "log-level = 'debug'",
+    "tenants.acme.weight = 5",
+];
+const WRONG: [&str; 8] = [
+    "liste = ['127.0.0.1:0']",
+    "relay = 25",
+    "recipients-max = 0",
+    "connections-max = 'all'",
+    "lock-duration = '1ms'",
+    "delay-notice = 'never'",
+    "tls = 'perhaps'",
+    "log-format = 'xml'",
+];
+
+proptest! {
+    #[test]
+    fn each_wrong_line_is_told_and_no_other(
+        lines in proptest::sample::subsequence([RIGHT, WRONG].concat(), 0..=16).prop_shuffle(),
+    ) {
+        let told = from_file(&lines.join("\n")).map(drop).map_err(|error| error.to_string());
+        let told = told.err().unwrap_or_default();
+        let places = told.lines().map(|line| {
+            let number = line.split(':').nth(1).unwrap_or_default();
+            number.parse::<usize>().unwrap()
+        });
+        let numbered = lines.iter().enumerate();
+        let wrong = numbered.filter(|(_, line)| WRONG.contains(line));
+        let wrong: Vec<_> = wrong.map(|(number, _)| number + 1).collect();
+        prop_assert_eq!(places.collect::<Vec<_>>(), wrong, "{}", told);
     }
 }

@@ -63,7 +63,11 @@ impl VerifyOptions {
             Some(server) => Dns::at(server),
             None => Dns::of_system(),
         };
-        let dns = dns.map_err(|error| Failure::Usage(format!("{error} ([verify-senders])")))?;
+        let key = match self.table.name_server {
+            Some(_) => "verify-senders.name-server",
+            None => "verify-senders",
+        };
+        let dns = dns.map_err(|error| Failure::setting(key, error))?;
         let trusted = self.table.trusted.clone();
         let trusted = trusted.unwrap_or_else(|| permit.to_vec());
         let name = self.authserv_id(settings);
@@ -84,12 +88,19 @@ impl VerifyOptions {
         };
         let seal = dkim.seal_arc(domain, self.authserv_id(settings));
         let unusable = |error| {
-            let place = "arc-seal in [verify-senders]";
-            Failure::Usage(format!(
-                "{error} ({place}): write a table [dkim.{domain:?}]"
-            ))
+            let why = format!("{error}: write a table [dkim.{domain:?}]");
+            Failure::setting("verify-senders.arc-seal", why)
         };
         seal.map(Some).map_err(unusable)
+    }
+
+    /// What is wrong with each part of it.
+    pub(crate) fn problems(&self, settings: &Settings, world: &World) -> Vec<Failure> {
+        // What is wrong with keys is told by itself.
+        let seal = settings.dkim.signer().ok();
+        let seal = seal.and_then(|dkim| self.seal(settings, &dkim).err());
+        let policy = self.policy(settings, &[], world.clone()).err();
+        policy.into_iter().chain(seal).collect()
     }
 
     /// In whose name it speaks.

@@ -95,7 +95,7 @@ fn a_domain_without_keys_cannot_seal() {
         "--config",
         &config.display().to_string(),
     ]);
-    assert_eq!(said.status.code(), Some(2));
+    assert_eq!(said.status.code(), Some(78));
     let why = stderr(&said);
     assert!(
         why.contains("no keys for the domain \"example.org\"") && why.contains("arc-seal"),

@@ -311,7 +311,7 @@ fn what_cannot_be_used_is_named_at_the_start() {
     let said = start(&["--credentials", &file]);
     assert!(said.contains(&format!("{file} line 1: the hash is not one of Argon2id")));
     assert!(
-        said.contains("(credentials)") && !said.contains("canary"),
+        said.contains("--credentials: ") && !said.contains("canary"),
         "{said}"
     );
     let missing = users.0.path("missing");
@@ -322,7 +322,7 @@ fn what_cannot_be_used_is_named_at_the_start() {
     );
     let said = start(&["--auth-in-clear", "true"]);
     assert!(
-        said.contains("auth-in-clear needs a file of users"),
+        said.contains("--auth-in-clear: it needs a file of users"),
         "{said}"
     );
 
@@ -336,7 +336,7 @@ fn what_cannot_be_used_is_named_at_the_start() {
         &file,
     ]);
     assert_eq!(clear.status.code(), Some(2));
-    assert!(stderr(&clear).contains("credentials needs TLS"));
+    assert!(stderr(&clear).contains("--credentials: they need TLS"));
 }
 
 #[test]

@@ -404,11 +404,11 @@ fn what_cannot_be_used_is_named_at_the_start() {
         (vec!["--tls-certificate", &chain], "tls-key"),
         (
             vec!["--require-tls", "true"],
-            "require-tls needs a certificate",
+            "--require-tls: it needs a certificate",
         ),
         (
             vec!["--listen-tls", "127.0.0.1:0"],
-            "listen-tls needs a certificate",
+            "--listen-tls: it needs a certificate",
         ),
         (
             vec!["--tls-certificate", &missing, "--tls-key", &key],

@@ -88,15 +88,13 @@ fn a_pool_that_cannot_be_used_is_named_at_the_start() {
     let config = store.path().with_extension("toml");
     let path = config.display().to_string();
     let pool = "[[source-pool.bulk]]\naddress = '127.0.0.2'\n";
-    for (file, status, why) in [
+    for (file, why) in [
         (
             "[destination.x]\nsource-pool = 'bulk'\n".to_owned(),
-            2,
             "there is no [[source-pool.bulk]]",
         ),
         (
             format!("{pool}[destination.x]\nsource-pool = 'bulk'\nsource-address = '::1'\n"),
-            2,
             "name one of them",
         ),
         (
@@ -104,22 +102,18 @@ fn a_pool_that_cannot_be_used_is_named_at_the_start() {
                 "source-address = '::1'\n{}",
                 pool.replace("bulk", "default")
             ),
-            2,
             "name one of them",
         ),
         (
             "[[source-pool.default]]\naddress = '192.0.2.7'\n".to_owned(),
-            2,
             "192.0.2.7 cannot be used",
         ),
         (
             format!("{pool}ehlo-name = 'a_b'\n[destination.x]\nsource-pool = 'bulk'\n"),
-            2,
             "is not the name of a host",
         ),
         (
             "[[source-pool.bulk]]\naddress = '127.0.0.2'\nweigth = 2\n".to_owned(),
-            78,
             "weigth",
         ),
     ] {
@@ -133,12 +127,7 @@ fn a_pool_that_cannot_be_used_is_named_at_the_start() {
             "--config",
             &path,
         ]);
-        assert_eq!(
-            said.status.code(),
-            Some(status),
-            "{file}: {}",
-            stderr(&said)
-        );
+        assert_eq!(said.status.code(), Some(78), "{file}: {}", stderr(&said));
         assert!(stderr(&said).contains(why), "{file}: {}", stderr(&said));
     }
 }

@@ -141,12 +141,12 @@ fn what_cannot_be_used_is_named_at_the_start() {
         ),
         (
             "relay-auth-in-clear = true\n".to_owned(),
-            "need a relay-user",
+            "needs a relay-user",
         ),
         (user.clone(), "smtp:// or smtps://, beside it"),
         (
             format!("relay = 'smtp://h'\n[destination.'x']\n{user}"),
-            "beside it (in [destination.\"x\"])",
+            ":3:1: destination.\"x\".relay-user: it needs a relay of its own",
         ),
         (
             "relay = 'smtp://h'\nrelay-user = 'ann'\nrelay-password-file = '/nowhere/x'\n"
@@ -158,7 +158,7 @@ fn what_cannot_be_used_is_named_at_the_start() {
         fs::write(&config, &text).unwrap();
         let path = config.display().to_string();
         let said = run(&["serve", "--storage", &store.url(), "--config", &path]);
-        assert_eq!(said.status.code(), Some(2), "{text}");
+        assert_eq!(said.status.code(), Some(78), "{text}");
         assert!(stderr(&said).contains(why), "{text}: {}", stderr(&said));
     }
 }

@@ -141,7 +141,10 @@ fn a_proxy_that_cannot_be_used_is_named_at_the_start() {
     let store = Store::new();
     let url = store.url();
     for (options, why) in [
-        (&["--socks5-user", "ann"][..], "need each other"),
+        (
+            &["--socks5-user", "ann"][..],
+            "needs its socks5-password-file",
+        ),
         (
             &["--socks5-user", "ann", "--socks5-password-file", "/x"],
             "needs a socks5 beside it",

@@ -110,3 +110,17 @@ fn servers_that_share_a_storage_hear_of_what_one_has_suspended() {
     other.queue_ok(&["resume", &relay]);
     one.until_empty();
 }
+
+#[test]
+fn all_mail_can_be_kept_back_at_once() {
+    let (store, next_hop) = (Store::new(), NextHop::answering(&[]));
+    let server = store.serve(&["--relay", &next_hop.url()]);
+    store.queue_ok(&["suspend", "*", "--reason", "something is wrong"]);
+    let id = send(server.address, SENDER, &["rcpt@to.example"]);
+    store.queue_ok(&["retry"]);
+    let explained = store.queue_ok(&["explain", &id]);
+    assert!(explained.contains("something is wrong"), "{explained}");
+    assert_eq!(store.list()[0]["attempts"], 0);
+    store.queue_ok(&["resume", "*"]);
+    store.until_empty();
+}

@@ -50,7 +50,7 @@ fn a_tenant_without_sense_is_refused_with_what_is_allowed() {
     let path = config.display().to_string();
     for (lines, allowed) in [
         ("tenant = 'sender'", "sender-domain, or field:"),
-        ("[tenants.acme]\nweight = 0", "nonzero"),
+        ("[tenants.acme]\nweight = 0", "above zero"),
         ("[tenants.acme]\nweight = 5000", "from 1 to 1000"),
         ("[tenants.'a b']\nweight = 5", "names no tenant"),
         (

@@ -5,7 +5,7 @@
 //! mail exchangers of each domain, [`LmtpRelay`] talks to a server that delivers into
 //! mailboxes; all three keep connections open and use them again. `PipeRelay` runs a
 //! command of this machine (feature `pipe`). [`Maildir`] and
-//! [`Blackhole`] are ends of the way, for trying out and for tests.
+//! [`Blackhole`] are ends of the way, for trying out and for tests; [`Reject`] refuses.
 
 mod blackhole;
 mod maildir;
@@ -13,6 +13,8 @@ mod maildir;
 mod mx;
 #[cfg(feature = "pipe")]
 mod pipe;
+mod regrouped;
+mod reject;
 mod routed;
 mod smtp;
 mod url;
@@ -23,6 +25,8 @@ pub use maildir::Maildir;
 pub use mx::{Dns, Exchanger, LookupError, MxRelay, Resolver};
 #[cfg(feature = "pipe")]
 pub use pipe::{PipeCommand, PipeCommandError, PipeRelay};
+pub use regrouped::regrouped;
+pub use reject::{Reject, RejectError};
 pub use routed::{Routes, routed};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::{Timing, TlsLevel, TlsLevelError};

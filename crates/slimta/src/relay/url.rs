@@ -2,8 +2,8 @@
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Relay,
-    SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
+    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Reject,
+    RejectError, Relay, SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -63,7 +63,7 @@ impl Default for Connections {
 pub enum OpenError {
     /// No relay has that name. The error lists what exists.
     #[error(
-        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"lmtp://HOST:PORT\", \"lmtp:/SOCKET\", \"pipe:/COMMAND ARGUMENT...\", \"maildir:DIRECTORY\" and \"blackhole:\""
+        "unknown relay \"{0}\": there are \"mx\", \"smtp://HOST:PORT\", \"smtps://HOST:PORT\", \"lmtp://HOST:PORT\", \"lmtp:/SOCKET\", \"pipe:/COMMAND ARGUMENT...\", \"maildir:DIRECTORY\", \"reject:CODE TEXT\" and \"blackhole:\""
     )]
     Unknown(String),
     /// What follows `smtp://` or `smtps://` is not a host and a port.
@@ -95,6 +95,16 @@ pub enum OpenError {
         /// Why.
         error: std::io::Error,
     },
+    /// What follows `reject:` is no answer.
+    #[error(
+        "the relay \"{url}\" cannot be used: {error}, as in \"reject:550 5.1.2 No mail for them\""
+    )]
+    Reject {
+        /// The URL.
+        url: String,
+        /// Why.
+        error: RejectError,
+    },
     /// A Maildir without its directory.
     #[error("the relay \"{0}\" lacks its directory, as in \"maildir:./mail\"")]
     NoDirectory(String),
@@ -115,7 +125,7 @@ pub enum OpenError {
 /// left out), `smtps://HOST:PORT` (with the feature `tls`; port 465),
 /// `lmtp://HOST:PORT`, `lmtp:/SOCKET` (the path of a Unix socket),
 /// `pipe:/COMMAND ARGUMENT...` (with the feature `pipe`: the words of a
-/// `PipeCommand`), `maildir:DIRECTORY` or `blackhole:`. `hostname` is what this host
+/// `PipeCommand`), `maildir:DIRECTORY`, `reject:CODE TEXT` (a [`Reject`]) or `blackhole:`. `hostname` is what this host
 /// calls itself.
 pub fn open(url: &str, hostname: &str, world: World) -> Result<NextHop, OpenError> {
     open_with(url, hostname, Connections::default(), world)
@@ -160,6 +170,7 @@ pub fn open_with(
             Box::new(relay)
         }
         Some(("blackhole", "")) => Box::new(Blackhole),
+        Some(("reject", reply)) => Box::new(reject(url, reply)?),
         #[cfg(feature = "pipe")]
         Some(("pipe", command)) => Box::new(pipe(url, command, hostname, world)?),
         Some(("maildir", "")) => return Err(OpenError::NoDirectory(url.to_owned())),
@@ -176,6 +187,12 @@ pub fn open_with(
         relay,
         router: by_domain(),
     })
+}
+
+fn reject(url: &str, reply: &str) -> Result<Reject, OpenError> {
+    let url = || url.to_owned();
+    let wrong = |error| OpenError::Reject { url: url(), error };
+    reply.parse().map_err(wrong)
 }
 
 #[cfg(feature = "pipe")]

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::admin::{Desk, Reply, Request, StatsView};
 use crate::assemble::Server;
 use crate::commands::block_on;
-use crate::config::{Options, Settings};
+use crate::config::{Flags, Options, Settings};
 use crate::failure::Failure;
 use crate::output;
 use crate::sink::{Answers, Counts, Sink};
@@ -63,9 +63,12 @@ async fn perform(store: &Path) -> Result<(), Failure> {
     let story = Arc::new(Story::new(world.clone()));
     let settings = settings(store, next_hop)?;
     let teller = story.clone();
-    let server = Server::open(&settings, world.clone(), move |event: &_| {
-        teller.tell(event)
-    })
+    let server = Server::open(
+        &settings,
+        Flags::default(),
+        world.clone(),
+        move |event: &_| teller.tell(event),
+    )
     .await?;
     let address = server.addresses().first().copied().unwrap_or(ANY_PORT);
     story.say(

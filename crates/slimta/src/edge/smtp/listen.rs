@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::SmtpEdge;
 use super::connection::Connection;
+use super::current::CurrentEdge;
 use super::listener::Listener;
 use super::origin::{OriginPlace, Turned};
 use super::proxy_header::Peer;
@@ -37,14 +38,15 @@ pub(super) enum Phase {
 
 /// Serves until `stop` completes and all clients are gone.
 pub(super) async fn serve<L: Listener>(
-    edge: Arc<SmtpEdge>,
+    current: CurrentEdge,
     listener: L,
     stop: impl Future<Output = ()> + Send,
 ) {
     let (phase, phases) = watch::channel(Phase::Open);
+    let serving = current.get();
     let mut door = Door {
-        settings: Arc::new(edge.settings()),
-        edge,
+        settings: serving.settings.clone(),
+        edge: serving.edge.clone(),
         phases,
         sessions: JoinSet::new(),
     };
@@ -60,7 +62,10 @@ pub(super) async fn serve<L: Listener>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => door.admit::<L>(stream, peer),
+            Ok((stream, peer)) => {
+                door.follow(&current);
+                door.admit::<L>(stream, peer);
+            }
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted");
                 tokio::select! {
@@ -87,6 +92,13 @@ struct Door {
 }
 
 impl Door {
+    /// Lets sessions begin with what is current.
+    fn follow(&mut self, current: &CurrentEdge) {
+        let serving = current.get();
+        self.edge = serving.edge.clone();
+        self.settings = serving.settings.clone();
+    }
+
     /// Begins a session, if there is a place for it.
     fn admit<L: Listener>(&mut self, stream: L::Stream, peer: SocketAddr) {
         let ip = peer.ip().to_canonical();

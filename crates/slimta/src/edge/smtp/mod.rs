@@ -8,6 +8,7 @@
 mod answers;
 mod auth;
 mod connection;
+mod current;
 mod deliver;
 mod limits;
 mod listen;
@@ -40,6 +41,7 @@ pub use auth::{AuthMode, Authenticator, BearerToken, TokenVerdict, Verdict};
 pub use auth::{
     CredentialsError, CredentialsFile, ScramKeys, ScramKeysError, password_line, scram_line,
 };
+pub use current::CurrentEdge;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use recipients::{FinalDomains, RecipientsError, RecipientsFile};
@@ -258,7 +260,7 @@ impl SmtpEdge {
     ///
     /// Dropping the future closes all connections as they are.
     pub async fn serve(self, listener: impl Listener, stop: impl Future<Output = ()> + Send) {
-        listen::serve(Arc::new(self), listener, stop).await;
+        CurrentEdge::new(self).serve(listener, stop).await;
     }
 
     /// Whether its clients begin with TLS.

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use slimta_core::queue::Rate;
 
 use super::{Limits, SmtpEdge};
@@ -66,15 +67,22 @@ impl Turned {
 /// What the clients of all origins do.
 #[derive(Debug)]
 pub(super) struct Origins {
-    connections_max: usize,
-    connection_rate: Option<Rate>,
-    message_rate: Option<Rate>,
-    recipient_rate: Option<Rate>,
+    /// Replaced while clients are counted.
+    bounds: ArcSwap<Bounds>,
     /// How many clients of each are connected. No more than there are places.
     connected: Mutex<HashMap<IpAddr, usize>>,
     buckets: Mutex<Buckets>,
     /// Who is refused may come a thousand times a second.
     pub(super) telling: Telling,
+}
+
+/// What the clients of one origin may do.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    connections_max: usize,
+    connection_rate: Option<Rate>,
+    message_rate: Option<Rate>,
+    recipient_rate: Option<Rate>,
 }
 
 /// The place of a client among those of its origin, until it is dropped.
@@ -87,14 +95,21 @@ pub(super) struct OriginPlace {
 impl Origins {
     pub(super) fn new(limits: &Limits) -> Self {
         Origins {
-            connections_max: limits.connections_per_address_max,
-            connection_rate: limits.connection_rate_per_address,
-            message_rate: limits.message_rate_per_address,
-            recipient_rate: limits.recipient_rate_per_address,
+            bounds: ArcSwap::from_pointee(Bounds {
+                connections_max: limits.connections_per_address_max,
+                connection_rate: limits.connection_rate_per_address,
+                message_rate: limits.message_rate_per_address,
+                recipient_rate: limits.recipient_rate_per_address,
+            }),
             connected: Mutex::default(),
             buckets: Mutex::default(),
             telling: Telling::default(),
         }
+    }
+
+    /// Goes by the bounds of `other` from now on; what was counted counts on.
+    pub(super) fn adopt(&self, other: &Origins) {
+        self.bounds.store(other.bounds.load_full());
     }
 
     /// Lets a client in, if its origin may have one more.
@@ -106,7 +121,7 @@ impl Origins {
         let origin = network(ip);
         let mut connected = lock(&self.connected);
         let count = connected.get(&origin).copied().unwrap_or_default();
-        if count >= self.connections_max {
+        if count >= self.bounds.load().connections_max {
             return Err(Turned::Crowded);
         }
         // Taken last: who is refused a place has used up nothing.
@@ -122,10 +137,11 @@ impl Origins {
 
     /// Whether the clients of its origin may have one more of what is counted.
     pub(super) fn take(&self, what: Counted, ip: IpAddr, now: Duration) -> bool {
+        let bounds = self.bounds.load();
         let rate = match what {
-            Counted::Connection => self.connection_rate,
-            Counted::Message => self.message_rate,
-            Counted::Recipient => self.recipient_rate,
+            Counted::Connection => bounds.connection_rate,
+            Counted::Message => bounds.message_rate,
+            Counted::Recipient => bounds.recipient_rate,
         };
         rate.is_none_or(|rate| lock(&self.buckets).take((what, network(ip)), rate, now))
     }
@@ -211,6 +227,27 @@ mod tests {
         let other = enter("2001:db8:0:1::1").unwrap();
         drop((places, other));
         assert!(lock(&origins.connected).is_empty());
+    }
+
+    #[test]
+    fn other_bounds_hold_for_who_is_there() {
+        let bounded = |connections_per_address_max| {
+            origins(Limits {
+                connections_per_address_max,
+                ..Limits::default()
+            })
+        };
+        let origins = bounded(1);
+        let enter = || origins.enter(ip("192.0.2.1"), MINUTE);
+        let first = enter().unwrap();
+        origins.adopt(&bounded(2));
+        let second = enter().unwrap();
+        assert_eq!(enter().unwrap_err(), Turned::Crowded);
+        origins.adopt(&bounded(1));
+        drop(first);
+        assert_eq!(enter().unwrap_err(), Turned::Crowded);
+        drop(second);
+        assert!(enter().is_ok());
     }
 
     #[test]

@@ -107,6 +107,12 @@ pub(super) const TABLES: [Table; 8] = [
             ),
             Key("tls", "level", "`tls`", "how connections are encrypted"),
             Key(
+                "mta-sts",
+                "`true`, `false`",
+                "`mta-sts`",
+                "whether the domain's own policy on that is heeded",
+            ),
+            Key(
                 "source-pool",
                 "name",
                 "`[[source-pool.default]]`",

@@ -1,7 +1,6 @@
 //! What the writer and the readers share: the tables, the leases, and whether
 //! writing still works.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,6 +14,7 @@ use super::audit::audit;
 use super::file::{Backing, Disk};
 use super::guard::{self, Guarded, guarded};
 use super::leases::{Leases, Now, Overlay};
+use super::lock::StoreLock;
 use super::snapshot::Snapshot;
 use super::tables::{
     CONTENTS, COUNTS, DESTINATIONS, DUE, FORMAT, FORMAT_BEFORE, HEADS, MESSAGES, META, META_EPOCH,
@@ -45,7 +45,7 @@ pub(super) struct Engine {
     leases: Mutex<Leases>,
     poison: OnceLock<String>,
     pub(super) generation: watch::Sender<u64>,
-    _lock: Option<File>,
+    _lock: Option<StoreLock>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -63,7 +63,7 @@ impl Engine {
         place: &str,
         world: World,
         limits: Limits,
-        lock: Option<File>,
+        lock: Option<StoreLock>,
     ) -> Result<Self, StorageError> {
         let backing = Backing::new(disk.clone());
         let failed = |error| not_opened(place, &error);

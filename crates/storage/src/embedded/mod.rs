@@ -12,6 +12,7 @@ mod guard;
 mod leases;
 mod ledger;
 mod listing;
+mod lock;
 mod prepare;
 mod select;
 mod session;
@@ -22,7 +23,7 @@ mod tables;
 mod tests;
 mod writer;
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -38,6 +39,7 @@ use engine::Engine;
 #[cfg(test)]
 use file::Disk;
 use file::{FileDisk, private_file};
+use lock::StoreLock;
 use session::EmbeddedSession;
 use writer::{Call, WAITING_MAX};
 
@@ -110,7 +112,7 @@ impl Embedded {
             reason: error.to_string(),
         };
         create_directory(directory).map_err(failed)?;
-        let lock = lock(directory, &place)?;
+        let lock = StoreLock::take(directory, &place)?;
         let path = directory.join("mail.redb");
         let fresh = directory.join("mail.redb.new");
         let is_new = !path.try_exists().map_err(failed)?;
@@ -196,20 +198,4 @@ fn create_directory(directory: &Path) -> io::Result<()> {
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
-}
-
-fn lock(directory: &Path, place: &str) -> Result<File, StorageError> {
-    let open = |error: io::Error| StorageError::Open {
-        place: place.to_owned(),
-        reason: error.to_string(),
-    };
-    let lock = private_file(&directory.join("lock")).map_err(open)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StorageError::InUse {
-            place: place.to_owned(),
-            hint: "stop that process, or ask it through its admin socket".to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(open(error)),
-    }
 }

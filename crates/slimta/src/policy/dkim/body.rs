@@ -6,8 +6,13 @@
 
 use ring::digest::{Context, SHA256};
 
+use crate::message::Content;
+
 /// Short runs of text are put together to this much before they are hashed.
 const BLOCK_BYTES: usize = 4 << 10;
+
+/// How much of a body is hashed before others get their turn.
+const TURN_BYTES: usize = 256 << 10;
 
 /// Reads a body and hashes it.
 pub(super) struct BodyHash(Relaxed<Hash>);
@@ -19,6 +24,18 @@ impl BodyHash {
             context: Context::new(&SHA256),
             block: Vec::with_capacity(BLOCK_BYTES),
         }))
+    }
+
+    /// The hash of the body of a message, read in turns.
+    pub(super) async fn of(content: &Content) -> Self {
+        let mut hash = BodyHash::new();
+        for piece in content.body_bytes().chunks(TURN_BYTES) {
+            hash.update(piece);
+            if piece.len() == TURN_BYTES {
+                tokio::task::yield_now().await;
+            }
+        }
+        hash
     }
 
     /// Reads the next piece.

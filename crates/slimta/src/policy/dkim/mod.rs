@@ -33,9 +33,6 @@ pub use notices::SignedNotices;
 #[cfg(feature = "verify")]
 pub use seal::SealArc;
 
-/// How much of a body is hashed before others get their turn.
-const TURN_BYTES: usize = 256 << 10;
-
 /// Signs each message whose From names a domain that has keys, once with each of
 /// them, and puts the signatures on top. Other mail passes as it is.
 ///
@@ -187,13 +184,7 @@ impl Policy for SignDkim {
         let Some((signer, covered)) = self.signer_of(&message) else {
             return Ok(vec![message]);
         };
-        let mut hash = BodyHash::new();
-        for piece in message.content.body_bytes().chunks(TURN_BYTES) {
-            hash.update(piece);
-            if piece.len() == TURN_BYTES {
-                tokio::task::yield_now().await;
-            }
-        }
+        let hash = BodyHash::of(&message.content).await;
         match signer.sign(&mut message, &covered, hash) {
             Ok(()) => Ok(vec![message]),
             Err(CannotSign) => {

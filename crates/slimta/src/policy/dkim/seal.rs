@@ -10,7 +10,7 @@ use super::body::BodyHash;
 use super::header::{Covered, is_whole, relax};
 use super::key::{CannotSign, DkimError, DkimKey};
 use super::signature::{SECONDS_MAX, listed, wrapped};
-use super::{SignDkim, Signer, TURN_BYTES};
+use super::{SignDkim, Signer};
 use crate::message::{Content, Field, Message, NewField, Response};
 use crate::policy::Policy;
 use crate::policy::verify::{own_results, result_of};
@@ -70,13 +70,7 @@ impl Policy for SealArc {
         let Some((results, chain)) = self.found(&message.content) else {
             return Ok(vec![message]);
         };
-        let mut hash = BodyHash::new();
-        for piece in message.content.body_bytes().chunks(TURN_BYTES) {
-            hash.update(piece);
-            if piece.len() == TURN_BYTES {
-                tokio::task::yield_now().await;
-            }
-        }
+        let hash = BodyHash::of(&message.content).await;
         match self.seal(&mut message, &results, chain, hash) {
             Ok(()) => Ok(vec![message]),
             Err(CannotSign) => {

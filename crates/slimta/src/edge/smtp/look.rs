@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// Least time between two looks at a file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What changes when a file is written anew.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +23,24 @@ impl Look {
             modified: metadata.modified().ok(),
             bytes: metadata.len(),
         })
+    }
+}
+
+/// When files are to be looked at again, by the monotonic clock: at once, and then
+/// once a second at most.
+#[derive(Debug, Default)]
+pub(super) struct NextLook(Mutex<Duration>);
+
+impl NextLook {
+    /// Whether it is time for a look; then it is the caller's to take, and nobody
+    /// else's for a while.
+    pub(super) fn begin(&self, now: Duration) -> bool {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = now >= *at;
+        if is_due {
+            *at = now.saturating_add(LOOK_EVERY);
+        }
+        is_due
     }
 }
 

@@ -3,14 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::table::{BadLine, Table};
-use crate::edge::smtp::look::Look;
+use crate::edge::smtp::look::{Look, NextLook};
 use crate::world::World;
 
-/// Least time between two looks at the file.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A larger file holds no mailboxes: room for some two million.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -31,8 +28,7 @@ struct Shared {
     table: Mutex<Arc<Table>>,
     /// Whoever looks at the file holds it meanwhile, on a thread that may wait.
     seen: Mutex<Option<Look>>,
-    /// When it is to be looked at again, by the monotonic clock.
-    look_at: Mutex<Duration>,
+    next_look: NextLook,
 }
 
 /// Why a file of mailboxes cannot be used.
@@ -71,29 +67,19 @@ impl RecipientsFile {
             path,
             table: Mutex::new(table),
             seen: Mutex::new(look),
-            look_at: Mutex::new(Duration::ZERO),
+            next_look: NextLook::default(),
         })))
     }
 
     /// The mailboxes as they are now.
     pub(super) async fn table(&self, world: &World) -> Arc<Table> {
-        if self.begin_look(world.monotonic()) {
+        if self.0.next_look.begin(world.monotonic()) {
             let file = self.clone();
             // Disks can be slow, and these threads are those of all clients. If
             // the look fails, mailboxes are as they were.
             let _ = tokio::task::spawn_blocking(move || file.look()).await;
         }
         lock(&self.0.table).clone()
-    }
-
-    /// Whether it is time for a look; then it is the caller's to take.
-    fn begin_look(&self, now: Duration) -> bool {
-        let mut look_at = lock(&self.0.look_at);
-        let is_due = now >= *look_at;
-        if is_due {
-            *look_at = now.saturating_add(LOOK_EVERY);
-        }
-        is_due
     }
 
     /// Reads the file again if it has changed.

@@ -11,9 +11,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::pair::{CertificateFiles, Looks, TlsError};
-
-/// Least time between two looks at the files.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+use crate::edge::smtp::look::NextLook;
 
 /// Certificates and where they come from.
 #[derive(Debug)]
@@ -23,8 +21,7 @@ pub(super) struct Certificates {
     current: Mutex<Vec<Arc<CertifiedKey>>>,
     /// Whoever looks at the files holds it meanwhile, on a thread that may wait.
     files: Mutex<Vec<Seen>>,
-    /// When the files are to be looked at again, by the monotonic clock.
-    look_at: Mutex<Duration>,
+    next_look: NextLook,
 }
 
 /// The files of one certificate, as they were when they were read last.
@@ -53,19 +50,14 @@ impl Certificates {
             provider,
             current: Mutex::new(current),
             files: Mutex::new(seen),
-            look_at: Mutex::new(Duration::ZERO),
+            next_look: NextLook::default(),
         })
     }
 
     /// Whether it is time for a [look](Self::look); then it is the caller's to
     /// take, and nobody else's for a while.
     pub(super) fn begin_look(&self, now: Duration) -> bool {
-        let mut look_at = lock(&self.look_at);
-        let is_due = now >= *look_at;
-        if is_due {
-            *look_at = now.saturating_add(LOOK_EVERY);
-        }
-        is_due
+        self.next_look.begin(now)
     }
 
     /// Reads again what has changed. May wait for the disk.

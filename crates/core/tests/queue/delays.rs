@@ -9,18 +9,6 @@ use crate::rig::{Answer, Rig, message};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A queue that tries every hour for two days, and tells after four hours.
-async fn rig() -> Rig {
-    let mut rig = Rig::new().await;
-    let hourly: Schedule = "1h..;until=2d".parse().unwrap();
-    rig.queue = rig
-        .queue
-        .clone()
-        .with_retry_algorithm(hourly)
-        .with_delay_notice(Some(4 * HOUR));
-    rig
-}
-
 /// Enqueues a message and lets it fail each hour; gives how many messages are
 /// stored after each failure.
 async fn fails_each_hour(rig: &Rig, message: Message, hours: usize) -> Vec<usize> {
@@ -40,7 +28,7 @@ async fn fails_each_hour(rig: &Rig, message: Message, hours: usize) -> Vec<usize
 
 #[tokio::test(start_paused = true)]
 async fn the_sender_is_told_once_that_its_message_is_late() {
-    let rig = rig().await;
+    let rig = Rig::hourly(4 * HOUR).await;
     let late = message("from@example.com", &["a@example.org", "b@example.org"]);
     let counts = fails_each_hour(&rig, late, 8).await;
     assert_eq!(counts, [1, 1, 1, 1, 2, 1, 1, 1, 1]);
@@ -72,17 +60,17 @@ async fn the_sender_is_told_once_that_its_message_is_late() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_told_of_a_delay_who_does_not_want_to_know() {
-    let rig = rig().await;
+    let rig = Rig::hourly(4 * HOUR).await;
     let notice = message("", &["a@example.org"]);
     assert_eq!(fails_each_hour(&rig, notice, 6).await, [1; 7]);
-    let rig = self::rig().await;
+    let rig = Rig::hourly(4 * HOUR).await;
     let mut failures_only = message("from@example.com", &["a@example.org"]);
     failures_only.envelope.recipients[0].notify = Some(Notify {
         failure: true,
         ..Notify::NEVER
     });
     assert_eq!(fails_each_hour(&rig, failures_only, 6).await, [1; 7]);
-    let rig = self::rig().await;
+    let rig = Rig::hourly(4 * HOUR).await;
     let mut never = message("from@example.com", &["a@example.org"]);
     never.envelope.recipients[0].notify = Some(Notify::NEVER);
     assert_eq!(fails_each_hour(&rig, never, 6).await, [1; 7]);
@@ -90,7 +78,7 @@ async fn nobody_is_told_of_a_delay_who_does_not_want_to_know() {
 
 #[tokio::test(start_paused = true)]
 async fn only_recipients_that_wait_and_want_it_are_told_of() {
-    let rig = rig().await;
+    let rig = Rig::hourly(4 * HOUR).await;
     let mut late = message("from@example.com", &["a@example.org", "b@example.org"]);
     late.envelope.recipients[0].notify = Some(Notify {
         delay: true,
@@ -108,7 +96,7 @@ async fn only_recipients_that_wait_and_want_it_are_told_of() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_told_of_a_failure_is_not_told_of_the_delay() {
-    let mut rig = rig().await;
+    let mut rig = Rig::hourly(4 * HOUR).await;
     let schedule: Schedule = "5h".parse().unwrap();
     rig.queue.set_retry_algorithm(schedule);
     rig.relay.then(Answer::Codes(vec![450]));

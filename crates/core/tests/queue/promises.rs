@@ -114,18 +114,6 @@ fn notice(rig: &Rig) -> String {
     String::from_utf8(notice.content.to_vec()).unwrap()
 }
 
-/// A queue that tries every hour, for two days, and tells of a delay after two.
-async fn hourly() -> Rig {
-    let mut rig = Rig::new().await;
-    let hourly: Schedule = "1h..;until=2d".parse().unwrap();
-    rig.queue = rig
-        .queue
-        .clone()
-        .with_retry_algorithm(hourly)
-        .with_delay_notice(Some(2 * HOUR));
-    rig
-}
-
 /// A message that is to be delivered within so many seconds.
 fn urgent(seconds: i64, mode: ByMode) -> Message {
     let mut message = message("from@example.com", &["a@example.org"]);
@@ -135,7 +123,7 @@ fn urgent(seconds: i64, mode: ByMode) -> Message {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_too_late_goes_back_at_its_time_and_is_not_tried_again() {
-    let rig = hourly().await;
+    let rig = Rig::hourly(2 * HOUR).await;
     rig.relay.then(Answer::Codes(vec![450]));
     rig.enqueue(urgent(5400, ByMode::Return)).await;
     let stored = rig.stored().await.remove(0);
@@ -163,7 +151,7 @@ async fn what_is_too_late_goes_back_at_its_time_and_is_not_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_to_hear_of_a_delay_at_a_time_hears_then_and_once() {
-    let rig = hourly().await;
+    let rig = Rig::hourly(2 * HOUR).await;
     rig.relay.then(Answer::Codes(vec![450]));
     rig.enqueue(urgent(3 * 3600 + 60, ByMode::Notify)).await;
     let mut told = Vec::new();

@@ -11,7 +11,7 @@ use slimta_core::message::{
     Address, Client, Content, Envelope, Message, OnSuccess, Report, Response, ReversePath,
     StoredMessage,
 };
-use slimta_core::queue::{Direct, Event, Queue, Work};
+use slimta_core::queue::{Direct, Event, Queue, Schedule, Work};
 use slimta_core::relay::{Delivery, Relay};
 use slimta_core::storage::conformance::Between;
 use slimta_core::storage::{Memory, Session, State, Storage};
@@ -133,6 +133,19 @@ impl Rig {
     pub(crate) async fn new() -> Rig {
         let relay = Script::default();
         Rig::over(Some(Arc::new(Direct(relay.clone()))), relay).await
+    }
+
+    /// A queue that tries every hour, for two days, and tells of a delay after
+    /// `notice`.
+    pub(crate) async fn hourly(notice: Duration) -> Rig {
+        let mut rig = Rig::new().await;
+        let hourly: Schedule = "1h..;until=2d".parse().unwrap();
+        rig.queue = rig
+            .queue
+            .clone()
+            .with_retry_algorithm(hourly)
+            .with_delay_notice(Some(notice));
+        rig
     }
 
     /// A queue that only stores.

@@ -12,6 +12,15 @@ const HOST: &str = "mx.test.example";
 /// Nobody's address here: who does not say who they are may not relay.
 const NOBODY: [&str; 2] = ["--permit", "192.0.2.0/24"];
 pub(crate) const SECRET: &str = "canary-in-a-coal mine";
+/// How swaks logs in as ann.
+pub(crate) const LOGIN: [&str; 6] = [
+    "--auth",
+    "PLAIN",
+    "--auth-user",
+    "ann",
+    "--auth-password",
+    SECRET,
+];
 const RELAYING_DENIED: &str = "550 5.7.1 Relaying denied";
 
 /// What `slimta password USER` prints if this is typed.
@@ -196,16 +205,8 @@ fn who_guesses_has_few_guesses() {
 fn in_the_clear_no_password_is_taken_unless_it_may_be() {
     let users = Users::new();
     let store = Store::new();
-    let login = [
-        "--auth",
-        "PLAIN",
-        "--auth-user",
-        "ann",
-        "--auth-password",
-        SECRET,
-    ];
     let server = users.serve(&store, &[]);
-    let refused = swaks(server.address, &login);
+    let refused = swaks(server.address, &LOGIN);
     assert!(!refused.status.success() && !stdout(&refused).contains("250-AUTH"));
     let mut client = Client::connect(server.address).unwrap();
     client.ask("EHLO c", "250").unwrap();
@@ -216,7 +217,7 @@ fn in_the_clear_no_password_is_taken_unless_it_may_be() {
     server.stop();
 
     let server = users.serve(&store, &["--auth-in-clear", "true"]);
-    let handed = swaks(server.address, &login);
+    let handed = swaks(server.address, &LOGIN);
     assert!(handed.status.success(), "{}", stdout(&handed));
     assert!(only_message(&store).contains(" with ESMTPA "));
     log_without_secrets(&store);

@@ -3,18 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::auth::{SECRET, Users};
+use crate::auth::{LOGIN, Users};
 use crate::encryption::{only_message, swaks};
 use crate::rig::{Client, Server, Store, free_address, run, stderr, stdout, until};
 
-const LOGIN: [&str; 6] = [
-    "--auth",
-    "PLAIN",
-    "--auth-user",
-    "ann",
-    "--auth-password",
-    SECRET,
-];
 /// A message that says nothing of itself.
 const BARE: [&str; 2] = ["--data", r"Subject: bare\n\nHello."];
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::auth::{SECRET, Users};
+use crate::auth::{LOGIN, Users};
 use crate::encryption::{only_message, swaks};
 use crate::peers::Peer;
 use crate::rig::{Client, Server, Store, free_address, stderr, stdout, until};
@@ -141,16 +141,8 @@ fn haproxy_tells_whose_connections_it_passes_on() {
 #[test]
 fn tls_begins_behind_the_header() {
     let host = Host::start();
-    let login = [
-        "--auth",
-        "PLAIN",
-        "--auth-user",
-        "ann",
-        "--auth-password",
-        SECRET,
-    ];
     let proxy = passing_on("2", "198.51.100.7");
-    let options = [&proxy[..], &["--tls-on-connect"], &login].concat();
+    let options = [&proxy[..], &["--tls-on-connect"], &LOGIN].concat();
     let handed = swaks(host.encrypted, &options);
     let said = stdout(&handed);
     assert!(handed.status.success(), "{said}{}", stderr(&handed));

@@ -65,7 +65,7 @@ impl Server {
         let (queue_end, edge_end) = (Arc::new(queue_end), Arc::new(edge_end));
         let (tls, dkim, kept) = (parts.tls.clone(), parts.dkim().clone(), parts.kept.clone());
         let policies = &settings.tls_policies;
-        let sender = policies.sender(tls, dkim, edge_end.clone(), &world)?;
+        let sender = policies.sender(&settings.dns, tls, dkim, edge_end.clone(), &world)?;
         let (queue, wanted) = parts.assemble(
             settings,
             Some(queue_end),

@@ -67,7 +67,8 @@ fn problems(settings: &Settings, world: &World) -> Vec<Failure> {
 
 /// What is wrong with each relay.
 fn relays(settings: &Settings, world: &World) -> Vec<Failure> {
-    let connections = match connections(settings) {
+    let trusted = settings.dns.trusted(&settings.tls);
+    let connections = match trusted.and_then(|trusted| connections(settings, trusted)) {
         Ok(connections) => connections,
         Err(failure) => return vec![failure],
     };

@@ -9,7 +9,7 @@ use slimta::edge::smtp::{
     self, CredentialsFile, CurrentEdge, FinalDomains, Role, SmtpEdge, Tls, TlsMode,
 };
 use slimta::message::{Message, Response};
-use slimta::policy::SignDkim;
+use slimta::policy::{SignDkim, SpamScan, VerifySenders};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -87,6 +87,9 @@ pub(crate) struct Means {
     pub(crate) tls: Option<Tls>,
     pub(crate) users: Option<CredentialsFile>,
     pub(crate) dkim: SignDkim,
+    /// One of each for all listeners: so many messages at once are looked at by all.
+    pub(crate) verify: Option<VerifySenders>,
+    pub(crate) spam_scan: Option<SpamScan>,
     pub(crate) world: World,
 }
 

@@ -12,7 +12,7 @@ use slimta::storage::Storage;
 use slimta::world::World;
 
 use crate::assemble::queue;
-use crate::config::{EdgeAuth, EdgeTls, Settings, TlsKept};
+use crate::config::{EdgeAuth, EdgeTls, Settings, TlsKept, warn_if_useless};
 use crate::edges::{Means, Wanted, edge, wanted};
 use crate::failure::Failure;
 use crate::relays::{connections, next_hop};
@@ -34,19 +34,25 @@ impl Parts {
         world: &World,
         kept: &TlsKept,
     ) -> Result<Self, Failure> {
-        let mut connections = connections(settings)?;
-        settings.dns.look(&settings.tls)?;
+        let trusted = settings.dns.trusted(&settings.tls)?;
+        let mut connections = connections(settings, trusted.clone())?;
+        if let Some(resolver) = trusted {
+            tokio::spawn(warn_if_useless(resolver));
+        }
         let way_out = connections.tls.clone();
         let policies = &settings.tls_policies;
         let kept = policies.open(settings, &way_out, world, kept)?;
         connections.mta_sts.clone_from(&kept.finder);
         connections.tls_reports.clone_from(&kept.counts);
         let (tls, users) = (settings.edge.tls.as_ref(), settings.edge.auth.as_ref());
+        let (verify, spam_scan) = (settings.verify_senders.as_ref(), &settings.spam_scan);
         Ok(Parts {
             means: Means {
                 tls: tls.map(EdgeTls::open).transpose()?,
                 users: users.map(EdgeAuth::open).transpose()?,
                 dkim: settings.dkim.signer()?,
+                verify: verify.map(|it| it.open(settings, world)).transpose()?,
+                spam_scan: spam_scan.as_ref().map(|it| it.policy(world.clone())),
                 world: world.clone(),
             },
             next_hop: next_hop(settings, &connections, world)?,

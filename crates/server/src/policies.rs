@@ -17,17 +17,18 @@ pub(crate) fn policies(
     said: &Listener,
     means: &Means,
 ) -> Result<Chain, Failure> {
-    let world = &means.world;
     let mut policies = Chain::new();
     // Who submits is known by other means, and who speaks LMTP is a part of this site.
     let verify = settings.verify_senders.as_ref();
     let verify = verify.filter(|_| said.role == Role::Relay);
-    if let Some(verify) = verify {
-        policies = policies.then(verify.policy(settings, &said.permit, world.clone())?);
+    if let (Some(options), Some(verify)) = (verify, &means.verify) {
+        let trusted = options.trusted(&said.permit).to_vec();
+        let is_trusted = move |ip| trusted.iter().any(|network| network.contains(ip));
+        policies = policies.then(verify.clone().with_trusted(is_trusted));
     }
     policies = policies.then(stamps(settings, said, means));
-    if let Some(spam_scan) = &settings.spam_scan {
-        policies = policies.then(spam_scan.policy(world.clone()));
+    if let Some(spam_scan) = &means.spam_scan {
+        policies = policies.then(spam_scan.clone());
     }
     if let Some(forward) = settings.forward.policy() {
         policies = policies.then(forward);

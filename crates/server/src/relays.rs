@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slimta::relay::{self, Connections, NextHop, Relay, Roots, Tls};
+use slimta::relay::{self, Connections, Dns, NextHop, Relay, Roots, Tls};
 use slimta::world::World;
 use slimta_core::queue::DestinationPattern;
 
@@ -116,14 +116,17 @@ pub(crate) fn check_routes(settings: &Settings) -> Result<(), Failure> {
 
 /// How all relays connect; they share what is known of TLS, but for what domains
 /// publish of it.
-pub(crate) fn connections(settings: &Settings) -> Result<Connections, Failure> {
+pub(crate) fn connections(
+    settings: &Settings,
+    trusted_dns: Option<Arc<Dns>>,
+) -> Result<Connections, Failure> {
     let mut tls = Tls::new(settings.tls.clone());
     if let Some(file) = &settings.tls_roots {
         let roots = Roots::read(file);
         let unusable = |error| Failure::setting("tls-roots", error);
         tls = tls.with_roots(roots.map_err(unusable)?);
     }
-    if let Some(dns) = settings.dns.trusted(&settings.tls)? {
+    if let Some(dns) = trusted_dns {
         tls = tls.with_trusted_dns(dns);
     }
     Ok(Connections {

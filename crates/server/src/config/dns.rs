@@ -45,13 +45,10 @@ impl Dns {
         }
     }
 
-    /// Asks the name servers once whether they validate at all, if some mail needs
-    /// that, and says so in the log if they do not.
-    pub(crate) fn look(&self, levels: &ByDestination<TlsLevel>) -> Result<(), Failure> {
-        if let Some(resolver) = self.trusted(levels)? {
-            tokio::spawn(warn_if_useless(resolver));
-        }
-        Ok(())
+    /// What looks things up for an option.
+    pub(super) fn open(&self, option: &str) -> Result<Resolver, Failure> {
+        let opened = Resolver::open(&self.servers, DnsTrust::Nobody);
+        opened.map_err(|error| Failure::setting(option, error))
     }
 
     /// What tells where answers come from, if some mail needs that.
@@ -79,9 +76,9 @@ impl Dns {
     }
 }
 
-/// Without a name server that validates, `dane` is no more than `opportunistic`,
-/// and who set it would not know.
-async fn warn_if_useless(resolver: Arc<Resolver>) {
+/// Asks the name servers once whether they validate at all. Without one that does,
+/// `dane` is no more than `opportunistic`, and who set it would not know.
+pub(crate) async fn warn_if_useless(resolver: Arc<Resolver>) {
     if resolver.validates().await == Ok(false) {
         tracing::warn!(
             servers = ?resolver.servers(),

@@ -61,6 +61,7 @@ use crate::failure::Failure;
 
 pub(crate) use dkim::Dkim;
 use dns::Dns;
+pub(crate) use dns::warn_if_useless;
 pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 pub(crate) use flags::Flags;

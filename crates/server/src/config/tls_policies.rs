@@ -1,16 +1,15 @@
 //! What others say of the TLS with their hosts, and what they are told of it, as
 //! options say it.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use slimta::bus;
 use slimta::message::{Address, Message, Response};
 use slimta::policy::SignDkim;
+use slimta::relay::Tls;
 use slimta::relay::mta_sts::{MtaSts, WebPolicies};
 use slimta::relay::tls_reports::{ReportOptions, ReportSender, TlsReports};
-use slimta::relay::{Dns as Resolver, DnsTrust, LookupError, Tls};
 use slimta::storage::embedded_directory;
 use slimta_core::queue::ByDestination;
 use slimta_core::world::World;
@@ -35,8 +34,6 @@ pub(crate) struct TlsPolicies {
     reports: Option<ReportOptions>,
     /// None to forget all with the process.
     directory: Option<PathBuf>,
-    /// Which name servers are asked; none for those of the machine.
-    name_servers: Vec<SocketAddr>,
 }
 
 /// What a server knows of the TLS of others, also when it reads its settings anew.
@@ -61,7 +58,6 @@ impl TlsPolicies {
             heeded: by_destination(heeded, &options.destination, |options| options.mta_sts),
             reports,
             directory: options.tls_directory.clone().or_else(beside),
-            name_servers: Dns::of(options).servers,
         })
     }
 
@@ -79,7 +75,7 @@ impl TlsPolicies {
         if !routes.chain(&settings.relay).any(|url| url == "mx") {
             return Ok(TlsKept::default());
         }
-        let mut finder = self.finder(tls, world, kept.finder.clone())?;
+        let mut finder = self.finder(&settings.dns, tls, world, kept.finder.clone())?;
         let counts = match &kept.counts {
             Some(counts) => Some(counts.clone()),
             None => self.counts(world)?,
@@ -108,6 +104,7 @@ impl TlsPolicies {
     /// if they are not at hand.
     fn finder(
         &self,
+        dns: &Dns,
         tls: &Tls,
         world: &World,
         kept: Option<MtaSts>,
@@ -118,8 +115,8 @@ impl TlsPolicies {
         if let Some(kept) = kept {
             return Ok(Some(kept.with_destinations(self.heeded.clone())));
         }
-        let web = WebPolicies::new(self.dns("mta-sts")?, tls.clone(), world.clone());
-        let texts = self.dns("mta-sts")?;
+        let web = WebPolicies::new(dns.open("mta-sts")?, tls.clone(), world.clone());
+        let texts = dns.open("mta-sts")?;
         let found = match self.place(POLICIES) {
             None => MtaSts::new(texts, web, world.clone()),
             Some(directory) => MtaSts::open(&directory, texts, web, world.clone())
@@ -143,6 +140,7 @@ impl TlsPolicies {
     /// What sends the reports, if any are sent: through `queue`, signed by `dkim`.
     pub(crate) fn sender(
         &self,
+        dns: &Dns,
         tls: Tls,
         dkim: SignDkim,
         queue: Arc<dyn bus::Client<Message, Response>>,
@@ -151,15 +149,10 @@ impl TlsPolicies {
         let Some(options) = self.reports.clone() else {
             return Ok(None);
         };
-        let (texts, names) = (self.dns("tls-report")?, self.dns("tls-report")?);
+        let (texts, names) = (dns.open("tls-report")?, dns.open("tls-report")?);
         let world = world.clone();
         let sender = ReportSender::new(options, texts, names, tls, dkim, queue, world);
         Ok(Some(sender))
-    }
-
-    fn dns(&self, option: &str) -> Result<Resolver, Failure> {
-        let none = |error: LookupError| Failure::setting(option, error);
-        Resolver::open(&self.name_servers, DnsTrust::Nobody).map_err(none)
     }
 
     fn place(&self, name: &str) -> Option<PathBuf> {

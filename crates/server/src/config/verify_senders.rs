@@ -51,13 +51,11 @@ struct Table {
 }
 
 impl VerifyOptions {
-    /// What looks at mail of all but those that `permit` names, unless the table says
-    /// whom to trust.
-    pub(crate) fn policy(
+    /// What looks at mail of everybody.
+    pub(crate) fn open(
         &self,
         settings: &Settings,
-        permit: &[Network],
-        world: World,
+        world: &World,
     ) -> Result<VerifySenders, Failure> {
         let dns = match self.table.name_server {
             Some(server) => Dns::at(server),
@@ -67,12 +65,14 @@ impl VerifyOptions {
             Some(_) => "verify-senders.name-server",
             None => "verify-senders",
         };
-        let dns = dns.map_err(|error| Failure::setting(key, error))?;
-        let trusted = self.table.trusted.clone();
-        let trusted = trusted.unwrap_or_else(|| permit.to_vec());
         let name = self.authserv_id(settings);
-        let verify = VerifySenders::new(name, &dns, self.rules, world);
-        Ok(verify.with_trusted(move |ip| trusted.iter().any(|network| network.contains(ip))))
+        let verify = dns.and_then(|dns| VerifySenders::new(name, &dns, self.rules, world.clone()));
+        verify.map_err(|error| Failure::setting(key, error))
+    }
+
+    /// Whose mail is not looked at: who is named, or else who is permitted anyway.
+    pub(crate) fn trusted<'a>(&'a self, permit: &'a [Network]) -> &'a [Network] {
+        self.table.trusted.as_deref().unwrap_or(permit)
     }
 }
 
@@ -99,7 +99,7 @@ impl VerifyOptions {
         // What is wrong with keys is told by itself.
         let seal = settings.dkim.signer().ok();
         let seal = seal.and_then(|dkim| self.seal(settings, &dkim).err());
-        let policy = self.policy(settings, &[], world.clone()).err();
+        let policy = self.open(settings, world).err();
         policy.into_iter().chain(seal).collect()
     }
 

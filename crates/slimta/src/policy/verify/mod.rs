@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{Policy, field};
 use crate::message::{Message, Response};
-use crate::relay::Dns;
+use crate::relay::{Dns, LookupError};
 use check::{Findings, check};
 use results::is_of;
 #[cfg(feature = "dkim")]
@@ -70,17 +70,23 @@ pub struct VerifySenders {
 
 impl VerifySenders {
     /// Speaks as `authserv_id`, the name of this host or of its site (RFC 8601
-    /// section 2.5), asks `dns`, and trusts no address.
-    pub fn new(authserv_id: &str, dns: &Dns, rules: VerifyRules, world: World) -> Self {
+    /// section 2.5), asks `dns`, and trusts no address. Fails if what `dns` asks
+    /// cannot be asked from here. Clones look at `at_once_max` messages together.
+    pub fn new(
+        authserv_id: &str,
+        dns: &Dns,
+        rules: VerifyRules,
+        world: World,
+    ) -> Result<Self, LookupError> {
         let places = rules.at_once_max.clamp(1, Semaphore::MAX_PERMITS);
-        VerifySenders {
+        Ok(VerifySenders {
             authserv_id: authserv_id.into(),
-            authenticator: MessageAuthenticator(dns.resolver().clone()),
+            authenticator: MessageAuthenticator(dns.plain()?),
             is_trusted: Arc::new(|_| false),
             rules,
             places: Arc::new(Semaphore::new(places)),
             world,
-        }
+        })
     }
 
     /// Whose mail is not looked at, by the client's address.

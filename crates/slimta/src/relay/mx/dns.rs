@@ -26,9 +26,8 @@ const ALIASES_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Dns {
     resolver: Hickory<Asking>,
-    /// The same without the bit AD, for those who make nothing of it.
     #[cfg(feature = "verify")]
-    plain: hickory_resolver::TokioResolver,
+    asked: (ResolverConfig, ResolverOpts),
     servers: Vec<IpAddr>,
     trust: DnsTrust,
 }
@@ -73,26 +72,27 @@ impl Dns {
         options.positive_max_ttl = Some(TTL_MAX);
         options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
         #[cfg(feature = "verify")]
-        let plain = Hickory::builder_with_config(config.clone(), Default::default())
-            .with_options(options.clone())
-            .build()
-            .map_err(|error| failed(&error))?;
+        let asked = (config.clone(), options.clone());
         let builder = Hickory::builder_with_config(config, Asking::default());
         let builder = builder.with_options(options);
         let resolver = builder.build().map_err(|error| failed(&error))?;
         Ok(Dns {
             resolver,
             #[cfg(feature = "verify")]
-            plain,
+            asked,
             servers,
             trust,
         })
     }
 
-    /// The resolver itself.
+    /// A resolver that asks the same without the bit AD, with a cache of its own: for
+    /// who makes nothing of that, and wants one of this kind.
     #[cfg(feature = "verify")]
-    pub(crate) fn resolver(&self) -> &hickory_resolver::TokioResolver {
-        &self.plain
+    pub(crate) fn plain(&self) -> Result<hickory_resolver::TokioResolver, LookupError> {
+        let (config, options) = self.asked.clone();
+        let builder = Hickory::builder_with_config(config, Default::default());
+        let built = builder.with_options(options).build();
+        built.map_err(|error| failed(&error))
     }
 
     /// The name servers that it asks.

@@ -8,7 +8,8 @@ use std::process::{Command, Output, Stdio};
 use crate::encryption::{Certificates, only_message, serve, swaks};
 use crate::rig::{Client, Server, Store, free_address, run, slimta, stderr, stdout, until};
 
-const HOST: &str = "mx.test.example";
+/// Whose certificate it is.
+pub(crate) const HOST: &str = "mx.test.example";
 /// Nobody's address here: who does not say who they are may not relay.
 const NOBODY: [&str; 2] = ["--permit", "192.0.2.0/24"];
 pub(crate) const SECRET: &str = "canary-in-a-coal mine";
@@ -63,6 +64,11 @@ impl Users {
 
     pub(crate) fn file(&self) -> String {
         self.0.path("users")
+    }
+
+    /// The server's certificate, which is its own root.
+    pub(crate) fn certificate(&self) -> String {
+        self.0.path("a.pem")
     }
 
     /// Writes the file anew.
@@ -227,12 +233,20 @@ fn in_the_clear_no_password_is_taken_unless_it_may_be() {
 #[test]
 fn smtplib_logs_in() {
     const SCRIPT: &str = "
-import smtplib, sys
-host, port, secret = sys.argv[1:]
-for method in ('auth_plain', 'auth_login'):
+import itertools, smtplib, sys
+host, port, encrypted, secret = sys.argv[1:]
+
+def by_starttls():
+    server = smtplib.SMTP(host, int(port))
+    server.starttls()
+    return server
+
+def by_tls():
+    return smtplib.SMTP_SSL(host, int(encrypted))
+
+for connect, method in itertools.product((by_starttls, by_tls), ('auth_plain', 'auth_login')):
     for secret_is_good in (False, True):
-        server = smtplib.SMTP(host, int(port))
-        server.starttls()
+        server = connect()
         server.ehlo()
         server.user, server.password = 'ann', secret if secret_is_good else 'wrong'
         auth = getattr(server, method)
@@ -247,16 +261,19 @@ for method in ('auth_plain', 'auth_login'):
 ";
     let users = Users::new();
     let store = Store::new();
-    let server = users.serve(&store, &[]);
-    let (ip, port) = (server.address.ip(), server.address.port());
+    let encrypted = free_address();
+    let server = users.serve(&store, &["--listen-tls", &encrypted.to_string()]);
+    let ports = [server.address, encrypted].map(|address| address.port().to_string());
     let ran = Command::new("python3")
-        .args(["-c", SCRIPT, &ip.to_string(), &port.to_string(), SECRET])
+        .args(["-c", SCRIPT, "127.0.0.1"])
+        .args(ports)
+        .arg(SECRET)
         .output()
         .unwrap();
     let good = "(235, b'2.7.0 Authentication successful')";
-    let expected = format!("PLAIN 535\nPLAIN {good}\nLOGIN 535\nLOGIN {good}\n");
-    assert_eq!(stdout(&ran), expected, "{}", stderr(&ran));
-    assert_eq!(store.list().len(), 2);
+    let each_way = format!("PLAIN 535\nPLAIN {good}\nLOGIN 535\nLOGIN {good}\n");
+    assert_eq!(stdout(&ran), each_way.repeat(2), "{}", stderr(&ran));
+    assert_eq!(store.list().len(), 4);
     log_without_secrets(&store);
     server.stop();
 }

@@ -49,6 +49,8 @@ impl Certificates {
             .args([
                 "-nodes", "-days", "30", "-subj", &subject, "-addext", &names,
             ])
+            // Some clients take none from a host that could sign others.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args(["-out", &chain, "-keyout", &key])
             .output()
             .unwrap();

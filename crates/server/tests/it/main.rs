@@ -10,6 +10,7 @@ mod auth;
 mod beginning;
 mod benchmarks;
 mod carry;
+mod clients;
 mod commands;
 mod configuration;
 mod crash;

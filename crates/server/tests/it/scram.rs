@@ -25,7 +25,7 @@ fn gsasl(address: SocketAddr, options: &[&str], user: &str, secret: &str) -> Out
 }
 
 /// The file with ann, who has the secret by SCRAM.
-fn scram_only() -> Users {
+pub(crate) fn scram_only() -> Users {
     let users = Users::new();
     let line = stdout(&password_with(&["--scram", "ann"], &format!("{SECRET}\n")));
     assert!(line.starts_with("ann:SCRAM-SHA-256$500000:"), "{line}");

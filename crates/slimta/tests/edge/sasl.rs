@@ -1,10 +1,14 @@
 //! Exchanges of several messages: tokens (RFC 7628), and proofs (RFC 5802).
 
+use std::process::Stdio;
 use std::sync::Arc;
 
 use slimta::edge::smtp::{
     AuthMode, Authenticator, BearerToken, Credentials, Limits, Mechanisms, TokenVerdict, Verdict,
 };
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
 
 use super::rig::{Client, Listening, Queue, edge};
 
@@ -141,4 +145,97 @@ async fn a_proof_that_is_wrong_or_none_is_a_failure() {
     assert_eq!(client.ask(begin).await, later);
     drop(client);
     listening.stopped().await;
+}
+
+/// curl and msmtp show their token under TLS.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn clients_of_others_show_their_token() {
+    use super::certificates::Certificates;
+    use slimta::edge::smtp::{Tls, TlsMode};
+
+    const HOST: &str = "mail.example.net";
+    const DENIED_TO_CURL: i32 = 67;
+    const DENIED_TO_MSMTP: i32 = 77;
+    let certificates = Certificates::new();
+    certificates.make("a", HOST);
+    let files = certificates.files("a");
+    let root = files.chain.display().to_string();
+    for (mode, scheme, starttls) in [
+        (TlsMode::Offered, "smtp", "on"),
+        (TlsMode::Implicit, "smtps", "off"),
+    ] {
+        let queue = Queue::new();
+        let tls = Tls::open(vec![files.clone()]).unwrap();
+        let edge = edge(&queue)
+            .with_tls(tls, mode)
+            .with_permit(|_| false)
+            .with_authenticator(Tokens, AuthMode::UnderTls);
+        let listening = Listening::start(edge).await;
+        let port = listening.address.port();
+        let curl = |token: &str| {
+            let mut command = Command::new("curl");
+            command
+                .args(["--silent", "--show-error", "--ssl-reqd", "--cacert", &root])
+                .args(["--resolve", &format!("{HOST}:{port}:127.0.0.1")])
+                .args(["--url", &format!("{scheme}://{HOST}:{port}")])
+                .args(["--user", "ann", "--oauth2-bearer", token])
+                .args(["--login-options", "AUTH=OAUTHBEARER"])
+                .args([
+                    "--mail-from",
+                    "a@b",
+                    "--mail-rcpt",
+                    "c@d",
+                    "--upload-file",
+                    "-",
+                ]);
+            command
+        };
+        let msmtp = |token: &str| {
+            let mut command = Command::new("msmtp");
+            command
+                .args([
+                    "--file=/dev/null",
+                    "--host=127.0.0.1",
+                    "--from=a@b",
+                    "--tls=on",
+                ])
+                .args([
+                    format!("--port={port}"),
+                    format!("--tls-starttls={starttls}"),
+                ])
+                .args([format!("--tls-trust-file={root}")])
+                .args([format!("--tls-host-override={HOST}")])
+                .args(["--auth=oauthbearer", "--user=ann"])
+                .args([format!("--passwordeval=echo {token}"), "c@d".to_owned()]);
+            command
+        };
+        assert_eq!(end_of(curl("bad")).await, DENIED_TO_CURL);
+        assert_eq!(end_of(msmtp("bad")).await, DENIED_TO_MSMTP);
+        assert!(queue.requests().is_empty());
+        assert_eq!(end_of(curl("good")).await, 0);
+        assert_eq!(end_of(msmtp("good")).await, 0);
+        let requests = queue.requests();
+        assert_eq!(requests.len(), 2);
+        for message in requests.iter().flatten() {
+            assert_eq!(message.client.auth.as_deref(), Some("ann"));
+            assert_eq!(message.client.protocol, "ESMTPSA");
+        }
+        listening.stopped().await;
+    }
+}
+
+/// How a client ends that has a message to read.
+#[cfg(feature = "tls")]
+async fn end_of(mut command: Command) -> i32 {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // It may have ended before it has read all of it.
+    let _ = input.write_all(b"Subject: x\r\n\r\nHello.\r\n").await;
+    drop(input);
+    child.wait().await.unwrap().code().unwrap()
 }

@@ -167,6 +167,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RATE", help_heading = "Clients")]
     #[serde(deserialize_with = "written")]
     pub(crate) connection_rate_per_address: Option<RateOrNone>,
+    /// How long such an address waits for its greeting at a relay listener; a client
+    /// that speaks before is turned away; none greets at once [default: none]
+    #[arg(long, value_name = "TIME", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) greeting_wait: Option<SpanOrNone>,
     /// How many messages are taken from such an address; or none [default: none]
     #[arg(long, value_name = "RATE", help_heading = "Clients")]
     #[serde(deserialize_with = "written")]

@@ -103,7 +103,7 @@ impl Options {
             message_bytes_max: or(self.message_bytes_max, MESSAGE_BYTES_MAX_DEFAULT),
             recipients_max: or(self.recipients_max, RECIPIENTS_MAX_DEFAULT),
             connections_max: or(self.connections_max, CONNECTIONS_MAX_DEFAULT),
-            per_address: PerAddress::of(self),
+            per_address: PerAddress::of(self)?,
             xclient_from: self.xclient_from.clone(),
             hold_time_max: self
                 .hold_time_max

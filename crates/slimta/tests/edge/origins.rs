@@ -1,6 +1,9 @@
 //! What the clients of one address may do together.
 
-use slimta::edge::smtp::Limits;
+use std::time::Duration;
+
+use slimta::edge::smtp::{Limits, Role};
+use tokio::time::Instant;
 
 use super::rig::{Client, Listening, Queue, edge};
 
@@ -98,4 +101,52 @@ async fn messages_and_recipients_of_an_address_are_counted() {
     ];
     assert_eq!(told, expected.concat());
     listening.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_speaks_before_it_is_greeted_is_turned_away() {
+    let wait = Duration::from_secs(6);
+    let limits = Limits {
+        greeting_wait: Some(wait),
+        ..Limits::default()
+    };
+    let edge = edge(&Queue::new()).with_limits(limits);
+    let strict = Listening::start(edge.clone().with_permit(|_| false)).await;
+    let mut hasty = Client::connect(strict.address).await;
+    hasty
+        .send("EHLO client.example.com\r\nMAIL FROM:<a@b>\r\n")
+        .await;
+    assert_eq!(hasty.reply().await, "554 5.5.1 Wait for the greeting\r\n");
+    assert!(
+        hasty
+            .ask("EHLO client.example.com")
+            .await
+            .starts_with("503 5.5.1 ")
+    );
+    assert_eq!(hasty.ask("QUIT").await, "221 2.0.0 Bye\r\n");
+
+    let begin = Instant::now();
+    let mut patient = strict.client().await;
+    assert!(begin.elapsed() >= wait);
+    assert!(
+        patient
+            .ask("EHLO client.example.com")
+            .await
+            .starts_with("250-")
+    );
+    drop(patient);
+    strict.stopped().await;
+
+    // Nobody waits who is permitted, nor who submits.
+    let submission = edge
+        .clone()
+        .with_permit(|_| false)
+        .with_role(Role::Submission);
+    for kind in [edge, submission] {
+        let listening = Listening::start(kind).await;
+        let begin = Instant::now();
+        drop(listening.client().await);
+        assert!(begin.elapsed() < wait);
+        listening.stopped().await;
+    }
 }

@@ -29,7 +29,7 @@ use super::tls;
 use crate::message::{EnhancedCode, Response};
 
 /// How much is read at once where commands are awaited.
-const COMMAND_READ_BYTES: usize = 8 << 10;
+pub(super) const COMMAND_READ_BYTES: usize = 8 << 10;
 /// How much is read at once where a message is.
 const DATA_READ_BYTES: usize = 64 << 10;
 /// How much unused buffer a waiting connection may keep.
@@ -102,7 +102,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Connection<S> {
         let ip = self.ip;
         let is_clear = !self.edge.is_encrypted_from_start();
         let ended = if is_clear {
-            self.greet().await;
+            match Box::pin(self.patience()).await {
+                Ok(()) => self.greet().await,
+                Err(response) => self.session.turn_away(&response),
+            }
             self.converse().await
         } else {
             // If there is none, a line that says so would not be understood.
@@ -278,7 +281,7 @@ pub(super) async fn linger(
 
 /// Reads what is there, or waits for it, with the buffers given back
 /// meanwhile. Zero bytes are the end. Cancel-safe.
-async fn receive(
+pub(super) async fn receive(
     stream: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
     output: &mut BytesMut,

@@ -29,6 +29,10 @@ pub struct Limits {
     /// How many may connect anew from one address. All that comes in the time of
     /// the rate may come at once. 600 a minute.
     pub connection_rate_per_address: Option<Rate>,
+    /// How long a client of a relay listener has to wait for its greeting that is
+    /// not permitted by its address; who speaks before hears `554 5.5.1`. None: all
+    /// are greeted at once.
+    pub greeting_wait: Option<Duration>,
     /// How many messages may come from one address; more are answered
     /// `450 4.7.1` to MAIL. No limit.
     pub message_rate_per_address: Option<Rate>,
@@ -77,6 +81,7 @@ impl Default for Limits {
             connections_max: 10_000,
             connections_per_address_max: 100,
             connection_rate_per_address: Rate::per_minute(600),
+            greeting_wait: None,
             message_rate_per_address: None,
             recipient_rate_per_address: None,
             handshakes_max: 1000,

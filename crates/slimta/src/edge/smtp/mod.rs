@@ -10,6 +10,7 @@ mod auth;
 mod connection;
 mod current;
 mod deliver;
+mod early;
 mod limits;
 mod listen;
 mod listener;

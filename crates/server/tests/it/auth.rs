@@ -1,12 +1,11 @@
 //! Clients that say who they are, as swaks and Python's smtplib do it.
 
 use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use crate::encryption::{Certificates, only_message, serve, swaks};
-use crate::rig::{Client, Server, Store, free_address, run, slimta, stderr, stdout, until};
+use crate::rig::{Client, Server, Store, fed, free_address, run, slimta, stderr, stdout, until};
 
 /// Whose certificate it is.
 pub(crate) const HOST: &str = "mx.test.example";
@@ -31,18 +30,7 @@ fn password(user: &str, typed: &str) -> Output {
 
 /// What `slimta password ARGUMENTS` prints.
 pub(crate) fn password_with(arguments: &[&str], typed: &str) -> Output {
-    let mut command = slimta(&[&["password"], arguments].concat());
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    // It may have ended already.
-    let _ = input.write_all(typed.as_bytes());
-    drop(input);
-    child.wait_with_output().unwrap()
+    fed(&mut slimta(&[&["password"], arguments].concat()), typed)
 }
 
 /// A directory with certificates and the file of ann, whose password is the

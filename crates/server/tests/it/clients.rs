@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use lettre::address::Envelope;
@@ -15,7 +15,7 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::{SmtpTransport, Transport};
 
 use crate::auth::{HOST, SECRET, Users};
-use crate::rig::{Server, Store, free_address, stderr, stdout, text};
+use crate::rig::{Server, Store, fed, free_address, stderr, stdout, text};
 use crate::scram;
 
 const FROM: &str = "a@from.example";
@@ -121,18 +121,6 @@ impl Try<'_> {
         println!("{code}: {}{}", stdout(&ended), stderr(&ended));
         code
     }
-}
-
-fn fed(command: &mut Command, input: &str) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // It may have ended before it has read all of it.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
 }
 
 /// curl without a word on TLS and passwords.

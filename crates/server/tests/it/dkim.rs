@@ -1,12 +1,11 @@
 //! Signatures of DKIM, verified by a stranger's program.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::rig::{Client, NextHop, Store, run, send, stderr, stdout, text};
+use crate::rig::{Client, NextHop, Store, fed, run, send, stderr, stdout, text};
 
 /// The interpreter that has the verifier: a machine may have several.
 pub(crate) fn python() -> &'static str {
@@ -92,10 +91,7 @@ impl Keys {
         let mut command = Command::new(python());
         command.args(["-c", include_str!("sign_dkim.py")]);
         command.arg(self.path(selector)).args([selector, domain]);
-        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = pipes.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(message).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = fed(&mut command, message);
         assert!(output.status.success());
         output.stdout
     }

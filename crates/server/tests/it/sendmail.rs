@@ -1,6 +1,5 @@
 //! The binary under the name `sendmail`, called as scripts and programs call it.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -9,7 +8,9 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::rig::{KeepingSink, NextHop, Server, Store, free_address, run, stderr, stdout, text};
+use crate::rig::{
+    KeepingSink, NextHop, Server, Store, fed, free_address, run, stderr, stdout, text,
+};
 
 /// The binary under the names that scripts know.
 pub(crate) struct Links(TempDir);
@@ -62,16 +63,6 @@ impl Links {
         let command = command.env("SLIMTA_SMTP", server.to_string());
         command.stdin(Stdio::null()).output().unwrap()
     }
-}
-
-/// Runs a command that reads this. It may end before it has read all.
-fn fed(command: &mut Command, input: &[u8]) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    child.wait_with_output().unwrap()
 }
 
 /// A server that only stores, and the links.

@@ -4,6 +4,7 @@
 
 mod absent;
 mod acting;
+mod agents;
 mod arc;
 mod audit;
 mod auth;

@@ -1,7 +1,8 @@
-//! Mail servers of others and a proxy, each in a root directory of its own: `./test` unpacks
-//! them, nothing is installed.
+//! Mail servers of others, a proxy, delivery agents and spam filters, each in a root
+//! directory of its own: `./test` unpacks them, nothing is installed.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,17 @@ backend servers
   option smtpchk EHLO peer.test.example
   server one 127.0.0.1:NEXT check inter 100ms fall 1 rise 1 HOW
 ";
+/// With the rules that are in the program, among them that of the test message.
+const RSPAMD: &str = "\
+options {
+  filters = \"\";
+  url_tld = \"/etc/tlds\";
+  dns { nameserver = [\"127.0.0.1:9\"]; timeout = 1s; retransmits = 1; }
+}
+logging { type = \"console\"; level = \"info\"; }
+actions { reject = 15; add_header = 6; }
+worker \"normal\" { bind_socket = \"127.0.0.1:PORT\"; count = 1; }
+";
 const DOVECOT_USERS: &str = "known@to.example::106:106::/var/mail/known::\n";
 
 /// One of them; ends with all its processes when it is dropped.
@@ -155,6 +167,36 @@ impl Peer {
         Some(peer.run(&["/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy.cfg"]))
     }
 
+    /// Rspamd.
+    #[track_caller]
+    pub(crate) fn rspamd() -> Option<Self> {
+        let peer = Peer::unpacked()?;
+        peer.configure("etc/rspamd.conf", RSPAMD, peer.address);
+        // It makes an automaton of all that there are otherwise, for ten seconds.
+        fs::write(peer.path("etc/tlds"), "com\nexample\n").unwrap();
+        owned_by(&peer.path("var/lib/rspamd"), 65534);
+        let command = ["/usr/bin/rspamd", "-f", "-c", "/etc/rspamd.conf"];
+        Some(peer.run(&[&command[..], &["-u", "nobody", "-g", "nobody"]].concat()))
+    }
+
+    /// A root with maildrop, which knows `known`, who has a Maildir.
+    #[track_caller]
+    pub(crate) fn maildrop() -> Option<Self> {
+        let peer = Peer::unpacked()?;
+        let mut users = fs::OpenOptions::new();
+        let mut users = users.append(true).open(peer.path("etc/passwd")).unwrap();
+        users
+            .write_all(b"known:x:106:106::/home/known:/bin/false\n")
+            .unwrap();
+        fs::write(peer.path("etc/maildroprc"), "DEFAULT=\"$HOME/Maildir/\"\n").unwrap();
+        for directory in ["", "Maildir", "Maildir/new", "Maildir/cur", "Maildir/tmp"] {
+            let directory = peer.path("home/known").join(directory);
+            fs::create_dir_all(&directory).unwrap();
+            owned_by(&directory, 106);
+        }
+        Some(peer)
+    }
+
     /// What it says of itself.
     pub(crate) fn log(&self) -> String {
         let files = ["var/log/peer", "var/log/exim4/mainlog", "said"];
@@ -168,7 +210,7 @@ impl Peer {
 
     /// A root with all of them in it, and a certificate; none where nobody may
     /// change the root of a process.
-    fn unpacked() -> Option<Self> {
+    pub(crate) fn unpacked() -> Option<Self> {
         if !is_root() {
             eprintln!("other mail servers start as root only: not tried");
             return None;

@@ -1,12 +1,15 @@
-//! Mail that a spam filter looks at. The filters are scripted here; the real
-//! spamd and Rspamd speak as they do.
+//! Mail that a spam filter looks at: the real spamd and Rspamd, and scripted ones
+//! for what these seldom say.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
-use crate::rig::{Client, Server, Store, run, stderr, text};
+use crate::peers::Peer;
+use crate::rig::{Client, Server, Store, free_address, run, stderr, text, until};
 
 /// Serves one question: reads its head and the message that it announces, and
 /// answers by the message.
@@ -210,4 +213,85 @@ fn a_table_without_sense_is_refused_with_its_place() {
         why.contains(&path) && why.contains("lacks its host"),
         "{why}"
     );
+}
+
+/// What every filter takes for spam.
+const TEST_SPAM: &str = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X";
+
+/// The test message is refused, and another stored with `status` in it.
+#[track_caller]
+fn is_heeded(table: &str, status: &str) {
+    let store = Store::new();
+    let server = serve(&store, table);
+    let told = |text: &str| {
+        let content = format!("From: a@from.example\nSubject: news\n\n{text}\n");
+        let mut client = Client::connect(server.address).unwrap();
+        client.send("a@from.example", &["b@to.example"], &content)
+    };
+    let refused = told(TEST_SPAM).unwrap_err().to_string();
+    assert!(refused.starts_with("550 5.7.1"), "{refused}");
+    told("Hello.").unwrap();
+    let stored = stored(&store);
+    assert!(stored.contains("\nX-Spam-Status: No, score="), "{stored}");
+    assert!(stored.contains(status), "{stored}");
+    server.stop();
+}
+
+/// spamd of SpamAssassin, on the machine's own Perl with the modules of a peer.
+struct Spamd {
+    child: Child,
+    _peer: Peer,
+}
+
+impl Spamd {
+    /// Where it can be started, and where it listens.
+    fn start() -> Option<(Self, SocketAddr)> {
+        let peer = Peer::unpacked()?;
+        let address = free_address();
+        let port = address.port().to_string();
+        let path = |file: &str| peer.path(file).display().to_string();
+        let child = Command::new("perl")
+            .args(["-T", "-I", &path("usr/share/perl5")])
+            .args(["-I", &path("usr/perl5-machine")])
+            .arg(path("usr/sbin/spamd"))
+            .args(["--local", "--nouser-config", "--username", "nobody"])
+            .args(["--max-children", "1", "--syslog", "stderr"])
+            .args(["--listen", "127.0.0.1", "--port", &port])
+            .args(["--siteconfigpath", &path("etc/spamassassin")])
+            .args(["--configpath", &path("usr/share/spamassassin")])
+            .stdin(Stdio::null())
+            .stderr(File::create(path("said")).unwrap())
+            .spawn()
+            .unwrap();
+        let spamd = Spamd { child, _peer: peer };
+        until("spamd", || TcpStream::connect(address).ok());
+        Some((spamd, address))
+    }
+}
+
+impl Drop for Spamd {
+    /// It ends its children itself.
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_real_spamd_is_heeded() {
+    let Some((_spamd, address)) = Spamd::start() else {
+        return;
+    };
+    let table = format!("server = 'spamd://{address}'\nreject-score = 100");
+    is_heeded(&table, "required=5.0 tests=");
+}
+
+#[test]
+fn the_real_rspamd_is_heeded() {
+    let Some(rspamd) = Peer::rspamd() else {
+        return;
+    };
+    let table = format!("server = 'rspamd://{}'\nreject-score = 15", rspamd.address);
+    is_heeded(&table, "required=15.0");
 }

@@ -243,6 +243,56 @@ fn the_tests_of_the_checklist_exist() {
     faults.none();
 }
 
+/// Pages name files that are there, and headings that these have.
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let mut faults = Faults::default();
+    for page in pages() {
+        let directory = page.path.parent().unwrap();
+        for (number, line) in page.lines() {
+            let targets = line.split("](").skip(1);
+            let targets = targets.filter_map(|rest| rest.split_once(')'));
+            for (target, _) in targets.filter(|(target, _)| !target.contains("://")) {
+                let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+                let path = match file {
+                    "" => page.path.clone(),
+                    _ => directory.join(file),
+                };
+                if !path.exists() {
+                    faults.add(&page, number, format!("there is no `{file}`"));
+                } else if !heading.is_empty() && !anchors(&path).contains(heading) {
+                    faults.add(&page, number, format!("no heading makes `{target}`"));
+                }
+            }
+        }
+    }
+    faults.none();
+}
+
+/// The names under which the headings of a page can be reached.
+fn anchors(page: &Path) -> HashSet<String> {
+    let headings = Source::read(page.to_owned());
+    let headings = headings.text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let name = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+        name.chars()
+            .filter(kept)
+            .collect::<String>()
+            .replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+/// All pages of the project that people read.
+fn pages() -> Vec<Source> {
+    let root = crates().join("..");
+    let directories = [root.clone(), root.join("docs"), root.join("docs/design")];
+    let entries = directories.iter().flat_map(|directory| entries(directory));
+    let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.map(Source::read).collect()
+}
+
 /// What is wrong, for one panic at the end that tells all of it.
 #[derive(Default)]
 struct Faults(String);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slimta::relay::{self, Connections, Dns, NextHop, Relay, Roots, Tls};
+use slimta::relay::{self, Connections, Dns, Farewells, NextHop, Relay, Roots, Tls};
 use slimta::world::World;
 use slimta_core::queue::DestinationPattern;
 
@@ -133,6 +133,7 @@ pub(crate) fn connections(
         name_servers: settings.dns.servers.clone(),
         messages: settings.messages_per_connection.clone(),
         keeping: settings.keeping,
+        farewells: Farewells::default(),
         sources: settings.sources.clone(),
         origins: settings.origins.clone(),
         proxies: settings

@@ -18,6 +18,7 @@ mod dkim;
 #[path = "../../../slimta/tests/support/dnsmasq.rs"]
 mod dnsmasq;
 mod encryption;
+mod farewells;
 mod forward;
 mod full;
 mod interop;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Reject,
-    RejectError, Relay, SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
+    Blackhole, Farewells, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins,
+    Reject, RejectError, Relay, SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -31,6 +31,9 @@ pub struct Connections {
     pub messages: ByDestination<u32>,
     /// How long each is kept. Default: see [`Keeping`].
     pub keeping: Keeping,
+    /// What ends those that are kept. Default: nothing, until nobody has used them for
+    /// long.
+    pub farewells: Farewells,
     /// From which addresses of this host they are made. Default: as the system
     /// chooses.
     pub sources: ByDestination<Sources>,
@@ -60,6 +63,7 @@ impl Default for Connections {
         Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
             keeping: Keeping::default(),
+            farewells: Farewells::default(),
             sources: Sources::default().into(),
             origins: Origins::default(),
             proxies: None.into(),

@@ -10,6 +10,7 @@ mod dns;
 #[path = "../support/dnsmasq.rs"]
 mod dnsmasq;
 mod dnssec;
+mod farewells;
 mod hop;
 #[path = "../support/knot.rs"]
 mod knot;

@@ -30,7 +30,8 @@ use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
 #[cfg(feature = "mta-sts")]
 use super::tls_report::TlsReports;
 use super::{
-    Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls, TlsLevel,
+    Connections, Delivery, Farewells, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls,
+    TlsLevel,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -109,6 +110,14 @@ impl MxRelay {
     #[must_use]
     pub fn with_keeping(mut self, keeping: Keeping) -> Self {
         self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
+    /// Sets what ends connections that are kept. Default: nothing, until nobody has
+    /// used them for long.
+    #[must_use]
+    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.carrier = self.carrier.with_farewells(farewells);
         self
     }
 

@@ -8,8 +8,8 @@ use slimta_smtp::client::Dialect;
 
 use super::lmtp_address::{LmtpAddress, Place};
 use super::{
-    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Socks5, Sources,
-    Target, Tls,
+    Begin, Carrier, Connector, Endpoint, Farewells, Host, Hosts, Keeping, Origins, SMTP_PORT,
+    Socks5, Sources, Target, Tls,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -82,6 +82,14 @@ impl LmtpRelay {
     #[must_use]
     pub fn with_keeping(mut self, keeping: Keeping) -> Self {
         self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
+    /// Sets what ends connections that are kept. Default: nothing, until nobody has
+    /// used them for long.
+    #[must_use]
+    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.carrier = self.carrier.with_farewells(farewells);
         self
     }
 

@@ -8,6 +8,7 @@ mod connector;
 mod dane;
 #[cfg(feature = "tls")]
 mod dane_verifier;
+mod farewells;
 mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;
@@ -44,6 +45,7 @@ use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Endpoint, Stream};
+pub use farewells::{Farewell, Farewells};
 pub(super) use host_policy::HostPolicy;
 pub(super) use host_tls::DaneNames;
 pub use lmtp::LmtpRelay;
@@ -167,6 +169,14 @@ impl SmtpRelay {
     #[must_use]
     pub fn with_keeping(mut self, keeping: Keeping) -> Self {
         self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
+    /// Sets what ends connections that are kept. Default: nothing, until nobody has
+    /// used them for long.
+    #[must_use]
+    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.carrier = self.carrier.with_farewells(farewells);
         self
     }
 

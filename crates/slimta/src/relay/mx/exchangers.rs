@@ -10,6 +10,7 @@ use slimta_smtp::client::Dialect;
 use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
 use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
 use super::asked::Asked;
+use super::dns::ascii;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -21,7 +22,10 @@ const HOSTS_ENOUGH: usize = 10;
 /// The mail exchangers of a domain; their addresses are looked up when they are
 /// needed.
 pub(super) struct Exchangers<'a> {
-    domain: &'a str,
+    /// In ASCII.
+    domain: String,
+    /// What it stands for, if it is an alias; else itself.
+    canonical: String,
     /// The preferred first; none if the domain is its own exchanger.
     records: Option<Vec<Exchanger>>,
     /// Where these come from, or that there are none.
@@ -38,14 +42,14 @@ impl Hosts for Exchangers<'_> {
     async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
         let resolver = trusted.unwrap_or(self.resolver);
         let Some(records) = &self.records else {
-            return self.domain_itself(resolver).await;
+            return self.domain_itself(resolver, trusted).await;
         };
         let names = in_order(records, || self.world.random_u64());
         let mut hosts = Vec::new();
         let mut trouble = None;
         for name in names {
-            match resolver.addresses(name).await {
-                Ok(found) => hosts.extend(self.hosts(name, found)),
+            match self.look_up(name, resolver, trusted).await {
+                Ok(found) => hosts.extend(found),
                 Err(error) => trouble = Some(error),
             }
             if hosts.len() >= HOSTS_ENOUGH {
@@ -65,11 +69,11 @@ impl Hosts for Exchangers<'_> {
     }
 
     fn dane_domain(&self) -> Option<&str> {
-        Some(self.domain)
+        Some(&self.domain)
     }
 
     fn opened(&self, seen: Seen<'_>) {
-        self.asked.count(self.domain, seen);
+        self.asked.count(&self.domain, seen);
     }
 }
 
@@ -77,24 +81,27 @@ impl<'a> Exchangers<'a> {
     /// Those of `domain`; or the answer for its mail, when it is clear without
     /// trying. `hostname` is what this host calls itself.
     pub(super) async fn of(
-        domain: &'a str,
+        domain: &str,
         resolver: &'a dyn Resolver,
         hostname: &str,
         port: u16,
         world: &'a World,
     ) -> Result<Self, Response> {
-        let (records, origin) = match resolver.exchangers(domain).await {
+        let domain = ascii(domain).unwrap_or_else(|| domain.to_owned());
+        let (records, canonical, origin) = match resolver.exchangers(&domain).await {
             Ok(found) if !found.records.is_empty() => {
-                (Some(usable(found.records, hostname)?), found.origin)
+                let records = usable(found.records, hostname)?;
+                (Some(records), found.name, found.origin)
             }
             // Without MX records the domain itself is its exchanger. That it has none is
             // its own word, too: what is not proved is no answer.
-            Ok(_) | Err(LookupError::NoRecords) => (None, AnswerOrigin::Secure),
+            Ok(_) | Err(LookupError::NoRecords) => (None, domain.clone(), AnswerOrigin::Secure),
             Err(LookupError::NoSuchName) => return Err(no_such_domain()),
             Err(error) => return Err(unknown(&error)),
         };
         Ok(Exchangers {
             domain,
+            canonical,
             records,
             origin,
             resolver,
@@ -112,7 +119,7 @@ impl<'a> Exchangers<'a> {
     /// Under what connections to them are kept: those of the site, but for a domain
     /// with a policy of its own.
     pub(super) fn key(&self) -> String {
-        self.asked.key(&self.site(), self.domain)
+        self.asked.key(&self.site(), &self.domain)
     }
 
     /// The name of the site: the names of all exchangers, those that are preferred
@@ -122,7 +129,7 @@ impl<'a> Exchangers<'a> {
     /// certificate is good for a name.
     pub(super) fn site(&self) -> Arc<str> {
         let Some(records) = &self.records else {
-            return self.domain.to_lowercase().into();
+            return self.domain.as_str().into();
         };
         let groups = records.chunk_by(|a, b| a.preference == b.preference);
         let groups = groups.map(|group| {
@@ -132,12 +139,38 @@ impl<'a> Exchangers<'a> {
         groups.collect::<Vec<_>>().join(" then ").into()
     }
 
-    /// The host `name` at each of its addresses. Its certificate can be judged by
-    /// DANE if all is signed that led to it.
-    fn hosts(&self, name: &str, found: Answer<IpAddr>) -> Vec<Host> {
-        let is_secure = [self.origin, found.origin] == [AnswerOrigin::Secure; 2];
-        let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
-        let policy = self.asked.of(self.domain, name);
+    /// The host `name` at each of its addresses.
+    async fn look_up(
+        &self,
+        name: &str,
+        resolver: &dyn Resolver,
+        trusted: Option<&dyn Resolver>,
+    ) -> Result<Vec<Host>, LookupError> {
+        let found = resolver.addresses(name).await?;
+        let dane = self.dane(name, &found, trusted).await?;
+        Ok(self.hosts(name, found, dane))
+    }
+
+    /// Where its TLSA records may lie: its certificate can be judged by them if all is
+    /// signed that led to it.
+    async fn dane(
+        &self,
+        name: &str,
+        found: &Answer<IpAddr>,
+        trusted: Option<&dyn Resolver>,
+    ) -> Result<Option<DaneNames>, LookupError> {
+        let Some(trusted) = trusted.filter(|_| self.origin == AnswerOrigin::Secure) else {
+            return Ok(None);
+        };
+        let mut domains = vec![self.domain.clone()];
+        if self.canonical != self.domain {
+            domains.push(self.canonical.clone());
+        }
+        DaneNames::find(name, found, &domains, trusted).await
+    }
+
+    fn hosts(&self, name: &str, found: Answer<IpAddr>, dane: Option<DaneNames>) -> Vec<Host> {
+        let policy = self.asked.of(&self.domain, name);
         let addresses = by_turns(found.records).into_iter();
         let host = |ip| Host {
             name: name.to_owned(),
@@ -150,9 +183,13 @@ impl<'a> Exchangers<'a> {
         addresses.map(host).collect()
     }
 
-    async fn domain_itself(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
-        match resolver.addresses(self.domain).await {
-            Ok(found) if !found.records.is_empty() => Ok(self.hosts(self.domain, found)),
+    async fn domain_itself(
+        &self,
+        resolver: &dyn Resolver,
+        trusted: Option<&dyn Resolver>,
+    ) -> Result<Vec<Host>, Response> {
+        match self.look_up(&self.domain, resolver, trusted).await {
+            Ok(found) if !found.is_empty() => Ok(found),
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";
                 Err(Response::permanent(1, 2, text))

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
+pub(super) use dns::ascii;
 pub use dns::{Dns, DnsTrust};
 #[cfg(feature = "mta-sts")]
 pub use texts::TextRecords;

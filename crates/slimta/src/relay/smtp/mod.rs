@@ -6,6 +6,7 @@ mod connection;
 mod connector;
 #[cfg(feature = "tls")]
 mod dane;
+mod dane_names;
 #[cfg(feature = "tls")]
 mod dane_verifier;
 mod farewells;
@@ -67,7 +68,7 @@ pub(super) use waived::is_waived;
 
 use slimta_smtp::client::Dialect;
 
-use super::resolver::{AnswerOrigin, Resolver};
+use super::resolver::Resolver;
 use super::{Connections, Delivery, Relay, Timing};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -317,12 +318,14 @@ impl Hosts for Target {
 
 impl Target {
     async fn find_with(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
-        let found = resolver.addresses(&self.host).await.map_err(|error| {
+        let unknown = |error| {
             let text = format!("{} could not be looked up: {error}", self.host);
             Response::transient(4, 3, text)
-        })?;
-        let names = (found.origin == AnswerOrigin::Secure)
-            .then(|| DaneNames::of_host(&self.host, &found.name, &self.host));
+        };
+        let found = resolver.addresses(&self.host).await.map_err(unknown)?;
+        let own = std::slice::from_ref(&self.host);
+        let names = DaneNames::find(&self.host, &found, own, resolver).await;
+        let names = names.map_err(unknown)?;
         let addresses = found.records.into_iter().map(|ip| (ip, self.port).into());
         Ok(addresses
             .map(|address| self.at(address, names.clone()))

@@ -21,8 +21,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hickory_resolver::proto::rr::Name;
-
 pub(super) use kept::Kept;
 pub(super) use policy::is_host_name;
 pub use policy::{Mode, MxPattern, Policy, PolicyError};
@@ -30,6 +28,7 @@ pub use source::{FetchError, PolicySource, WebPolicies};
 
 use super::LookupError;
 use super::mta_sts::TextRecords;
+use super::mx::ascii;
 use super::tls_report::{FailureTold, PolicyTold, TlsReports};
 use crate::message::Destination;
 use crate::queue::ByDestination;
@@ -274,7 +273,5 @@ impl fmt::Debug for MtaSts {
 /// A name as the DNS knows it: in ASCII and lower case, without the last dot. None
 /// if it cannot be that of a host.
 pub(super) fn ascii_name(name: &str) -> Option<String> {
-    let name = Name::from_utf8(name).ok()?.to_ascii();
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    policy::is_host_name(&name).then_some(name)
+    ascii(name).filter(|name| policy::is_host_name(name))
 }

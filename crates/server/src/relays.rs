@@ -129,8 +129,10 @@ pub(crate) fn connections(
     if let Some(dns) = trusted_dns {
         tls = tls.with_trusted_dns(dns);
     }
+    let listeners = settings.listeners.iter();
     Ok(Connections {
         name_servers: settings.dns.servers.clone(),
+        own_addresses: listeners.flat_map(|l| l.addresses.clone()).collect(),
         messages: settings.messages_per_connection.clone(),
         keeping: settings.keeping,
         farewells: Farewells::default(),

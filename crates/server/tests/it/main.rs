@@ -35,6 +35,7 @@ mod mta_sts;
 mod net;
 mod notices;
 mod origins;
+mod own_address;
 mod peers;
 mod pipe;
 mod pools;

@@ -49,6 +49,9 @@ pub struct Connections {
     /// Which name servers are asked for mail exchangers. Default: those that the
     /// machine is set to ask, which stands for none here, too.
     pub name_servers: Vec<SocketAddr>,
+    /// Where this host takes mail itself, for the relay `mx`: see
+    /// `MxRelay::with_own_addresses`. Default: nowhere.
+    pub own_addresses: Vec<SocketAddr>,
     /// What finds the policies of domains (MTA-STS), for the relay `mx`. Default:
     /// nobody looks for them.
     #[cfg(feature = "mta-sts")]
@@ -70,6 +73,7 @@ impl Default for Connections {
             tls: Tls::default(),
             login: None,
             name_servers: Vec::new(),
+            own_addresses: Vec::new(),
             #[cfg(feature = "mta-sts")]
             mta_sts: None,
             #[cfg(feature = "mta-sts")]

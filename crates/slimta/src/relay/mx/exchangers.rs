@@ -11,6 +11,7 @@ use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resol
 use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
 use super::asked::Asked;
 use super::dns::ascii;
+use super::own::OwnAddresses;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -35,6 +36,7 @@ pub(super) struct Exchangers<'a> {
     port: u16,
     world: &'a World,
     asked: Asked,
+    own: OwnAddresses,
 }
 
 #[async_trait]
@@ -44,21 +46,32 @@ impl Hosts for Exchangers<'_> {
         let Some(records) = &self.records else {
             return self.domain_itself(resolver, trusted).await;
         };
-        let names = in_order(records, || self.world.random_u64());
+        let records = in_order(records, || self.world.random_u64());
         let mut hosts = Vec::new();
-        let mut trouble = None;
-        for name in names {
-            match self.look_up(name, resolver, trusted).await {
-                Ok(found) => hosts.extend(found),
-                Err(error) => trouble = Some(error),
+        let (mut trouble, mut own) = (None, None);
+        for alike in records.chunk_by(|a, b| a.preference == b.preference) {
+            let preferred = hosts.len();
+            for Exchanger { host: name, .. } in alike {
+                match self.look_up(name, resolver, trusted).await {
+                    Ok(found) if self.is_own(&found) => own = Some(name),
+                    Ok(found) => hosts.extend(found),
+                    Err(error) => trouble = Some(error),
+                }
+                if hosts.len() >= HOSTS_ENOUGH {
+                    break;
+                }
             }
-            if hosts.len() >= HOSTS_ENOUGH {
+            if own.is_some() {
+                hosts.truncate(preferred);
+            }
+            if own.is_some() || hosts.len() >= HOSTS_ENOUGH {
                 break;
             }
         }
-        match trouble {
+        match (trouble, own) {
             _ if !hosts.is_empty() => Ok(hosts),
-            Some(error @ LookupError::Failed(_)) => Err(unknown(&error)),
+            (Some(error @ LookupError::Failed(_)), _) => Err(unknown(&error)),
+            (None, Some(name)) => Err(would_loop(name)),
             // Somebody made a mistake that somebody may mend.
             _ => Err(Response::transient(
                 4,
@@ -108,7 +121,13 @@ impl<'a> Exchangers<'a> {
             port,
             world,
             asked: Asked::default(),
+            own: OwnAddresses::default(),
         })
+    }
+
+    /// Sets where this host takes mail itself. Default: nowhere.
+    pub(super) fn with_own_addresses(self, own: OwnAddresses) -> Self {
+        Exchangers { own, ..self }
     }
 
     /// Sets what the domain asks for. Default: nothing.
@@ -169,6 +188,11 @@ impl<'a> Exchangers<'a> {
         DaneNames::find(name, found, &domains, trusted).await
     }
 
+    /// Whether a host is this one, at any of its addresses.
+    fn is_own(&self, found: &[Host]) -> bool {
+        found.iter().any(|host| self.own.contain(&host.endpoint))
+    }
+
     fn hosts(&self, name: &str, found: Answer<IpAddr>, dane: Option<DaneNames>) -> Vec<Host> {
         let policy = self.asked.of(&self.domain, name);
         let addresses = by_turns(found.records).into_iter();
@@ -189,6 +213,7 @@ impl<'a> Exchangers<'a> {
         trusted: Option<&dyn Resolver>,
     ) -> Result<Vec<Host>, Response> {
         match self.look_up(&self.domain, resolver, trusted).await {
+            Ok(found) if self.is_own(&found) => Err(would_loop(&self.domain)),
             Ok(found) if !found.is_empty() => Ok(found),
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";
@@ -218,8 +243,7 @@ fn usable(mut records: Vec<Exchanger>, hostname: &str) -> Result<Vec<Exchanger>,
     let is_empty = records.is_empty();
     records.retain(|record| own.is_none_or(|own| record.preference < own));
     if records.is_empty() && !is_empty {
-        let text = format!("{hostname} is the best mail exchanger itself: mail would loop");
-        return Err(Response::new(554, Some(EnhancedCode::new(5, 4, 6)), text));
+        return Err(would_loop(hostname));
     }
     for record in &mut records {
         record.host.make_ascii_lowercase();
@@ -230,12 +254,11 @@ fn usable(mut records: Vec<Exchanger>, hostname: &str) -> Result<Vec<Exchanger>,
     Ok(records)
 }
 
-/// Their names in the order in which to try them: by preference, equal ones by
-/// `chance`.
-fn in_order(records: &[Exchanger], mut chance: impl FnMut() -> u64) -> Vec<&str> {
+/// They in the order in which to try them: by preference, equal ones by `chance`.
+fn in_order(records: &[Exchanger], mut chance: impl FnMut() -> u64) -> Vec<&Exchanger> {
     let mut records: Vec<_> = records.iter().collect();
     records.sort_by_cached_key(|record| (record.preference, chance()));
-    records.iter().map(|record| record.host.as_str()).collect()
+    records
 }
 
 /// Addresses of IPv4 and IPv6 by turns, so that two that are tried are one of each,
@@ -246,6 +269,12 @@ fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let longest = v4.len().max(v6.len());
     let turn = |index| [v4.get(index), v6.get(index)];
     (0..longest).flat_map(turn).flatten().copied().collect()
+}
+
+/// The host `name` is this one, and no other is preferred to it.
+fn would_loop(name: &str) -> Response {
+    let text = format!("{name} is the best mail exchanger and this host itself: mail would loop");
+    Response::new(554, Some(EnhancedCode::new(5, 4, 6)), text)
 }
 
 fn no_such_domain() -> Response {
@@ -272,8 +301,8 @@ mod tests {
             u64::MAX - count
         };
         let records = usable(records.collect(), "us.example").map_err(|r| r.code.get())?;
-        let names = in_order(&records, chance).into_iter();
-        Ok(names.map(str::to_owned).collect())
+        let ordered = in_order(&records, chance).into_iter();
+        Ok(ordered.map(|record| record.host.clone()).collect())
     }
 
     #[test]

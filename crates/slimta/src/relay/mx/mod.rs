@@ -5,13 +5,14 @@ mod asked;
 mod asking;
 mod dns;
 mod exchangers;
+mod own;
 #[cfg(feature = "mta-sts")]
 mod texts;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,6 +40,7 @@ use crate::queue::ByDestination;
 use crate::world::World;
 use asked::Asked;
 use exchangers::Exchangers;
+use own::OwnAddresses;
 
 /// Hands each message to the mail exchangers of its destination, a domain, the
 /// preferred first; or to the host that its envelope names.
@@ -46,6 +48,7 @@ pub struct MxRelay {
     carrier: Carrier,
     resolver: Arc<dyn Resolver>,
     hostname: String,
+    own: OwnAddresses,
     port: u16,
     world: World,
     #[cfg(feature = "mta-sts")]
@@ -63,6 +66,7 @@ impl MxRelay {
             carrier: Carrier::new(hostname, world.clone()),
             resolver: Arc::new(resolver),
             hostname: hostname.to_owned(),
+            own: OwnAddresses::default(),
             port: SMTP_PORT,
             world,
             #[cfg(feature = "mta-sts")]
@@ -80,6 +84,15 @@ impl MxRelay {
         self
     }
 
+    /// Sets where this host takes mail itself: by that it knows an exchanger as itself,
+    /// whatever its name. `0.0.0.0` and `[::]` stand for its addresses. Default: it
+    /// knows itself by `hostname` only.
+    #[must_use]
+    pub fn with_own_addresses(mut self, addresses: Vec<SocketAddr>) -> Self {
+        self.own = OwnAddresses::new(addresses);
+        self
+    }
+
     /// Sets all that is said of connections.
     pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
         #[cfg(feature = "mta-sts")]
@@ -87,6 +100,7 @@ impl MxRelay {
             self.mta_sts = connections.mta_sts.clone();
             self.reports = connections.tls_reports.clone();
         }
+        self.own = OwnAddresses::new(connections.own_addresses.clone());
         self.carrier = self.carrier.with_connections(connections);
         self
     }
@@ -214,7 +228,8 @@ impl MxRelay {
         let (hostname, world) = (&self.hostname, &self.world);
         let trusted = self.carrier.trusted_dns(level);
         let resolver = trusted.unwrap_or(&*self.resolver);
-        Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world).await
+        let found = Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world);
+        Ok(found.await?.with_own_addresses(self.own.clone()))
     }
 }
 

@@ -19,6 +19,7 @@ mod lmtp;
 mod mail;
 mod maildir;
 mod mta_sts;
+mod named;
 mod origins;
 mod pipe;
 mod promises;

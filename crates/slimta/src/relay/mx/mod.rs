@@ -28,7 +28,7 @@ use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
 #[cfg(feature = "mta-sts")]
 use super::smtp::is_waived;
-use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
+use super::smtp::{Begin, Carrier, Named, SMTP_PORT, Target};
 #[cfg(feature = "mta-sts")]
 use super::tls_report::TlsReports;
 use super::{
@@ -236,7 +236,7 @@ impl MxRelay {
 #[async_trait]
 impl Relay for MxRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
-        if let Some(named) = Target::named(&delivery, self.port) {
+        if let Some(named) = Named::of(&delivery, self.port) {
             return named.carry(&self.carrier, &delivery).await;
         }
         let domain = delivery.message.destination.next_hop();

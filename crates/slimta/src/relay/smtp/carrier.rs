@@ -70,7 +70,7 @@ pub(in crate::relay) struct Carrier {
     sources: ByDestination<Sources>,
     origins: Origins,
     proxies: ByDestination<Option<Socks5>>,
-    hostname: String,
+    pub(super) hostname: String,
 }
 
 impl Carrier {

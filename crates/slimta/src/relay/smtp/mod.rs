@@ -14,8 +14,8 @@ mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;
 mod lmtp;
-mod lmtp_address;
 mod login;
+mod named;
 mod opening;
 mod origin;
 mod pool;
@@ -50,8 +50,8 @@ pub use farewells::{Farewell, Farewells};
 pub(super) use host_policy::HostPolicy;
 pub(super) use host_tls::DaneNames;
 pub use lmtp::LmtpRelay;
-pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
+pub(super) use named::Named;
 pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
 pub use socks5::{Socks5, Socks5LoginError};
@@ -227,9 +227,9 @@ impl Relay for SmtpRelay {
             Begin::Clear => self.target.port,
             Begin::Encrypted => SMTP_PORT,
         };
-        match Target::named(&delivery, default_port) {
+        match Named::of(&delivery, default_port) {
             // Who names the server itself goes as all others do.
-            Some(named) if !self.target.is_at(&named) => {
+            Some(named) if !named.is_for(&self.target) => {
                 named.carry(&self.carrier, &delivery).await
             }
             _ => self.target.carry(&self.carrier, &delivery).await,
@@ -260,20 +260,8 @@ pub(super) struct Target {
 
 impl Target {
     /// Whether both are one server.
-    fn is_at(&self, other: &Target) -> bool {
+    pub(super) fn is_at(&self, other: &Target) -> bool {
         self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
-    }
-
-    /// The host that the envelope names, if it names one.
-    pub(super) fn named(delivery: &Delivery, default_port: u16) -> Option<Self> {
-        let named = delivery.message.envelope.next_hop.as_ref()?;
-        Some(Target {
-            host: named.host.clone()?,
-            port: named.port.unwrap_or(default_port),
-            dialect: Dialect::Smtp,
-            begin: Begin::Clear,
-            login: None,
-        })
     }
 
     /// Connections to it are kept apart by their port and by what is spoken.
@@ -284,9 +272,10 @@ impl Target {
     /// What it is called: connections are kept by that, and destinations whose mail
     /// goes there share it.
     pub(super) fn key(&self) -> String {
-        let kind = match self.dialect {
-            Dialect::Smtp => "",
-            Dialect::Lmtp => "lmtp ",
+        let kind = match (self.dialect, self.begin) {
+            (Dialect::Smtp, Begin::Clear) => "",
+            (Dialect::Smtp, Begin::Encrypted) => "smtps ",
+            (Dialect::Lmtp, _) => "lmtp ",
         };
         format!("{kind}{}:{}", self.host, self.port)
     }

@@ -8,6 +8,8 @@
 //! [`Blackhole`] are ends of the way, for trying out and for tests; [`Reject`] refuses.
 
 mod blackhole;
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
+mod der;
 #[cfg(feature = "mta-sts")]
 mod https;
 mod maildir;

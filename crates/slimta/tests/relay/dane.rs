@@ -196,6 +196,8 @@ async fn an_issuer_stands_for_hosts_of_the_right_name_and_age() {
         Case::new("domain", shows("domain.signed"), &[right(2, 1, 2)]).await,
         Case::new("whole", shows("mx.whole.signed"), &[right(2, 0, 0)]).await,
         Case::new("hidden", hides("mx.hidden.signed"), &[right(2, 0, 0)]).await,
+        Case::new("bare", hides("mx.bare.signed"), &[right(2, 1, 0)]).await,
+        Case::new("came", shows("mx.came.signed"), &[right(2, 1, 0)]).await,
     ];
     let old = root.host_of_old_with_root("mx.old.signed");
     let bad = [
@@ -210,6 +212,14 @@ async fn an_issuer_stands_for_hosts_of_the_right_name_and_age() {
         (
             Case::new("missing", hides("mx.missing.signed"), &[right(2, 0, 1)]).await,
             "fits none",
+        ),
+        (
+            Case::new("another", hides("mx.another.signed"), &[wrong(2, 1, 0)]).await,
+            "signed by nobody",
+        ),
+        (
+            Case::new("elsewhere", hides("mx.example"), &[right(2, 1, 0)]).await,
+            "not for mx.elsewhere",
         ),
     ];
     let all: Vec<_> = good

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use slimta::relay::{Farewells, Relay, SmtpRelay};
+use slimta::relay::{Farewells, Relay, SmtpRelay, Tls, TlsLevel};
 use slimta::world::World;
 
 use crate::hop::{Do, Hop, Met};
@@ -70,4 +70,26 @@ async fn relays_that_come_later_go_on() {
     assert_eq!(hop.count("connection"), 3);
     assert_eq!(farewells.end_all(&World::system(), LONG).await.1, 0);
     assert_eq!(hop.count("QUIT"), 3);
+}
+
+/// RFC 5321 section 4.1.1.10: also where the session is of no use.
+#[tokio::test]
+async fn a_next_hop_that_is_given_up_hears_it() {
+    let without_tls = Hop::start(|_| Do::Fine).await;
+    let refuses = Hop::start(|met| match met {
+        Met::Connection(_) => Do::Say("554 Not you"),
+        _ => Do::Fine,
+    });
+    for hop in [without_tls, refuses.await] {
+        let relay = relay(&hop, &Farewells::default()).with_tls(Tls::new(TlsLevel::Required));
+        let report = relay.attempt(delivery(&["a@d.example"])).await;
+        assert_eq!(codes(&report), [451]);
+        let heard = async {
+            while hop.count("QUIT") == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, heard).await.unwrap();
+        assert_eq!((hop.count("connection"), hop.count("QUIT")), (1, 1));
+    }
 }

@@ -80,8 +80,11 @@ impl Pool {
         loop {
             let mut kept = self.idle().pop(key)?;
             let is_fresh = self.age(&kept) < self.keeping.idle_time_max;
-            if is_fresh && kept.connection.is_quiet() {
-                return Some(kept.connection);
+            match kept.connection.is_quiet() {
+                true if is_fresh => return Some(kept.connection),
+                true => self.farewells.say(kept.connection),
+                // It has ended, or is about to.
+                false => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use slimta::policy::SignDkim;
 use slimta::queue::{Direct, EdgeBus, HeedReplies, Observer, Queue, RelayBus};
 use slimta::relay::mta_sts::MtaSts;
 use slimta::relay::tls_reports::{ReportSender, TlsReports};
-use slimta::relay::{NextHop, Relay};
+use slimta::relay::{Farewells, NextHop, Relay};
 use slimta::routing::ByDomain;
 use slimta::storage::{
     OpenError, Session, Storage, StorageError, embedded_directory, open, open_checked,
@@ -33,6 +33,8 @@ pub(crate) struct Server {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) admin: Option<AdminSocket>,
     pub(crate) edges: Vec<Edge>,
+    /// What ends the connections that relays keep.
+    pub(crate) farewells: Farewells,
     /// To be kept fresh while it runs.
     pub(crate) mta_sts: Option<MtaSts>,
     /// What is counted, and what tells of it.
@@ -57,7 +59,8 @@ impl Server {
         world: World,
         observer: impl Observer,
     ) -> Result<Self, Failure> {
-        let parts = Parts::open(settings, &world, &TlsKept::default())?;
+        let farewells = Farewells::default();
+        let parts = Parts::open(settings, &world, &TlsKept::default(), &farewells)?;
         let socket = socket(settings.admin_socket.as_deref(), &settings.storage)?;
         let storage = storage(&settings.storage, &world, open).await;
         let storage = storage.map_err(|error| unusable("--storage", &error))?;
@@ -85,6 +88,7 @@ impl Server {
             storage,
             world: world.clone(),
             kept: kept.clone(),
+            farewells: farewells.clone(),
             listeners: edges.iter().map(Edge::current).collect(),
             running: tokio::sync::Mutex::new(settings.clone()),
         });
@@ -96,6 +100,7 @@ impl Server {
             reloader,
             admin,
             edges,
+            farewells,
             mta_sts: kept.finder,
             reports: kept.counts.zip(sender),
         })

@@ -7,7 +7,7 @@ use slimta::bus;
 use slimta::message::{Message, Response};
 use slimta::policy::SignDkim;
 use slimta::queue::{EdgeBus, Queue};
-use slimta::relay::{NextHop, Tls};
+use slimta::relay::{Farewells, NextHop, Tls};
 use slimta::storage::Storage;
 use slimta::world::World;
 
@@ -28,11 +28,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Opens it, but for what was `kept`.
+    /// Opens it, but for what was `kept`. What its relays keep is ended by `farewells`.
     pub(crate) fn open(
         settings: &Settings,
         world: &World,
         kept: &TlsKept,
+        farewells: &Farewells,
     ) -> Result<Self, Failure> {
         let trusted = settings.dns.trusted(&settings.tls)?;
         let mut connections = connections(settings, trusted.clone())?;
@@ -42,6 +43,7 @@ impl Parts {
         let way_out = connections.tls.clone();
         let policies = &settings.tls_policies;
         let kept = policies.open(settings, &way_out, world, kept)?;
+        connections.farewells.clone_from(farewells);
         connections.mta_sts.clone_from(&kept.finder);
         connections.tls_reports.clone_from(&kept.counts);
         let (tls, users) = (settings.edge.tls.as_ref(), settings.edge.auth.as_ref());

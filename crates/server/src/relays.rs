@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slimta::relay::{self, Connections, Dns, NextHop, Relay, Roots, Tls};
+use slimta::relay::{self, Connections, Dns, Farewells, NextHop, Relay, Roots, Tls};
 use slimta::world::World;
 use slimta_core::queue::DestinationPattern;
 
@@ -129,10 +129,13 @@ pub(crate) fn connections(
     if let Some(dns) = trusted_dns {
         tls = tls.with_trusted_dns(dns);
     }
+    let listeners = settings.listeners.iter();
     Ok(Connections {
         name_servers: settings.dns.servers.clone(),
+        own_addresses: listeners.flat_map(|l| l.addresses.clone()).collect(),
         messages: settings.messages_per_connection.clone(),
         keeping: settings.keeping,
+        farewells: Farewells::default(),
         sources: settings.sources.clone(),
         origins: settings.origins.clone(),
         proxies: settings

@@ -11,6 +11,7 @@ use slimta::bus;
 use slimta::edge::smtp::CurrentEdge;
 use slimta::message::{Message, Response};
 use slimta::queue::Queue;
+use slimta::relay::Farewells;
 use slimta::storage::Storage;
 use slimta::world::World;
 use tokio::sync::Mutex;
@@ -34,6 +35,8 @@ pub(crate) struct Reloader {
     pub(crate) world: World,
     /// What it knows of the TLS of others since it began.
     pub(crate) kept: TlsKept,
+    /// What ends the connections that relays keep.
+    pub(crate) farewells: Farewells,
     /// Where it listens, and what it serves there.
     pub(crate) listeners: Vec<(SocketAddr, CurrentEdge)>,
     /// The settings of the moment. One reload at a time has them.
@@ -54,6 +57,7 @@ impl Reloader {
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reloaded, Failure> {
         let mut running = self.running.lock().await;
         let (own, old) = (self.clone(), running.clone());
+        let replaced = self.farewells.of_now();
         // It reads files.
         let preparing = tokio::task::spawn_blocking(move || own.prepare(&old));
         let prepared = preparing
@@ -73,6 +77,7 @@ impl Reloader {
             reloaded,
         } = renewal;
         self.queue.adopt(&queue);
+        replaced.end();
         // What listens is kept, so it is wanted in the order in which it was.
         for ((address, current), wanted) in self.listeners.iter().zip(wanted) {
             if wanted.address == *address {
@@ -102,7 +107,7 @@ impl Reloader {
         } = Checked::read(self.flags.clone(), &self.world)?;
         descriptors::share(&mut settings, descriptors::raise());
         let later = settings.keep(running);
-        let parts = Parts::open(&settings, &self.world, &self.kept)?;
+        let parts = Parts::open(&settings, &self.world, &self.kept, &self.farewells)?;
         let (bus, storage) = (self.bus.clone(), self.storage.clone());
         let (queue, wanted) = parts.assemble(&settings, None, bus, storage, &self.world)?;
         Ok(Renewal {

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use slimta::relay::Farewells;
 use slimta_core::queue::QueueError;
 use slimta_core::world::World;
 use tokio::sync::{oneshot, watch};
@@ -19,6 +20,9 @@ type QueueEnd = Result<Result<(), QueueError>, JoinError>;
 
 /// How long what operators asked for may take once the queue has ended.
 const OPERATORS_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long next hops may take to answer QUIT. It has left by then, so nobody misses
+/// it who is slower.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Runs `server` until `until` completes, and until it has ended in good order.
 pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Result<(), Failure> {
@@ -26,6 +30,7 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         world,
         queue,
         edges,
+        farewells,
         desk,
         admin,
         mta_sts,
@@ -72,12 +77,16 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         Some(ended) => ended,
         None => queue.await,
     };
-    if let Some(counts) = counts {
-        counts.save().await;
-    }
-    drop(stop_operators);
-    end(operators, &world).await;
-    desk.close().await;
+    // Next hops may take their time while all else ends.
+    let rest = async {
+        if let Some(counts) = counts {
+            counts.save().await;
+        }
+        drop(stop_operators);
+        end(operators, &world).await;
+        desk.close().await;
+    };
+    tokio::join!(say_goodbye(&farewells, &world), rest);
     tracing::info!("stopped");
     verdict(ended)
 }
@@ -94,6 +103,14 @@ fn start(edges: Vec<Edge>, stopped: &watch::Receiver<()>) -> Result<JoinSet<()>,
         output::line(ready)?;
     }
     Ok(running)
+}
+
+/// Ends the connections that wait for more mail: no attempt needs them any more.
+async fn say_goodbye(farewells: &Farewells, world: &World) {
+    let (ended, cut) = farewells.end_all(world, FAREWELL_TIME_MAX).await;
+    if ended > 0 {
+        tracing::info!(connections = ended, cut, "ended connections to next hops");
+    }
 }
 
 /// Waits until what operators asked for is done and the file of the admin socket

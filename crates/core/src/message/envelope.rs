@@ -137,9 +137,10 @@ pub enum Ret {
 /// `dest_port`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct NextHop {
-    /// The relay to use, by name.
+    /// How it is talked to, as the scheme of a URL says it: `smtps` or `lmtp`; by SMTP
+    /// if it is another, or not said.
     pub relayer: Option<String>,
-    /// The host to connect to.
+    /// The host to connect to; by LMTP it may be the whole path of a Unix socket.
     pub host: Option<String>,
     /// The port there.
     pub port: Option<u16>,

@@ -16,6 +16,7 @@ mod envelope;
 mod header;
 mod history;
 mod id;
+mod lmtp_address;
 mod promise;
 mod report;
 mod response;
@@ -37,6 +38,7 @@ pub use envelope::{BodyType, Envelope, NextHop, Notify, OriginalRecipient, Recip
 pub use header::{Field, FieldError, NewField};
 pub use history::{HISTORY_ENTRIES_MAX, History, Past, PastKind};
 pub use id::{IdError, MessageId};
+pub use lmtp_address::{LmtpAddress, LmtpAddressError, LmtpPlace};
 pub use promise::FutureRelease;
 pub use report::{OnSuccess, Report};
 pub use response::{Class, Code, EnhancedCode, Response};

@@ -7,19 +7,23 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::address::is_mail_domain;
-use super::{Destination, NextHop, Past, PastKind, Response, StoredMessage};
+use super::{
+    Destination, LmtpAddress, LmtpAddressError, LmtpPlace, NextHop, Past, PastKind, Response,
+    StoredMessage,
+};
 use crate::world::Timestamp;
 
-/// What the URL of a smarthost begins with.
-const SMTP: &str = "smtp://";
 /// The port of SMTP between servers (RFC 5321 section 4.5.4.2).
-const SMTP_PORT: u16 = 25;
+pub(super) const SMTP_PORT: u16 = 25;
+/// The port of SMTP that begins with TLS (RFC 8314 section 7.3).
+const SMTPS_PORT: u16 = 465;
 /// Longest name of a destination that is taken.
 const NAME_BYTES_MAX: usize = 255;
 
 /// A next hop by the name that `slimta queue list` shows: a domain or an address
-/// in brackets, to which mail goes as all mail for it does; or
-/// `smtp://HOST:PORT`, which is connected to, whatever the relay.
+/// in brackets, to which mail goes as all mail for it does; or `smtp://HOST:PORT`,
+/// `smtps://HOST:PORT`, `lmtp://HOST:PORT` or `lmtp:/SOCKET`, which is connected to,
+/// whatever the relay.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Way {
@@ -44,9 +48,12 @@ pub enum WayError {
         "a next hop is named without a user or a password: smtp://HOST:PORT; what stands before the \"@\" would be stored and shown"
     )]
     Secret,
-    /// What follows `smtp://` is not a host and a port.
+    /// What follows `smtp://` or `smtps://` is not a host and a port.
     #[error("\"{0}\" lacks its host and port, as in smtp://192.0.2.1:25")]
     NoHost(String),
+    /// What follows `lmtp:` names no server.
+    #[error("\"{0}\" is no next hop: {1}")]
+    Lmtp(String, LmtpAddressError),
     /// Longer than any domain.
     #[error("the name of a next hop has at most {NAME_BYTES_MAX} bytes")]
     Long,
@@ -98,16 +105,10 @@ impl FromStr for Way {
         if text.len() > NAME_BYTES_MAX {
             return Err(WayError::Long);
         }
-        if let Some(authority) = text.strip_prefix(SMTP) {
-            let (host, port) = host_and_port(authority, SMTP_PORT)
-                .ok_or_else(|| WayError::NoHost(text.to_owned()))?;
+        if let Some(fixed) = smarthost(text) {
             return Ok(Way {
                 destination: Destination::new(text),
-                fixed: Some(NextHop {
-                    relayer: None,
-                    host: Some(host),
-                    port: Some(port),
-                }),
+                fixed: Some(fixed?),
             });
         }
         if let Ok(ip) = text.parse::<IpAddr>() {
@@ -122,6 +123,38 @@ impl FromStr for Way {
             destination: Destination::new(domain),
             fixed: None,
         })
+    }
+}
+
+/// The server that a URL names, if it names one.
+fn smarthost(text: &str) -> Option<Result<NextHop, WayError>> {
+    if text.starts_with("lmtp:") {
+        let address = text.parse().map(LmtpAddress::into_place);
+        let wrong = |error| WayError::Lmtp(text.to_owned(), error);
+        return Some(address.map(lmtp).map_err(wrong));
+    }
+    let schemes = [("smtp", SMTP_PORT), ("smtps", SMTPS_PORT)];
+    let (scheme, authority) = text.split_once("://")?;
+    let (_, default_port) = schemes.into_iter().find(|(known, _)| *known == scheme)?;
+    let found = host_and_port(authority, default_port);
+    let found = found.map(|(host, port)| NextHop {
+        // As mail was rerouted before there were others.
+        relayer: (scheme != "smtp").then(|| scheme.to_owned()),
+        host: Some(host),
+        port: Some(port),
+    });
+    Some(found.ok_or_else(|| WayError::NoHost(text.to_owned())))
+}
+
+fn lmtp(place: LmtpPlace) -> NextHop {
+    let (host, port) = match place {
+        LmtpPlace::Tcp { host, port } => (host, Some(port)),
+        LmtpPlace::Unix(path) => (path.display().to_string(), None),
+    };
+    NextHop {
+        relayer: Some("lmtp".to_owned()),
+        host: Some(host),
+        port,
     }
 }
 
@@ -145,7 +178,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// What follows `smtp://`: `host`, `host:port`, `[2001:db8::1]`,
+/// What follows `smtp://` and its like: `host`, `host:port`, `[2001:db8::1]`,
 /// `[2001:db8::1]:port`. If the port is left out it is `default_port`.
 pub fn host_and_port(authority: &str, default_port: u16) -> Option<(String, u16)> {
     let authority = authority.strip_suffix('/').unwrap_or(authority);
@@ -190,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn a_smarthost_says_how_it_is_talked_to() {
+        let fixed = |text: &str| {
+            let way: Way = text.parse().unwrap();
+            assert_eq!(way.to_string(), text);
+            let fixed = way.fixed.unwrap();
+            (fixed.relayer, fixed.host.unwrap(), fixed.port)
+        };
+        let lmtp = || Some("lmtp".to_owned());
+        let expected = (None, "mx.example".to_owned(), Some(25));
+        assert_eq!(fixed("smtp://mx.example"), expected);
+        let expected = (Some("smtps".to_owned()), "mx.example".to_owned(), Some(465));
+        assert_eq!(fixed("smtps://mx.example"), expected);
+        let expected = (lmtp(), "::1".to_owned(), Some(24));
+        assert_eq!(fixed("lmtp://[::1]:24"), expected);
+        let expected = (lmtp(), "/run/dovecot/lmtp".to_owned(), None);
+        assert_eq!(fixed("lmtp:/run/dovecot/lmtp"), expected);
+    }
+
+    #[test]
     fn what_is_no_way_is_told_what_is_wrong() {
         let error = |text: &str| text.parse::<Way>().unwrap_err().to_string();
         for text in ["", "a b", "a..b", "mx:", "maildir:x", "example.org#acme"] {
@@ -199,6 +251,11 @@ mod tests {
         assert!(error("2001:db8::1").contains("[IPv6:2001:db8::1]"));
         assert!(error("smtp://:25").contains("host and port"));
         assert!(error("smtp://a:0").contains("host and port"));
+        assert!(error("smtps://").contains("host and port"));
+        assert!(error("lmtp://a").contains("host and port"));
+        assert!(error("lmtp:socket").contains("whole path"));
+        assert!(error("lmtp://a:25").contains("RFC 2033"));
+        assert!(error("http://a").contains("name a domain"));
         assert!(error(&"a.".repeat(200)).contains("at most"));
         for secret in ["smtp://user:hunter2@relay.example:25", "u:hunter2@relay"] {
             let error = error(secret);

@@ -48,6 +48,15 @@ impl Dkim {
 }
 
 impl Dkim {
+    /// Whether mail from `domain` is signed: there are keys for it or for one above it.
+    pub(super) fn is_for(&self, domain: &str) -> bool {
+        let domain = domain.to_ascii_lowercase();
+        let mut names = std::iter::successors(Some(domain.as_str()), |name| {
+            name.split_once('.').map(|(_, above)| above)
+        });
+        names.any(|name| self.0.keys().any(|known| known.eq_ignore_ascii_case(name)))
+    }
+
     /// What is wrong with each domain.
     pub(crate) fn problems(&self) -> Vec<Failure> {
         let domains = self.0.iter().map(|(domain, keys)| {
@@ -102,5 +111,22 @@ impl<'de> Deserialize<'de> for Keys {
         }
 
         deserializer.deserialize_any(OneOrSeveral)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_for_their_domain_and_those_below() {
+        let keys = || Keys(Vec::new());
+        let dkim = Dkim(BTreeMap::from([("Example.org".to_owned(), keys())]));
+        for domain in ["example.org", "mx.EXAMPLE.org"] {
+            assert!(dkim.is_for(domain), "{domain}");
+        }
+        for domain in ["org", "an-example.org", "example.net", ""] {
+            assert!(!dkim.is_for(domain), "{domain}");
+        }
     }
 }

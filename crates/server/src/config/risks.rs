@@ -16,7 +16,14 @@ pub(super) fn risks(settings: &Settings) -> Vec<(String, String)> {
         .relay_login
         .iter()
         .chain(settings.route_logins.values());
+    let reporter = settings.tls_policies.reporter();
     let risks = [
+        (
+            reporter.is_some_and(|domain| !settings.dkim.is_for(domain)),
+            "tls-report",
+            "reports are not signed, and who gets them has to ignore them (RFC 8460 section 3): \
+             add a table [dkim.\"DOMAIN\"] for the domain of tls-report-contact",
+        ),
         (
             settings.storage == "memory:",
             "storage",

@@ -241,6 +241,12 @@ pub(super) const TABLES: [Table; 8] = [
                 "whether mail is refused that fails DMARC and whose author's domain asks for that",
             ),
             Key(
+                "null-mx-reject",
+                "`true`, `false`",
+                "`false`",
+                "whether mail is refused whose sender's domain takes no mail itself (null MX)",
+            ),
+            Key(
                 "arc-seal",
                 "domain",
                 "none",

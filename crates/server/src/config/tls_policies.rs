@@ -61,6 +61,11 @@ impl TlsPolicies {
         })
     }
 
+    /// From whose mail reports come, if some are sent.
+    pub(super) fn reporter(&self) -> Option<&str> {
+        self.reports.as_ref()?.contact.domain()
+    }
+
     /// What finds policies, and what counts for reports; neither where no relay goes to
     /// mail exchangers. What a server has `kept` since it began goes on, for it knows
     /// what its files do not say yet.

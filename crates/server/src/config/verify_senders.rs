@@ -36,6 +36,8 @@ struct Table {
     authserv_id: Option<String>,
     /// Whether mail is refused whose author's domain asks for it.
     dmarc_reject: bool,
+    /// Whether mail is refused whose sender's domain takes no mail itself.
+    null_mx_reject: bool,
     /// Whose mail is not looked at, by address.
     #[serde(deserialize_with = "some_written")]
     trusted: Option<Vec<Network>>,
@@ -127,6 +129,7 @@ impl Table {
         let at_once_max = self.at_once_max.map(NonZeroUsize::get);
         Ok(VerifyRules {
             dmarc_reject: self.dmarc_reject,
+            null_mx_reject: self.null_mx_reject,
             time_max,
             at_once_max: at_once_max.unwrap_or(defaults.at_once_max),
         })

@@ -83,11 +83,15 @@ fn a_configuration_in_order_starts_nothing() {
 
 #[test]
 fn what_is_risky_is_a_warning() {
-    let config = Config::new("storage = 'memory:'\npermit = ['0.0.0.0/0']\n");
+    let config = Config::new("storage = 'memory:'\npermit = ['0.0.0.0/0']\ntls-report = true\n");
     let said = run(&["check-config", "--config", &config.shown()]);
     assert_eq!(said.status.code(), Some(0));
     let told = stderr(&said);
-    for begin in ["1:1: storage: warning: ", "2:1: permit: warning: "] {
+    for begin in [
+        "1:1: storage: warning: ",
+        "2:1: permit: warning: ",
+        "3:1: tls-report: warning: ",
+    ] {
         assert!(
             told.contains(&format!("{}:{begin}", config.shown())),
             "{told}"

@@ -146,7 +146,7 @@ fn exchangers_are_judged_by_their_records_and_dead_ends_bounce_at_once() {
         ("null.signed", "556 5.1.10 The domain takes no mail"),
         (
             "loop.signed",
-            "554 5.4.6 mx.test.example is the best mail exchanger itself",
+            "554 5.4.6 mx.test.example is the best mail exchanger and this host itself",
         ),
     ] {
         send(server.address, SENDER, &[&format!("a@{domain}")]);

@@ -20,6 +20,7 @@ mod dkim;
 #[path = "../../../slimta/tests/support/dnsmasq.rs"]
 mod dnsmasq;
 mod encryption;
+mod farewells;
 mod forward;
 mod full;
 mod interop;
@@ -36,6 +37,7 @@ mod mta_sts;
 mod net;
 mod notices;
 mod origins;
+mod own_address;
 mod peers;
 mod pipe;
 mod pools;

@@ -85,6 +85,21 @@ fn rerouted_mail_keeps_its_way_over_restarts_and_can_go_back() {
 }
 
 #[test]
+fn mail_can_be_sent_to_a_server_that_delivers_into_mailboxes() {
+    let (store, mailboxes) = (Store::new(), KeepingSink::start_lmtp());
+    let dead = format!("smtp://{}", free_address());
+    let server = store.serve(&["--relay", &dead, "--retry", "1h..;until=5d"]);
+    send_all(&server);
+    until_deferred(&store);
+    let to = format!("lmtp://{}", mailboxes.address);
+    store.queue_ok(&["reroute", "--all", "--to", &to]);
+    store.until_empty();
+    assert_each_once(&mailboxes);
+    assert!(store.logged().contains(&to));
+    server.stop();
+}
+
+#[test]
 fn a_domain_is_reached_by_its_own_rule() {
     let (store, other) = (Store::new(), KeepingSink::start());
     let config = store.path().with_extension("toml");
@@ -108,6 +123,8 @@ fn what_is_no_next_hop_is_refused_and_no_password_is_shown() {
     let _server = store.serve(&["--relay", "blackhole:"]);
     for (to, told) in [
         ("smtp://", "host and port"),
+        ("smtps://:465", "host and port"),
+        ("lmtp:socket", "whole path"),
         ("192.0.2.1", "[192.0.2.1]"),
         ("pigeon:home", "name a domain"),
         ("smtp://u:hunter2@relay.example:25", "without a user"),

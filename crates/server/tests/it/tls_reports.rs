@@ -84,6 +84,7 @@ fn a_report_goes_through_the_queue_and_is_signed() {
         "TLS-Report-Domain: d.example",
         "TLS-Report-Submitter: mx.test.example",
         "DKIM-Signature: v=1; a=ed25519-sha256",
+        "tls-report-domain:\n tls-report-submitter; bh=",
         "report-type=\"tlsrpt\"",
         "Content-Type: application/tlsrpt+gzip",
         &format!("Report-ID:\n <{date}_d.example@mx.test.example>"),

@@ -56,6 +56,8 @@ impl NameServer {
             "--log-facility=-",
         ]);
         command.args(["--local=/example/", "--local=/org/"]);
+        // A domain that takes no mail: preference 0, and the root.
+        command.arg("--dns-rr=null.example,15,000000");
         command.arg(format!("--port={}", address.port()));
         for (name, record) in records {
             // Strings in the DNS have 255 bytes at most.
@@ -254,6 +256,31 @@ fn mail_is_refused_only_if_its_domain_and_the_file_ask_for_it() {
         content.contains("Authentication-Results: site.example; spf=pass"),
         "{content}"
     );
+}
+
+#[test]
+fn a_sender_whose_domain_takes_no_mail_is_refused_if_the_file_says_so() {
+    let dns = NameServer::publishing(&[]);
+    for (lines, refused) in [("null-mx-reject = true", true), ("", false)] {
+        let store = Store::new();
+        let server = serve(&store, &dns, lines);
+        for (sender, is_refused) in [
+            ("a@null.example", refused),
+            ("a@other.example", false),
+            ("", false),
+        ] {
+            let mut client = Client::connect(server.address).unwrap();
+            let said = client.send_octets(sender, "b@to.example", MESSAGE.as_bytes());
+            let said = said.map_err(|error| error.to_string());
+            let told = "550 5.7.27 Sender address has null MX";
+            let is_told = said.as_ref().is_err_and(|said| said.starts_with(told));
+            assert_eq!(
+                (said.is_err(), is_told),
+                (is_refused, is_refused),
+                "{said:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@
 //! [`Blackhole`] are ends of the way, for trying out and for tests; [`Reject`] refuses.
 
 mod blackhole;
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
+mod der;
 #[cfg(feature = "mta-sts")]
 mod https;
 mod maildir;
@@ -57,12 +59,13 @@ pub use regrouped::regrouped;
 pub use reject::{Reject, RejectError};
 pub use resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
 pub use routed::{Routes, routed};
+pub use slimta_core::message::{LmtpAddress, LmtpAddressError};
 pub use slimta_core::relay::{Delivery, LeaseSignal, Relay};
 pub use slimta_smtp::client::{Timing, TlsLevel, TlsLevelError};
 pub use smtp::{
-    Connector, Endpoint, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Origin, OriginPool,
-    Origins, SmtpLogin, SmtpLoginError, SmtpRelay, Socks5, Socks5LoginError, Sources, SourcesError,
-    Stream, Tls,
+    Connector, Endpoint, Farewell, Farewells, Keeping, LmtpRelay, Origin, OriginPool, Origins,
+    SmtpLogin, SmtpLoginError, SmtpRelay, Socks5, Socks5LoginError, Sources, SourcesError, Stream,
+    Tls,
 };
 #[cfg(feature = "tls")]
 pub use smtp::{Roots, RootsError};

@@ -40,7 +40,9 @@ impl Regrouped {
     fn parts(&self, message: &StoredMessage) -> Vec<Part> {
         let (envelope, own) = (&message.envelope, message.destination.next_hop());
         let mut parts: Vec<Part> = Vec::new();
-        if envelope.next_hop.is_some() || !own.contains("://") {
+        // No domain has a colon but an address in brackets.
+        let is_url = own.contains(':') && !own.starts_with('[');
+        if envelope.next_hop.is_some() || !is_url {
             return parts;
         }
         for (place, recipient) in envelope.recipients.iter().enumerate() {
@@ -181,14 +183,16 @@ mod tests {
         let by_domain = ByDomain {
             local_domain: "here.example".to_owned(),
         };
-        assert_eq!(
-            told("smtp://old.example:25", by_domain).await,
-            [
+        for old in ["smtp://old.example:25", "lmtp:/run/dovecot/lmtp"] {
+            let expected = [
                 "a@one.example by one.example",
                 "b@two.example by two.example",
                 "c@one.example by one.example",
-            ]
-        );
+            ];
+            assert_eq!(told(old, by_domain.clone()).await, expected);
+        }
+        let literal = told("[IPv6:2001:db8::1]", by_domain).await;
+        assert_eq!(literal[0], "a@one.example by [IPv6:2001:db8::1]");
         let same = told(
             "smtp://old.example:25",
             Smarthost::new("smtp://old.example:25"),

@@ -16,6 +16,12 @@ pub trait Resolver: Send + Sync + 'static {
     /// which to try them.
     async fn addresses(&self, host: &str) -> Result<Answer<IpAddr>, LookupError>;
 
+    /// The name that a host is an alias of (CNAME): the next on the way, not the last.
+    /// Default: it is none.
+    async fn alias(&self, _host: &str) -> Result<Answer<String>, LookupError> {
+        Err(LookupError::NoRecords)
+    }
+
     /// The TLSA records of the service at a TCP port of a host (RFC 6698 section
     /// 3). Default: there are none.
     async fn tlsa(&self, _host: &str, _port: u16) -> Result<Answer<Tlsa>, LookupError> {

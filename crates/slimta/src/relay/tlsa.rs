@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::der;
+
 /// A TLSA record as it is published (RFC 6698 section 2.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tlsa {
@@ -121,20 +123,7 @@ impl Data {
 /// Whether a certificate, or a key, may stand there: both are one SEQUENCE in
 /// DER, whose length says where it ends.
 fn is_one_der_sequence(bytes: &[u8]) -> bool {
-    let [0x30, first, rest @ ..] = bytes else {
-        return false;
-    };
-    if *first < 0x80 {
-        return rest.len() == usize::from(*first);
-    }
-    let digits = usize::from(*first & 0x7f);
-    let Some((digits, rest)) = rest.split_at_checked(digits) else {
-        return false;
-    };
-    let length = digits.iter().try_fold(0_usize, |length, digit| {
-        Some(length.checked_mul(256)? | usize::from(*digit))
-    });
-    !digits.is_empty() && length == Some(rest.len())
+    matches!(der::first(bytes), Some((der::SEQUENCE, _, [])))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use super::smtp::{MESSAGES_PER_CONNECTION, SMTP_PORT};
 use super::{
-    Blackhole, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins, Reject,
-    RejectError, Relay, SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
+    Blackhole, Farewells, Keeping, LmtpAddress, LmtpAddressError, LmtpRelay, Maildir, Origins,
+    Reject, RejectError, Relay, SmtpLogin, SmtpRelay, Socks5, Sources, Tls,
 };
 use crate::message::host_and_port;
 use crate::queue::ByDestination;
@@ -31,6 +31,9 @@ pub struct Connections {
     pub messages: ByDestination<u32>,
     /// How long each is kept. Default: see [`Keeping`].
     pub keeping: Keeping,
+    /// What ends those that are kept. Default: nothing, until nobody has used them for
+    /// long.
+    pub farewells: Farewells,
     /// From which addresses of this host they are made. Default: as the system
     /// chooses.
     pub sources: ByDestination<Sources>,
@@ -46,6 +49,9 @@ pub struct Connections {
     /// Which name servers are asked for mail exchangers. Default: those that the
     /// machine is set to ask, which stands for none here, too.
     pub name_servers: Vec<SocketAddr>,
+    /// Where this host takes mail itself, for the relay `mx`: see
+    /// `MxRelay::with_own_addresses`. Default: nowhere.
+    pub own_addresses: Vec<SocketAddr>,
     /// What finds the policies of domains (MTA-STS), for the relay `mx`. Default:
     /// nobody looks for them.
     #[cfg(feature = "mta-sts")]
@@ -60,12 +66,14 @@ impl Default for Connections {
         Connections {
             messages: MESSAGES_PER_CONNECTION.into(),
             keeping: Keeping::default(),
+            farewells: Farewells::default(),
             sources: Sources::default().into(),
             origins: Origins::default(),
             proxies: None.into(),
             tls: Tls::default(),
             login: None,
             name_servers: Vec::new(),
+            own_addresses: Vec::new(),
             #[cfg(feature = "mta-sts")]
             mta_sts: None,
             #[cfg(feature = "mta-sts")]

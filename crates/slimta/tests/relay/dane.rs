@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ring::digest::{SHA256, SHA512, digest};
+use slimta::message::Destination;
 use slimta::relay::{MxRelay, Relay, SmtpLogin, SmtpRelay, Tls, TlsLevel};
 use slimta::world::World;
 
@@ -86,7 +87,7 @@ impl Case {
         Case { hop, ..case }
     }
 
-    fn zone(&self) -> String {
+    pub(crate) fn zone(&self) -> String {
         let (name, port) = (&self.name, self.hop.address.port());
         let mut zone = format!("{name} MX 10 mx.{name}\nmx.{name} A 127.0.0.1\n");
         for record in &self.records {
@@ -109,13 +110,13 @@ impl Case {
 
 /// How a message came to a host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Came {
+pub(crate) enum Came {
     Encrypted,
     Clear,
     Not,
 }
 
-fn came(hop: &Hop) -> Came {
+pub(crate) fn came(hop: &Hop) -> Came {
     let log = hop.log();
     let position = |begin: &str| log.iter().position(|line| line.starts_with(begin));
     match (position("TLS"), position("MAIL")) {
@@ -195,6 +196,8 @@ async fn an_issuer_stands_for_hosts_of_the_right_name_and_age() {
         Case::new("domain", shows("domain.signed"), &[right(2, 1, 2)]).await,
         Case::new("whole", shows("mx.whole.signed"), &[right(2, 0, 0)]).await,
         Case::new("hidden", hides("mx.hidden.signed"), &[right(2, 0, 0)]).await,
+        Case::new("bare", hides("mx.bare.signed"), &[right(2, 1, 0)]).await,
+        Case::new("came", shows("mx.came.signed"), &[right(2, 1, 0)]).await,
     ];
     let old = root.host_of_old_with_root("mx.old.signed");
     let bad = [
@@ -209,6 +212,14 @@ async fn an_issuer_stands_for_hosts_of_the_right_name_and_age() {
         (
             Case::new("missing", hides("mx.missing.signed"), &[right(2, 0, 1)]).await,
             "fits none",
+        ),
+        (
+            Case::new("another", hides("mx.another.signed"), &[wrong(2, 1, 0)]).await,
+            "signed by nobody",
+        ),
+        (
+            Case::new("elsewhere", hides("mx.example"), &[right(2, 1, 0)]).await,
+            "not for mx.elsewhere",
         ),
     ];
     let all: Vec<_> = good
@@ -365,6 +376,60 @@ async fn the_next_exchanger_is_tried_where_one_is_passed_over() {
     assert_eq!(first.count("connection"), 0);
     // It is asked for by the name whose records these are.
     assert_eq!(second.count("TLS Some(Full) Some(\"real.signed\")"), 1);
+}
+
+/// RFC 7672 section 3.2.2.
+#[tokio::test]
+async fn a_certificate_may_be_for_what_the_domain_is_an_alias_of() {
+    let root = Authority::new();
+    let shows = |name: &str| root.host_with_root(name, true);
+    let issued = [right(2, 0, 1)];
+    let mut zone = String::new();
+    let mut cases = Vec::new();
+    for (name, shown, expected) in [
+        ("end", shows("real.end.signed"), Came::Encrypted),
+        ("begin", shows("begin.signed"), Came::Encrypted),
+        ("other", shows("far.other.signed"), Came::Not),
+    ] {
+        let case = Case::new(name, shown, &issued).await;
+        let mx = format!("{name} MX 10 mx.{name}\n");
+        let alias = format!("{name} CNAME real.{name}\nreal.{mx}");
+        zone += &case.zone().replace(&mx, &alias);
+        cases.push((case, expected));
+    }
+    let dns = Validated::start(&[("signed", Signed::Nsec, &zone)]);
+    for (case, expected) in cases {
+        let (answer, came) = case.attempt(&dns, TlsLevel::Dane, "signed").await;
+        assert_eq!(came, expected, "{answer}");
+    }
+}
+
+/// RFC 5890: on the wire and in certificates a name is written in ASCII (A-labels).
+#[tokio::test]
+async fn names_beyond_ascii_are_asked_for_and_judged_in_ascii() {
+    let root = Authority::new();
+    let shows = |name: &str| root.host_with_root(name, true);
+    let issued = [right(2, 0, 1)];
+    let cases = [
+        Case::new("xn--mller-kva", shows("*.xn--mller-kva.signed"), &issued).await,
+        // For the domain, not the host.
+        Case::new("xn--strae-oqa", shows("xn--strae-oqa.signed"), &issued).await,
+    ];
+    let dns = zones(&cases.each_ref());
+    for (case, domain) in cases
+        .iter()
+        .zip(["m\u{fc}ller.signed", "stra\u{df}e.signed"])
+    {
+        let relay = MxRelay::new(dns.dns(), "us.example", World::system());
+        let tls = Tls::new(TlsLevel::Dane).with_trusted_dns(Arc::new(dns.dns()));
+        let relay = relay.with_port(case.hop.address.port()).with_tls(tls);
+        let mut delivery = delivery(&["a@d.example"]);
+        Arc::make_mut(&mut delivery.message).destination = Destination::new(domain);
+        let report = relay.attempt(delivery).await;
+        assert_eq!(codes(&report), [250], "{report:?}");
+        let asked = format!("TLS Some(Full) Some(\"mx.{}.signed\")", case.name);
+        assert_eq!(case.hop.count(&asked), 1, "{:?}", case.hop.log());
+    }
 }
 
 #[tokio::test]

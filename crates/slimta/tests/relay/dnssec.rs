@@ -78,6 +78,10 @@ async fn a_signed_answer_is_told_from_one_that_is_not() {
                 );
                 assert_eq!(&found.name, if *host == alias { &mx } else { host });
             }
+            let found = dns.alias(&alias).await.unwrap();
+            assert_eq!((&*found.records[0], found.origin), (&*mx, origin));
+            assert_eq!(found.name, alias);
+            assert_eq!(dns.alias(&mx).await, Err(LookupError::NoRecords));
             for (host, usage) in [(mx, 3), (format!("far.{zone}"), 2)] {
                 let found = dns.tlsa(&host, 25).await.unwrap();
                 assert_eq!(

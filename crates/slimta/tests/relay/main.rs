@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod aliases;
 mod auth;
 mod certificates;
 mod dane;
@@ -10,6 +11,7 @@ mod dns;
 #[path = "../support/dnsmasq.rs"]
 mod dnsmasq;
 mod dnssec;
+mod farewells;
 mod hop;
 #[path = "../support/knot.rs"]
 mod knot;
@@ -17,6 +19,7 @@ mod lmtp;
 mod mail;
 mod maildir;
 mod mta_sts;
+mod named;
 mod origins;
 mod pipe;
 mod promises;

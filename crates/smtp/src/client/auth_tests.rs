@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use slimta_core::message::{Class, Response};
 
+use super::tests::farewell;
 use super::*;
 
 const GREETING: &str = "220 mx.example\r\n";
@@ -116,12 +117,16 @@ fn a_refusal_keeps_mail_waiting_whatever_its_code() {
         (asks, false),
         ("354 what\r\n", false),
     ] {
-        let (session, step, _) = open(ann(), true, &[GREETING, PLAIN, reply]);
+        let (mut session, step, _) = open(ann(), true, &[GREETING, PLAIN, reply]);
         let why = why(&step);
         assert!(why.starts_with("451 4.7.8 The next hop did not let ann log in: "));
         assert!(why.ends_with(reply.trim_end()), "{why}");
         assert!(!why.contains(MESSAGE) && !why.contains("secret"));
         assert_eq!(session.was_denied(), is_denied, "{reply}");
+        // Who asks for more would take it for the password.
+        let waits_for_commands = !reply.starts_with('3');
+        let said = farewell(&mut session);
+        assert_eq!(said == "QUIT\r\n", waits_for_commands, "{reply}");
     }
     let (session, step, said) = open(ann(), true, &[GREETING, LOGIN, asks, denied]);
     assert!(session.was_denied() && why(&step).contains("5.7.8"));

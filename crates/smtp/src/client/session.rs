@@ -61,6 +61,8 @@ pub struct Session {
     transaction: Option<Transaction>,
     /// The next hop still has the rest of a transaction that was not completed.
     is_soiled: bool,
+    /// It was given up while the next hop still waits for a command.
+    owes_quit: bool,
     state: State,
 }
 
@@ -115,6 +117,7 @@ impl Session {
             asked: VecDeque::from([Asked::Greeting]),
             transaction: None,
             is_soiled: false,
+            owes_quit: false,
             state: State::Open,
         }
     }
@@ -339,11 +342,15 @@ impl Session {
         }
         self.waiting.clear();
         self.asked.clear();
+        self.owes_quit = false;
         self.state = State::Closed(why);
     }
 
-    /// Says goodbye; the session must be ready.
+    /// Says goodbye; the session must be ready, or [owe](Self::owes_quit) it.
     pub fn quit(&mut self) {
+        if std::mem::take(&mut self.owes_quit) {
+            self.state = State::Open;
+        }
         if self.is_open() {
             self.ask(Asked::Quit, "QUIT");
         }

@@ -24,6 +24,16 @@ fn envelope() -> Envelope {
     Envelope::new(ReversePath::parse("from@from.example").unwrap(), [])
 }
 
+/// What a session whose end is clear says before its connection is closed; the next
+/// hop answers.
+pub(super) fn farewell(session: &mut Session) -> String {
+    session.output().clear();
+    session.quit();
+    let step = session.step(&mut BytesMut::from("221 bye\r\n"));
+    assert!(matches!(step, Step::Closed(_)), "{step:?}");
+    String::from_utf8(std::mem::take(session.output())).unwrap()
+}
+
 /// What a next hop heard, and what it made of the mail.
 struct Played {
     heard: String,
@@ -374,7 +384,7 @@ fn a_next_hop_that_refuses_the_session_says_nothing_of_the_message() {
             last = session.step(&mut BytesMut::from(*reply));
         }
         let out = String::from_utf8(std::mem::take(session.output())).unwrap();
-        (last, out)
+        (session, last, out)
     };
     for replies in [
         &["554 no mail here\r\n"] as &[_],
@@ -382,13 +392,21 @@ fn a_next_hop_that_refuses_the_session_says_nothing_of_the_message() {
         &["220\r\n", "450 wait\r\n"],
         &["354\r\n"],
     ] {
-        let (step, _) = opening(replies);
+        let (mut session, step, _) = opening(replies);
         let Step::Closed(why) = step else {
             panic!("{step:?}")
         };
         assert_eq!(why.class(), slimta_core::message::Class::Transient, "{why}");
+        // It waits for the client to leave (RFC 5321 section 3.1).
+        assert_eq!(farewell(&mut session), "QUIT\r\n", "{replies:?}");
+        assert!(!session.is_open());
     }
-    let (step, out) = opening(&["220\r\n", "502 what?\r\n", "250 old\r\n"]);
+    for gone in [&["421 bye\r\n"] as &[_], &["220\r\n", "no reply\r\n"]] {
+        let (mut session, step, _) = opening(gone);
+        assert!(matches!(step, Step::Closed(_)), "{step:?}");
+        assert_eq!(farewell(&mut session), "", "{gone:?}");
+    }
+    let (_, step, out) = opening(&["220\r\n", "502 what?\r\n", "250 old\r\n"]);
     assert_eq!(
         (step, out.as_str()),
         (

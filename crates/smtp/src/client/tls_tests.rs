@@ -4,6 +4,7 @@
 use bytes::BytesMut;
 use slimta_core::message::{Class, Response};
 
+use super::tests::farewell;
 use super::*;
 
 const GREETING: &str = "220 mx.example\r\n";
@@ -97,13 +98,14 @@ fn without_an_offer_only_mail_that_need_not_be_encrypted_goes() {
         assert_eq!(opened.step, Step::Ready);
         assert_eq!(opened.session.channel(), Channel::Clear);
         for level in NEEDED {
-            let opened = open(level, turns);
+            let mut opened = open(level, turns);
             let why = opened.why();
             assert!(
                 why.starts_with("451 4.7.4 Required STARTTLS not available"),
                 "{why}"
             );
             assert!(!opened.said.contains("STARTTLS"));
+            assert_eq!(farewell(&mut opened.session), "QUIT\r\n");
         }
     }
 }

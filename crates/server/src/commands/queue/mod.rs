@@ -157,7 +157,7 @@ enum Ask {
     Reroute {
         #[command(flatten)]
         target: Target,
-        /// Where to: a domain, or a smarthost, smtp://HOST:PORT
+        /// Where to: a domain, or a server, smtp://HOST:PORT (or smtps:, lmtp:)
         #[arg(long, value_name = "NEXT-HOP")]
         to: String,
         /// Lets no more go in a second, minute or hour, such as 50/s, 600/m, 1000/h

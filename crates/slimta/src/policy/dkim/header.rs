@@ -23,7 +23,7 @@ const SEALED: [&str; 12] = [
 ];
 /// Fields that are signed as often as they stand there. Lists and whoever sends
 /// a message again add some of them, which must not break the signature.
-const SIGNED: [&str; 13] = [
+const SIGNED: [&str; 15] = [
     "sender",
     "resent-date",
     "resent-from",
@@ -37,6 +37,9 @@ const SIGNED: [&str; 13] = [
     "list-post",
     "list-owner",
     "list-archive",
+    // RFC 8460 section 5.3.
+    "tls-report-domain",
+    "tls-report-submitter",
 ];
 /// No header of mail has more fields of these names. Each is named in the
 /// signature, which would grow with them.

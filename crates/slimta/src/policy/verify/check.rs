@@ -34,6 +34,8 @@ pub(super) struct Findings {
     pub(super) results: Results,
     /// The author's domain, if it asks to refuse the message.
     pub(super) refused_by: Option<String>,
+    /// The sender's domain, if it was asked for and takes no mail.
+    pub(super) without_mail: Option<String>,
 }
 
 impl Findings {
@@ -46,6 +48,7 @@ impl Findings {
         Findings {
             results,
             refused_by: None,
+            without_mail: None,
         }
     }
 }
@@ -69,6 +72,7 @@ pub(super) async fn check(
         return Findings {
             results,
             refused_by: None,
+            without_mail: None,
         };
     };
     let dkim = authenticator.verify_dkim(&parsed).await;
@@ -91,6 +95,7 @@ pub(super) async fn check(
     Findings {
         results,
         refused_by: is_refused.then(|| dmarc.domain().to_owned()),
+        without_mail: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! found (SPF: RFC 7208, DKIM: RFC 6376, DMARC: RFC 9989, ARC: RFC 8617).
 
 mod check;
+mod null_mx;
 mod results;
 
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use super::{Policy, field};
 use crate::message::{Message, Response};
 use crate::relay::{Dns, LookupError};
 use check::{Findings, check};
+use null_mx::sender_without_mail;
 use results::is_of;
 #[cfg(feature = "dkim")]
 pub(super) use results::{own_results, result_of};
@@ -33,6 +35,9 @@ pub struct VerifyRules {
     /// Whether mail is refused with `550 5.7.1` whose author's domain asks for
     /// that (`p=reject`). False.
     pub dmarc_reject: bool,
+    /// Whether mail is refused with `550 5.7.27` whose reverse-path is of a domain that
+    /// takes no mail (RFC 7505 section 4.1). False.
+    pub null_mx_reject: bool,
     /// How long the look-ups for a message may take, the wait for its turn
     /// included. 15 seconds.
     pub time_max: Duration,
@@ -45,6 +50,7 @@ impl Default for VerifyRules {
     fn default() -> Self {
         VerifyRules {
             dmarc_reject: false,
+            null_mx_reject: false,
             time_max: Duration::from_secs(15),
             at_once_max: 10,
         }
@@ -110,10 +116,18 @@ impl VerifySenders {
             let place = self.places.clone().acquire_owned().await.ok()?;
             let (message, runtime) = (message.clone(), Handle::current());
             let (authenticator, host) = (self.authenticator.clone(), self.authserv_id.clone());
+            let rules = self.rules;
             // Hashing a long body would hold up others of the thread.
             let looking = tokio::task::spawn_blocking(move || {
                 let _place = place;
-                runtime.block_on(check(&authenticator, &host, &message))
+                runtime.block_on(async {
+                    let mut findings = check(&authenticator, &host, &message).await;
+                    if rules.null_mx_reject {
+                        findings.without_mail =
+                            sender_without_mail(&authenticator.0, &message).await;
+                    }
+                    findings
+                })
             });
             looking.await.ok()
         });
@@ -143,6 +157,12 @@ impl Policy for VerifySenders {
             tracing::info!(%sender, %domain, "message refused by DMARC");
             let text = format!("{domain} asks to refuse mail that is not its own (DMARC)");
             return Err(Response::permanent(7, 1, text));
+        }
+        if let Some(domain) = findings.without_mail {
+            let sender = &message.envelope.sender;
+            tracing::info!(%sender, "message refused, its sender takes no mail");
+            let text = format!("Sender address has null MX: {domain} takes no mail");
+            return Err(Response::permanent(7, 27, text));
         }
         let results = findings.results.written(&self.authserv_id);
         message.content.prepend(&field(RESULTS, &results)?);

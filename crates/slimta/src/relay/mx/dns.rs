@@ -116,7 +116,11 @@ impl Dns {
     ) -> Result<Answer<T>, LookupError> {
         let found = self.resolver.lookup(name.clone(), kind).await;
         let found = found.map_err(|error| failed(&error))?;
-        let owner = canonical(&found, &name);
+        let owner = match kind {
+            // It is asked for itself, not for what it leads to.
+            RecordType::CNAME => name.clone(),
+            _ => canonical(&found, &name),
+        };
         let records = found.answers().iter();
         // What a name server adds for other names was not asked for.
         let records = records.filter(|record| record.name == owner);
@@ -167,6 +171,14 @@ impl Resolver for Dns {
             self.ask(name, RecordType::AAAA, read)
         );
         of_both(v4, v6)
+    }
+
+    async fn alias(&self, host: &str) -> Result<Answer<String>, LookupError> {
+        let read = |data: &RData| match data {
+            RData::CNAME(target) => Some(relative(&target.0)),
+            _ => None,
+        };
+        self.ask(absolute(host)?, RecordType::CNAME, read).await
     }
 
     async fn tlsa(&self, host: &str, port: u16) -> Result<Answer<Tlsa>, LookupError> {
@@ -221,8 +233,16 @@ pub(super) fn absolute(name: &str) -> Result<Name, LookupError> {
     Ok(name)
 }
 
+/// The name as certificates and others have it: in ASCII, for a host that is not may
+/// be written in several ways.
 fn relative(name: &Name) -> String {
-    name.to_utf8().trim_end_matches('.').to_lowercase()
+    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// A name as the DNS has it, in ASCII (A-labels) and lower case, without the last dot;
+/// none if it is none.
+pub(in crate::relay) fn ascii(name: &str) -> Option<String> {
+    absolute(name).ok().map(|name| relative(&name))
 }
 
 /// The name that has the records: the one that was asked for, or what it is an

@@ -10,6 +10,8 @@ use slimta_smtp::client::Dialect;
 use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
 use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
 use super::asked::Asked;
+use super::dns::ascii;
+use super::own::OwnAddresses;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -21,7 +23,10 @@ const HOSTS_ENOUGH: usize = 10;
 /// The mail exchangers of a domain; their addresses are looked up when they are
 /// needed.
 pub(super) struct Exchangers<'a> {
-    domain: &'a str,
+    /// In ASCII.
+    domain: String,
+    /// What it stands for, if it is an alias; else itself.
+    canonical: String,
     /// The preferred first; none if the domain is its own exchanger.
     records: Option<Vec<Exchanger>>,
     /// Where these come from, or that there are none.
@@ -31,6 +36,7 @@ pub(super) struct Exchangers<'a> {
     port: u16,
     world: &'a World,
     asked: Asked,
+    own: OwnAddresses,
 }
 
 #[async_trait]
@@ -38,23 +44,34 @@ impl Hosts for Exchangers<'_> {
     async fn find(&self, trusted: Option<&dyn Resolver>) -> Result<Vec<Host>, Response> {
         let resolver = trusted.unwrap_or(self.resolver);
         let Some(records) = &self.records else {
-            return self.domain_itself(resolver).await;
+            return self.domain_itself(resolver, trusted).await;
         };
-        let names = in_order(records, || self.world.random_u64());
+        let records = in_order(records, || self.world.random_u64());
         let mut hosts = Vec::new();
-        let mut trouble = None;
-        for name in names {
-            match resolver.addresses(name).await {
-                Ok(found) => hosts.extend(self.hosts(name, found)),
-                Err(error) => trouble = Some(error),
+        let (mut trouble, mut own) = (None, None);
+        for alike in records.chunk_by(|a, b| a.preference == b.preference) {
+            let preferred = hosts.len();
+            for Exchanger { host: name, .. } in alike {
+                match self.look_up(name, resolver, trusted).await {
+                    Ok(found) if self.is_own(&found) => own = Some(name),
+                    Ok(found) => hosts.extend(found),
+                    Err(error) => trouble = Some(error),
+                }
+                if hosts.len() >= HOSTS_ENOUGH {
+                    break;
+                }
             }
-            if hosts.len() >= HOSTS_ENOUGH {
+            if own.is_some() {
+                hosts.truncate(preferred);
+            }
+            if own.is_some() || hosts.len() >= HOSTS_ENOUGH {
                 break;
             }
         }
-        match trouble {
+        match (trouble, own) {
             _ if !hosts.is_empty() => Ok(hosts),
-            Some(error @ LookupError::Failed(_)) => Err(unknown(&error)),
+            (Some(error @ LookupError::Failed(_)), _) => Err(unknown(&error)),
+            (None, Some(name)) => Err(would_loop(name)),
             // Somebody made a mistake that somebody may mend.
             _ => Err(Response::transient(
                 4,
@@ -65,11 +82,11 @@ impl Hosts for Exchangers<'_> {
     }
 
     fn dane_domain(&self) -> Option<&str> {
-        Some(self.domain)
+        Some(&self.domain)
     }
 
     fn opened(&self, seen: Seen<'_>) {
-        self.asked.count(self.domain, seen);
+        self.asked.count(&self.domain, seen);
     }
 }
 
@@ -77,31 +94,40 @@ impl<'a> Exchangers<'a> {
     /// Those of `domain`; or the answer for its mail, when it is clear without
     /// trying. `hostname` is what this host calls itself.
     pub(super) async fn of(
-        domain: &'a str,
+        domain: &str,
         resolver: &'a dyn Resolver,
         hostname: &str,
         port: u16,
         world: &'a World,
     ) -> Result<Self, Response> {
-        let (records, origin) = match resolver.exchangers(domain).await {
+        let domain = ascii(domain).unwrap_or_else(|| domain.to_owned());
+        let (records, canonical, origin) = match resolver.exchangers(&domain).await {
             Ok(found) if !found.records.is_empty() => {
-                (Some(usable(found.records, hostname)?), found.origin)
+                let records = usable(found.records, hostname)?;
+                (Some(records), found.name, found.origin)
             }
             // Without MX records the domain itself is its exchanger. That it has none is
             // its own word, too: what is not proved is no answer.
-            Ok(_) | Err(LookupError::NoRecords) => (None, AnswerOrigin::Secure),
+            Ok(_) | Err(LookupError::NoRecords) => (None, domain.clone(), AnswerOrigin::Secure),
             Err(LookupError::NoSuchName) => return Err(no_such_domain()),
             Err(error) => return Err(unknown(&error)),
         };
         Ok(Exchangers {
             domain,
+            canonical,
             records,
             origin,
             resolver,
             port,
             world,
             asked: Asked::default(),
+            own: OwnAddresses::default(),
         })
+    }
+
+    /// Sets where this host takes mail itself. Default: nowhere.
+    pub(super) fn with_own_addresses(self, own: OwnAddresses) -> Self {
+        Exchangers { own, ..self }
     }
 
     /// Sets what the domain asks for. Default: nothing.
@@ -112,7 +138,7 @@ impl<'a> Exchangers<'a> {
     /// Under what connections to them are kept: those of the site, but for a domain
     /// with a policy of its own.
     pub(super) fn key(&self) -> String {
-        self.asked.key(&self.site(), self.domain)
+        self.asked.key(&self.site(), &self.domain)
     }
 
     /// The name of the site: the names of all exchangers, those that are preferred
@@ -122,7 +148,7 @@ impl<'a> Exchangers<'a> {
     /// certificate is good for a name.
     pub(super) fn site(&self) -> Arc<str> {
         let Some(records) = &self.records else {
-            return self.domain.to_lowercase().into();
+            return self.domain.as_str().into();
         };
         let groups = records.chunk_by(|a, b| a.preference == b.preference);
         let groups = groups.map(|group| {
@@ -132,12 +158,43 @@ impl<'a> Exchangers<'a> {
         groups.collect::<Vec<_>>().join(" then ").into()
     }
 
-    /// The host `name` at each of its addresses. Its certificate can be judged by
-    /// DANE if all is signed that led to it.
-    fn hosts(&self, name: &str, found: Answer<IpAddr>) -> Vec<Host> {
-        let is_secure = [self.origin, found.origin] == [AnswerOrigin::Secure; 2];
-        let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
-        let policy = self.asked.of(self.domain, name);
+    /// The host `name` at each of its addresses.
+    async fn look_up(
+        &self,
+        name: &str,
+        resolver: &dyn Resolver,
+        trusted: Option<&dyn Resolver>,
+    ) -> Result<Vec<Host>, LookupError> {
+        let found = resolver.addresses(name).await?;
+        let dane = self.dane(name, &found, trusted).await?;
+        Ok(self.hosts(name, found, dane))
+    }
+
+    /// Where its TLSA records may lie: its certificate can be judged by them if all is
+    /// signed that led to it.
+    async fn dane(
+        &self,
+        name: &str,
+        found: &Answer<IpAddr>,
+        trusted: Option<&dyn Resolver>,
+    ) -> Result<Option<DaneNames>, LookupError> {
+        let Some(trusted) = trusted.filter(|_| self.origin == AnswerOrigin::Secure) else {
+            return Ok(None);
+        };
+        let mut domains = vec![self.domain.clone()];
+        if self.canonical != self.domain {
+            domains.push(self.canonical.clone());
+        }
+        DaneNames::find(name, found, &domains, trusted).await
+    }
+
+    /// Whether a host is this one, at any of its addresses.
+    fn is_own(&self, found: &[Host]) -> bool {
+        found.iter().any(|host| self.own.contain(&host.endpoint))
+    }
+
+    fn hosts(&self, name: &str, found: Answer<IpAddr>, dane: Option<DaneNames>) -> Vec<Host> {
+        let policy = self.asked.of(&self.domain, name);
         let addresses = by_turns(found.records).into_iter();
         let host = |ip| Host {
             name: name.to_owned(),
@@ -150,9 +207,14 @@ impl<'a> Exchangers<'a> {
         addresses.map(host).collect()
     }
 
-    async fn domain_itself(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
-        match resolver.addresses(self.domain).await {
-            Ok(found) if !found.records.is_empty() => Ok(self.hosts(self.domain, found)),
+    async fn domain_itself(
+        &self,
+        resolver: &dyn Resolver,
+        trusted: Option<&dyn Resolver>,
+    ) -> Result<Vec<Host>, Response> {
+        match self.look_up(&self.domain, resolver, trusted).await {
+            Ok(found) if self.is_own(&found) => Err(would_loop(&self.domain)),
+            Ok(found) if !found.is_empty() => Ok(found),
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";
                 Err(Response::permanent(1, 2, text))
@@ -181,8 +243,7 @@ fn usable(mut records: Vec<Exchanger>, hostname: &str) -> Result<Vec<Exchanger>,
     let is_empty = records.is_empty();
     records.retain(|record| own.is_none_or(|own| record.preference < own));
     if records.is_empty() && !is_empty {
-        let text = format!("{hostname} is the best mail exchanger itself: mail would loop");
-        return Err(Response::new(554, Some(EnhancedCode::new(5, 4, 6)), text));
+        return Err(would_loop(hostname));
     }
     for record in &mut records {
         record.host.make_ascii_lowercase();
@@ -193,12 +254,11 @@ fn usable(mut records: Vec<Exchanger>, hostname: &str) -> Result<Vec<Exchanger>,
     Ok(records)
 }
 
-/// Their names in the order in which to try them: by preference, equal ones by
-/// `chance`.
-fn in_order(records: &[Exchanger], mut chance: impl FnMut() -> u64) -> Vec<&str> {
+/// They in the order in which to try them: by preference, equal ones by `chance`.
+fn in_order(records: &[Exchanger], mut chance: impl FnMut() -> u64) -> Vec<&Exchanger> {
     let mut records: Vec<_> = records.iter().collect();
     records.sort_by_cached_key(|record| (record.preference, chance()));
-    records.iter().map(|record| record.host.as_str()).collect()
+    records
 }
 
 /// Addresses of IPv4 and IPv6 by turns, so that two that are tried are one of each,
@@ -209,6 +269,12 @@ fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let longest = v4.len().max(v6.len());
     let turn = |index| [v4.get(index), v6.get(index)];
     (0..longest).flat_map(turn).flatten().copied().collect()
+}
+
+/// The host `name` is this one, and no other is preferred to it.
+fn would_loop(name: &str) -> Response {
+    let text = format!("{name} is the best mail exchanger and this host itself: mail would loop");
+    Response::new(554, Some(EnhancedCode::new(5, 4, 6)), text)
 }
 
 fn no_such_domain() -> Response {
@@ -235,8 +301,8 @@ mod tests {
             u64::MAX - count
         };
         let records = usable(records.collect(), "us.example").map_err(|r| r.code.get())?;
-        let names = in_order(&records, chance).into_iter();
-        Ok(names.map(str::to_owned).collect())
+        let ordered = in_order(&records, chance).into_iter();
+        Ok(ordered.map(|record| record.host.clone()).collect())
     }
 
     #[test]

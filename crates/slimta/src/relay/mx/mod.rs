@@ -5,18 +5,20 @@ mod asked;
 mod asking;
 mod dns;
 mod exchangers;
+mod own;
 #[cfg(feature = "mta-sts")]
 mod texts;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
+pub(super) use dns::ascii;
 pub use dns::{Dns, DnsTrust};
 #[cfg(feature = "mta-sts")]
 pub use texts::TextRecords;
@@ -26,17 +28,19 @@ use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
 #[cfg(feature = "mta-sts")]
 use super::smtp::is_waived;
-use super::smtp::{Begin, Carrier, SMTP_PORT, Target};
+use super::smtp::{Begin, Carrier, Named, SMTP_PORT, Target};
 #[cfg(feature = "mta-sts")]
 use super::tls_report::TlsReports;
 use super::{
-    Connections, Delivery, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls, TlsLevel,
+    Connections, Delivery, Farewells, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls,
+    TlsLevel,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
 use crate::world::World;
 use asked::Asked;
 use exchangers::Exchangers;
+use own::OwnAddresses;
 
 /// Hands each message to the mail exchangers of its destination, a domain, the
 /// preferred first; or to the host that its envelope names.
@@ -44,6 +48,7 @@ pub struct MxRelay {
     carrier: Carrier,
     resolver: Arc<dyn Resolver>,
     hostname: String,
+    own: OwnAddresses,
     port: u16,
     world: World,
     #[cfg(feature = "mta-sts")]
@@ -61,6 +66,7 @@ impl MxRelay {
             carrier: Carrier::new(hostname, world.clone()),
             resolver: Arc::new(resolver),
             hostname: hostname.to_owned(),
+            own: OwnAddresses::default(),
             port: SMTP_PORT,
             world,
             #[cfg(feature = "mta-sts")]
@@ -78,6 +84,15 @@ impl MxRelay {
         self
     }
 
+    /// Sets where this host takes mail itself: by that it knows an exchanger as itself,
+    /// whatever its name. `0.0.0.0` and `[::]` stand for its addresses. Default: it
+    /// knows itself by `hostname` only.
+    #[must_use]
+    pub fn with_own_addresses(mut self, addresses: Vec<SocketAddr>) -> Self {
+        self.own = OwnAddresses::new(addresses);
+        self
+    }
+
     /// Sets all that is said of connections.
     pub(in crate::relay) fn with_connections(mut self, connections: Connections) -> Self {
         #[cfg(feature = "mta-sts")]
@@ -85,6 +100,7 @@ impl MxRelay {
             self.mta_sts = connections.mta_sts.clone();
             self.reports = connections.tls_reports.clone();
         }
+        self.own = OwnAddresses::new(connections.own_addresses.clone());
         self.carrier = self.carrier.with_connections(connections);
         self
     }
@@ -109,6 +125,14 @@ impl MxRelay {
     #[must_use]
     pub fn with_keeping(mut self, keeping: Keeping) -> Self {
         self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
+    /// Sets what ends connections that are kept. Default: nothing, until nobody has
+    /// used them for long.
+    #[must_use]
+    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.carrier = self.carrier.with_farewells(farewells);
         self
     }
 
@@ -204,14 +228,15 @@ impl MxRelay {
         let (hostname, world) = (&self.hostname, &self.world);
         let trusted = self.carrier.trusted_dns(level);
         let resolver = trusted.unwrap_or(&*self.resolver);
-        Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world).await
+        let found = Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world);
+        Ok(found.await?.with_own_addresses(self.own.clone()))
     }
 }
 
 #[async_trait]
 impl Relay for MxRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
-        if let Some(named) = Target::named(&delivery, self.port) {
+        if let Some(named) = Named::of(&delivery, self.port) {
             return named.carry(&self.carrier, &delivery).await;
         }
         let domain = delivery.message.destination.next_hop();

@@ -61,8 +61,9 @@ fn broken<T>() -> Result<T, LookupError> {
 async fn hosts(zone: Zone) -> Result<Vec<String>, String> {
     let world = World::system();
     let looking = Exchangers::of("d.example", &zone, "us.example", 25, &world);
+    let own = OwnAddresses::new(vec!["198.51.100.7:25".parse().unwrap()]);
     let found = match looking.await {
-        Ok(exchangers) => exchangers.find(None).await,
+        Ok(exchangers) => exchangers.with_own_addresses(own).find(None).await,
         Err(why) => Err(why),
     };
     match found {
@@ -130,6 +131,44 @@ async fn only_what_the_dns_is_certain_of_bounces() {
         hosts(with(mx(&["us.example"]), &[])).await.unwrap_err(),
         "554 5.4.6"
     );
+}
+
+/// Whatever it is called there (RFC 5321 section 5.1).
+#[tokio::test]
+async fn an_exchanger_at_an_address_of_this_host_is_this_host() {
+    const OWN: &str = "198.51.100.7";
+    let with = |records: &[(u16, &str)], addresses: &[(&'static str, &str)]| {
+        let records = records.iter().map(|(preference, host)| Exchanger {
+            preference: *preference,
+            host: (*host).to_owned(),
+        });
+        Zone {
+            exchangers: [("d.example", Ok(records.collect()))].into(),
+            addresses: addresses.iter().map(|(name, at)| (*name, ip(at))).collect(),
+        }
+    };
+    let addresses = [("a", "192.0.2.1"), ("b", "192.0.2.2"), ("own", OWN)];
+    let found = hosts(with(&[(10, "a"), (20, "b"), (20, "own")], &addresses)).await;
+    assert_eq!(found.unwrap(), ["a 192.0.2.1:25"]);
+    for records in [
+        &[(10, "own")][..],
+        &[(10, "own"), (20, "a")],
+        &[(10, "a"), (10, "own"), (10, "b")],
+    ] {
+        let found = hosts(with(records, &addresses)).await;
+        assert_eq!(found.unwrap_err(), "554 5.4.6", "{records:?}");
+    }
+    // The preferred one may be back later.
+    let found = hosts(with(&[(10, "gone"), (20, "own")], &addresses)).await;
+    assert_eq!(found.unwrap_err(), "451 4.4.4");
+    let mut broken_first = with(&[(10, "a"), (20, "own")], &addresses);
+    broken_first.addresses.insert("a", broken());
+    assert_eq!(hosts(broken_first).await.unwrap_err(), "451 4.4.3");
+    let itself = Zone {
+        exchangers: [("d.example", Err(LookupError::NoRecords))].into(),
+        addresses: [("d.example", ip(OWN))].into(),
+    };
+    assert_eq!(hosts(itself).await.unwrap_err(), "554 5.4.6");
 }
 
 /// Sites are alike if their exchangers are, in the same order.

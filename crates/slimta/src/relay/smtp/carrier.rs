@@ -10,6 +10,7 @@ use super::Host;
 use super::answers::Answers;
 use super::connection::{Connection, lease_lost};
 use super::connector::Connector;
+use super::farewells::Farewells;
 use super::host_tls::HostTls;
 use super::login::SmtpLogin;
 use super::opening::{NoSession, Opener, Terms};
@@ -69,14 +70,14 @@ pub(in crate::relay) struct Carrier {
     sources: ByDestination<Sources>,
     origins: Origins,
     proxies: ByDestination<Option<Socks5>>,
-    hostname: String,
+    pub(super) hostname: String,
 }
 
 impl Carrier {
     pub(in crate::relay) fn new(hostname: &str, world: World) -> Self {
         Carrier {
             opener: Opener::new(world.clone()),
-            pool: Pool::new(world.clone(), Keeping::default()),
+            pool: Pool::new(world.clone(), Keeping::default(), Farewells::default()),
             world,
             messages_per_connection: MESSAGES_PER_CONNECTION.into(),
             sources: Sources::default().into(),
@@ -90,6 +91,7 @@ impl Carrier {
     pub(in crate::relay) fn with_connections(self, connections: Connections) -> Self {
         self.with_messages_per_connection(connections.messages)
             .with_keeping(connections.keeping)
+            .with_farewells(connections.farewells)
             .with_sources(connections.sources)
             .with_origins(connections.origins)
             .with_proxies(connections.proxies)
@@ -105,7 +107,12 @@ impl Carrier {
     }
 
     pub(in crate::relay) fn with_keeping(mut self, keeping: Keeping) -> Self {
-        self.pool = Pool::new(self.world.clone(), keeping);
+        self.pool = Pool::new(self.world.clone(), keeping, self.pool.farewells.clone());
+        self
+    }
+
+    pub(in crate::relay) fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.pool = Pool::new(self.world.clone(), self.pool.keeping, farewells);
         self
     }
 

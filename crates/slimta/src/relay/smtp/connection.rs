@@ -93,6 +93,12 @@ impl Connection {
         self.session.was_denied()
     }
 
+    /// Whether its session was given up by this end, so that the next hop is to hear
+    /// [goodbye](Self::quit).
+    pub(super) fn owes_quit(&self) -> bool {
+        self.session.owes_quit()
+    }
+
     /// What is spoken on it.
     pub(super) fn dialect(&self) -> Dialect {
         self.session.dialect()

@@ -52,7 +52,7 @@ fn by_records(
     if !associations.is_empty() {
         let dane = Dane {
             base: base.to_owned(),
-            domains: vec![names.domain.clone()],
+            domains: names.domains.clone(),
             associations,
         };
         return Ok(HostTls {

@@ -10,10 +10,11 @@ use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor, veri
 use rustls::crypto::{
     WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore};
 
+use super::super::der;
 use super::super::tlsa::{Association, Data, Holder, Part};
 use super::host_tls::Dane;
 use super::tls_config::builder;
@@ -68,7 +69,31 @@ impl DaneVerifier {
             // One that cannot sign stands for nothing.
             let _ = issuers.add(issuer);
         }
+        issuers.roots.extend(self.bare_issuers(chain));
         issuers
+    }
+
+    /// Issuers of which the DNS has the bare key (RFC 7671 section 5.2.3). What they are
+    /// called it does not say: as those who issued something of the chain are.
+    fn bare_issuers(&self, chain: &[&CertificateDer<'_>]) -> Vec<TrustAnchor<'static>> {
+        let names = chain
+            .iter()
+            .filter_map(|certificate| der::issuer(certificate));
+        let names: Vec<_> = names.collect();
+        let keys = self.dane.associations.iter().filter_map(|association| {
+            match (association.holder, association.part, &association.data) {
+                (Holder::Issuer, Part::Key, Data::Full(data)) => der::first(data),
+                _ => None,
+            }
+        });
+        let anchors = keys.flat_map(|(_, key, _)| {
+            names.iter().map(move |name| TrustAnchor {
+                subject: name.to_vec().into(),
+                subject_public_key_info: key.to_vec().into(),
+                name_constraints: None,
+            })
+        });
+        anchors.collect()
     }
 
     /// An issuer stands for many hosts, so the certificate has to be this one's

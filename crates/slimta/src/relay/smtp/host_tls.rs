@@ -61,8 +61,9 @@ pub(in crate::relay) struct Dane {
 pub(in crate::relay) struct DaneNames {
     /// Where to look for records, the best first.
     pub(in crate::relay) bases: Vec<String>,
-    /// The domain whose mail the host takes.
-    pub(in crate::relay) domain: String,
+    /// The domain whose mail the host takes, and if that is an alias, what it stands
+    /// for (RFC 7672 section 3.2.2).
+    pub(in crate::relay) domains: Vec<String>,
 }
 
 /// Who says what the TLS with a host must be.
@@ -98,16 +99,16 @@ pub(in crate::relay) enum Protection {
 
 impl DaneNames {
     /// Those of the host `host`, which the DNS knows as `name`, and which takes
-    /// mail for `domain`. If it is an alias, the name that it stands for comes
+    /// mail for `domains`. If it is an alias, the name that it stands for comes
     /// first (RFC 7672 section 2.2).
-    pub(in crate::relay) fn of_host(host: &str, name: &str, domain: &str) -> Self {
+    pub(in crate::relay) fn of_host(host: &str, name: &str, domains: &[String]) -> Self {
         let mut bases = vec![name.to_owned()];
         if !name.eq_ignore_ascii_case(host) {
             bases.push(host.to_owned());
         }
         DaneNames {
             bases,
-            domain: domain.to_owned(),
+            domains: domains.to_vec(),
         }
     }
 }

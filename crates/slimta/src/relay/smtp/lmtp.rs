@@ -6,12 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
-use super::lmtp_address::{LmtpAddress, Place};
 use super::{
-    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Socks5, Sources,
-    Target, Tls,
+    Begin, Carrier, Connector, Endpoint, Farewells, Host, Hosts, Keeping, Named, Origins,
+    SMTP_PORT, Socks5, Sources, Target, Tls,
 };
-use crate::message::{Destination, Report, Response};
+use crate::message::{Destination, LmtpAddress, LmtpPlace, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::{Connections, Delivery, Relay, Resolver, Timing};
 use crate::world::World;
@@ -30,9 +29,10 @@ enum Server {
 }
 
 /// A server of this machine.
-struct Socket {
-    path: PathBuf,
-    hostname: String,
+pub(super) struct Socket {
+    pub(super) path: PathBuf,
+    /// What this host calls itself.
+    pub(super) hostname: String,
 }
 
 impl LmtpRelay {
@@ -41,15 +41,15 @@ impl LmtpRelay {
     pub fn new(address: LmtpAddress, hostname: &str, world: World) -> Self {
         LmtpRelay {
             carrier: Carrier::new(hostname, world),
-            server: match address.0 {
-                Place::Tcp { host, port } => Server::Tcp(Target {
+            server: match address.into_place() {
+                LmtpPlace::Tcp { host, port } => Server::Tcp(Target {
                     host,
                     port,
                     dialect: Dialect::Lmtp,
                     begin: Begin::Clear,
                     login: None,
                 }),
-                Place::Unix(path) => Server::Unix(Socket {
+                LmtpPlace::Unix(path) => Server::Unix(Socket {
                     path,
                     hostname: hostname.to_owned(),
                 }),
@@ -82,6 +82,14 @@ impl LmtpRelay {
     #[must_use]
     pub fn with_keeping(mut self, keeping: Keeping) -> Self {
         self.carrier = self.carrier.with_keeping(keeping);
+        self
+    }
+
+    /// Sets what ends connections that are kept. Default: nothing, until nobody has
+    /// used them for long.
+    #[must_use]
+    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.carrier = self.carrier.with_farewells(farewells);
         self
     }
 
@@ -128,12 +136,12 @@ impl LmtpRelay {
 #[async_trait]
 impl Relay for LmtpRelay {
     async fn attempt(&self, delivery: Delivery) -> Report {
-        if let Some(named) = Target::named(&delivery, SMTP_PORT) {
+        if let Some(named) = Named::of(&delivery, SMTP_PORT) {
             return named.carry(&self.carrier, &delivery).await;
         }
         match &self.server {
             Server::Tcp(target) => target.carry(&self.carrier, &delivery).await,
-            Server::Unix(socket) => self.carrier.carry(&socket.key(), &delivery, socket).await,
+            Server::Unix(socket) => socket.carry(&self.carrier, &delivery).await,
         }
     }
 
@@ -147,6 +155,10 @@ impl Relay for LmtpRelay {
 }
 
 impl Socket {
+    pub(super) async fn carry(&self, carrier: &Carrier, delivery: &Delivery) -> Report {
+        carrier.carry(&self.key(), delivery, self).await
+    }
+
     fn key(&self) -> String {
         format!("lmtp {}", self.path.display())
     }

@@ -6,14 +6,16 @@ mod connection;
 mod connector;
 #[cfg(feature = "tls")]
 mod dane;
+mod dane_names;
 #[cfg(feature = "tls")]
 mod dane_verifier;
+mod farewells;
 mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;
 mod lmtp;
-mod lmtp_address;
 mod login;
+mod named;
 mod opening;
 mod origin;
 mod pool;
@@ -44,11 +46,12 @@ use async_trait::async_trait;
 
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Endpoint, Stream};
+pub use farewells::{Farewell, Farewells};
 pub(super) use host_policy::HostPolicy;
 pub(super) use host_tls::DaneNames;
 pub use lmtp::LmtpRelay;
-pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
+pub(super) use named::Named;
 pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
 pub use socks5::{Socks5, Socks5LoginError};
@@ -65,7 +68,7 @@ pub(super) use waived::is_waived;
 
 use slimta_smtp::client::Dialect;
 
-use super::resolver::{AnswerOrigin, Resolver};
+use super::resolver::Resolver;
 use super::{Connections, Delivery, Relay, Timing};
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -170,6 +173,14 @@ impl SmtpRelay {
         self
     }
 
+    /// Sets what ends connections that are kept. Default: nothing, until nobody has
+    /// used them for long.
+    #[must_use]
+    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
+        self.carrier = self.carrier.with_farewells(farewells);
+        self
+    }
+
     /// Sets from which addresses of this host connections are made. Default: as
     /// the system chooses.
     #[must_use]
@@ -216,9 +227,9 @@ impl Relay for SmtpRelay {
             Begin::Clear => self.target.port,
             Begin::Encrypted => SMTP_PORT,
         };
-        match Target::named(&delivery, default_port) {
+        match Named::of(&delivery, default_port) {
             // Who names the server itself goes as all others do.
-            Some(named) if !self.target.is_at(&named) => {
+            Some(named) if !named.is_for(&self.target) => {
                 named.carry(&self.carrier, &delivery).await
             }
             _ => self.target.carry(&self.carrier, &delivery).await,
@@ -249,20 +260,8 @@ pub(super) struct Target {
 
 impl Target {
     /// Whether both are one server.
-    fn is_at(&self, other: &Target) -> bool {
+    pub(super) fn is_at(&self, other: &Target) -> bool {
         self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
-    }
-
-    /// The host that the envelope names, if it names one.
-    pub(super) fn named(delivery: &Delivery, default_port: u16) -> Option<Self> {
-        let named = delivery.message.envelope.next_hop.as_ref()?;
-        Some(Target {
-            host: named.host.clone()?,
-            port: named.port.unwrap_or(default_port),
-            dialect: Dialect::Smtp,
-            begin: Begin::Clear,
-            login: None,
-        })
     }
 
     /// Connections to it are kept apart by their port and by what is spoken.
@@ -273,9 +272,10 @@ impl Target {
     /// What it is called: connections are kept by that, and destinations whose mail
     /// goes there share it.
     pub(super) fn key(&self) -> String {
-        let kind = match self.dialect {
-            Dialect::Smtp => "",
-            Dialect::Lmtp => "lmtp ",
+        let kind = match (self.dialect, self.begin) {
+            (Dialect::Smtp, Begin::Clear) => "",
+            (Dialect::Smtp, Begin::Encrypted) => "smtps ",
+            (Dialect::Lmtp, _) => "lmtp ",
         };
         format!("{kind}{}:{}", self.host, self.port)
     }
@@ -307,12 +307,14 @@ impl Hosts for Target {
 
 impl Target {
     async fn find_with(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
-        let found = resolver.addresses(&self.host).await.map_err(|error| {
+        let unknown = |error| {
             let text = format!("{} could not be looked up: {error}", self.host);
             Response::transient(4, 3, text)
-        })?;
-        let names = (found.origin == AnswerOrigin::Secure)
-            .then(|| DaneNames::of_host(&self.host, &found.name, &self.host));
+        };
+        let found = resolver.addresses(&self.host).await.map_err(unknown)?;
+        let own = std::slice::from_ref(&self.host);
+        let names = DaneNames::find(&self.host, &found, own, resolver).await;
+        let names = names.map_err(unknown)?;
         let addresses = found.records.into_iter().map(|ip| (ip, self.port).into());
         Ok(addresses
             .map(|address| self.at(address, names.clone()))

@@ -180,19 +180,12 @@ impl Opener {
                         connection.encrypted(move |stream| self.encrypt(stream, host, tls, seen));
                     connection = encrypted.await?;
                 }
-                Step::Closed(why) if connection.was_denied() => {
-                    return Err(NoSession::Denied(why));
-                }
                 Step::Closed(why) => {
-                    seen.note_closed(connection.channel(), &why);
-                    return Err(match connection.channel() {
-                        Channel::Clear if is_unprotected(&why, &connection) => {
-                            NoSession::Unsafe(why)
-                        }
-                        Channel::Clear | Channel::Encrypted => NoSession::Failed(why),
-                        Channel::Starting => NoSession::NoTls(why),
-                        Channel::Tampered => NoSession::Tampered(why),
-                    });
+                    let error = closed(why, &connection, seen);
+                    if connection.owes_quit() {
+                        tokio::spawn(connection.quit());
+                    }
+                    return Err(error);
                 }
                 Step::Read(_) | Step::Contents | Step::Done(_) => {
                     let why = failed(host, "the session is out of step");
@@ -267,6 +260,20 @@ fn no_tls(host: &Host, fault: TlsFault, seen: &mut TlsSeen) -> Response {
     let text = format!("No TLS with {}: {}", host.name, fault.why);
     *seen = TlsSeen::Failed(fault);
     Response::transient(7, 5, text)
+}
+
+/// What it means that a session ended before it had begun.
+fn closed(why: Response, connection: &Connection, seen: &mut TlsSeen) -> NoSession {
+    if connection.was_denied() {
+        return NoSession::Denied(why);
+    }
+    seen.note_closed(connection.channel(), &why);
+    match connection.channel() {
+        Channel::Clear if is_unprotected(&why, connection) => NoSession::Unsafe(why),
+        Channel::Clear | Channel::Encrypted => NoSession::Failed(why),
+        Channel::Starting => NoSession::NoTls(why),
+        Channel::Tampered => NoSession::Tampered(why),
+    }
 }
 
 /// Whether a session ended because the host does not know TLS at all.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::farewells::Farewells;
 use crate::world::World;
 
 /// Most connections that are kept, over all next hops.
@@ -35,7 +36,8 @@ impl Default for Keeping {
 #[derive(Debug)]
 pub(super) struct Pool {
     world: World,
-    keeping: Keeping,
+    pub(super) keeping: Keeping,
+    pub(super) farewells: Farewells,
     /// A std mutex: held to move one connection in or out, or for a sweep.
     idle: Mutex<Idle>,
 }
@@ -46,6 +48,8 @@ struct Idle {
     connections: BTreeMap<String, Vec<Kept>>,
     count: usize,
     is_swept: bool,
+    /// Nothing is kept any more.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -55,12 +59,15 @@ struct Kept {
 }
 
 impl Pool {
-    pub(super) fn new(world: World, keeping: Keeping) -> Arc<Self> {
-        Arc::new(Pool {
+    pub(super) fn new(world: World, keeping: Keeping, farewells: Farewells) -> Arc<Self> {
+        let pool = Arc::new(Pool {
             world,
             keeping,
+            farewells,
             idle: Mutex::default(),
-        })
+        });
+        pool.farewells.note(&pool);
+        pool
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -73,8 +80,11 @@ impl Pool {
         loop {
             let mut kept = self.idle().pop(key)?;
             let is_fresh = self.age(&kept) < self.keeping.idle_time_max;
-            if is_fresh && kept.connection.is_quiet() {
-                return Some(kept.connection);
+            match kept.connection.is_quiet() {
+                true if is_fresh => return Some(kept.connection),
+                true => self.farewells.say(kept.connection),
+                // It has ended, or is about to.
+                false => {}
             }
         }
     }
@@ -92,15 +102,28 @@ impl Pool {
         let is_old = connection.age() >= self.keeping.age_max;
         let used_up = is_old || connection.transactions() >= transactions_max;
         let mut idle = self.idle();
-        if used_up || idle.count >= CONNECTIONS_MAX {
+        if used_up || idle.is_closed || idle.count >= CONNECTIONS_MAX {
             drop(idle);
-            tokio::spawn(connection.quit());
+            self.farewells.say(connection);
             return;
         }
         let since = self.world.monotonic();
         idle.push(key, Kept { connection, since });
         if !std::mem::replace(&mut idle.is_swept, true) {
             tokio::spawn(sweep(Arc::downgrade(self), self.world.clone()));
+        }
+    }
+
+    /// Ends what is kept, and keeps nothing any more.
+    pub(super) fn close(&self) {
+        let kept = {
+            let mut idle = self.idle();
+            idle.is_closed = true;
+            idle.count = 0;
+            std::mem::take(&mut idle.connections)
+        };
+        for Kept { connection, .. } in kept.into_values().flatten() {
+            self.farewells.say(connection);
         }
     }
 
@@ -141,11 +164,14 @@ impl Idle {
 async fn sweep(pool: Weak<Pool>, world: World) {
     loop {
         world.sleep(SWEEP_DELAY).await;
-        let Some(expired) = pool.upgrade().and_then(|pool| pool.expired()) else {
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        let Some(expired) = pool.expired() else {
             return;
         };
         for connection in expired {
-            tokio::spawn(connection.quit());
+            pool.farewells.say(connection);
         }
     }
 }

@@ -21,8 +21,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use hickory_resolver::proto::rr::Name;
-
 pub(super) use kept::Kept;
 pub(super) use policy::is_host_name;
 pub use policy::{Mode, MxPattern, Policy, PolicyError};
@@ -30,16 +28,20 @@ pub use source::{FetchError, PolicySource, WebPolicies};
 
 use super::LookupError;
 use super::mta_sts::TextRecords;
+use super::mx::ascii;
 use super::tls_report::{FailureTold, PolicyTold, TlsReports};
 use crate::message::Destination;
 use crate::queue::ByDestination;
 use crate::world::{Timestamp, World};
+use kept::FETCH_PAUSE;
 use pauses::Pauses;
 use record::{PolicyId, policy_id};
 use shelf::Shelf;
 
 /// How long a policy may take to come (RFC 8461 section 3.3).
 const FETCH_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often an operator is told that the policy of a domain does not come.
+const TELL_PAUSE: Duration = Duration::from_secs(86_400);
 /// Time between two looks for policies that should be fetched again.
 const REFRESH_DELAY: Duration = Duration::from_secs(600);
 
@@ -55,7 +57,10 @@ struct Finder {
     source: Box<dyn PolicySource>,
     world: World,
     shelf: Arc<Shelf>,
+    /// Which domains could not be asked.
     pauses: Pauses,
+    /// Of which domains an operator was told that their policy does not come.
+    told: Pauses,
     /// Who fetches the policy of each domain holds its lock, others wait for it.
     flights: Mutex<BTreeMap<String, Weak<Flight>>>,
     /// Who is told of those that could not be fetched.
@@ -108,7 +113,8 @@ impl MtaSts {
                 source,
                 world,
                 shelf: Arc::new(shelf),
-                pauses: Pauses::default(),
+                pauses: Pauses::of(FETCH_PAUSE),
+                told: Pauses::of(TELL_PAUSE),
                 flights: Mutex::default(),
                 reports: OnceLock::new(),
             }),
@@ -188,6 +194,12 @@ impl Finder {
             return;
         }
         let Some(id) = self.id(domain).await else {
+            // Who keeps the record away would else be found out when the policy is over.
+            let kept = self.shelf.look_at(domain, self.world.now());
+            if kept.is_some_and(|kept| kept.mode() != Mode::None) {
+                let why = format!("_mta-sts.{domain} does not name it, or cannot be looked up");
+                self.not_fetched(domain, &FetchError::Failed(why));
+            }
             return;
         };
         let flight = self.flight(domain);
@@ -240,15 +252,24 @@ impl Finder {
             }
             Err(error) => {
                 self.pauses.note(domain, self.world.monotonic());
-                if let Some(reports) = self.reports.get() {
-                    let failure = FailureTold::of_policy(&error);
-                    reports.count(PolicyTold::unknown(domain), Some(failure));
-                }
-                let before = self.shelf.look_at(domain, now).map(|kept| kept.mode());
-                if before != Some(Mode::None) {
-                    tracing::warn!(domain, %error, ?before, "the domain's policy (MTA-STS) could not be fetched");
-                }
+                self.not_fetched(domain, &error);
             }
+        }
+    }
+
+    /// Tells those whom it concerns that a policy did not come (RFC 8461 sections 3.3
+    /// and 6).
+    fn not_fetched(&self, domain: &str, error: &FetchError) {
+        if let Some(reports) = self.reports.get() {
+            let failure = FailureTold::of_policy(error);
+            reports.count(PolicyTold::unknown(domain), Some(failure));
+        }
+        let now = self.world.monotonic();
+        let before = self.shelf.look_at(domain, self.world.now());
+        let before = before.map(|kept| kept.mode());
+        if before != Some(Mode::None) && !self.told.is_paused(domain, now) {
+            self.told.note(domain, now);
+            tracing::warn!(domain, %error, ?before, "the domain's policy (MTA-STS) could not be fetched");
         }
     }
 
@@ -274,7 +295,5 @@ impl fmt::Debug for MtaSts {
 /// A name as the DNS knows it: in ASCII and lower case, without the last dot. None
 /// if it cannot be that of a host.
 pub(super) fn ascii_name(name: &str) -> Option<String> {
-    let name = Name::from_utf8(name).ok()?.to_ascii();
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
-    policy::is_host_name(&name).then_some(name)
+    ascii(name).filter(|name| policy::is_host_name(name))
 }

@@ -203,3 +203,41 @@ async fn a_policy_is_fetched_again_long_before_it_ends() {
     assert_eq!(mode(&finder).await, None);
     keeping.abort();
 }
+
+/// RFC 8461 section 6: who keeps the record of a domain away is told of.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_gone_while_its_policy_holds_is_counted() {
+    let shown = Shown::default();
+    shown.id("1");
+    shown.policy("enforce", 400_000);
+    let directory = tempfile::tempdir().unwrap();
+    let finder = finder(&shown);
+    let world = finder.finder.world.clone();
+    let reports = TlsReports::open(directory.path(), world).unwrap();
+    let finder = finder.with_reports(reports.clone());
+    let counted = async || {
+        reports.save().await;
+        let files = std::fs::read_dir(directory.path()).unwrap();
+        let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        texts
+            .filter(|text| text.contains("\"sts-policy-fetch-error\""))
+            .count()
+    };
+    assert_eq!(mode(&finder).await, Some(Mode::Enforce));
+    shown.texts(Some(Vec::new()));
+    assert_eq!(mode(&finder).await, Some(Mode::Enforce));
+    let fresh = finder.clone();
+    let keeping = tokio::spawn(async move { fresh.keep_fresh().await });
+    pass(86_000).await;
+    assert_eq!(counted().await, 0);
+    pass(1_000).await;
+    assert_eq!(counted().await, 1);
+    // A domain that has said that it has no policy any more may take the record away.
+    shown.id("2");
+    shown.policy("none", 400_000);
+    assert_eq!(mode(&finder).await, Some(Mode::None));
+    shown.texts(Some(Vec::new()));
+    pass(200_000).await;
+    assert_eq!(counted().await, 1);
+    keeping.abort();
+}

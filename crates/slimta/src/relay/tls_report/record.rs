@@ -47,10 +47,10 @@ fn fields(text: &str) -> Option<&str> {
 fn place(uri: &str) -> Option<Place> {
     let (scheme, rest) = uri.split_once(':')?;
     if scheme.eq_ignore_ascii_case("mailto") {
-        let address = rest.split('?').next()?;
-        // Which octets are meant is another's guess.
-        let is_plain = address.is_ascii() && !address.contains('%');
-        let address: Address = address.parse().ok().filter(|_| is_plain)?;
+        let (local, domain) = rest.split('?').next()?.rsplit_once('@')?;
+        let address = format!("{}@{}", decoded(local)?, decoded(domain)?);
+        // Which octets beyond ASCII are meant is another's guess.
+        let address: Address = address.parse().ok().filter(|_| address.is_ascii())?;
         return address.domain().is_some().then_some(Place::Mail(address));
     }
     let rest = rest
@@ -71,6 +71,22 @@ fn place(uri: &str) -> Option<Place> {
         port,
         path: path.to_owned(),
     })
+}
+
+/// A part of a URI without percent signs (RFC 3986 section 2.1), as `mailto:` writes
+/// what else would end it there or in the record (RFC 6068 section 2). None if they
+/// stand for nothing.
+fn decoded(text: &str) -> Option<String> {
+    let mut pieces = text.split('%');
+    let mut decoded = pieces.next()?.to_owned();
+    for piece in pieces {
+        let (digits, rest) = piece.split_at_checked(2)?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let octet = u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?;
+        decoded.push(char::from(octet));
+        decoded += rest;
+    }
+    Some(decoded)
 }
 
 #[cfg(test)]
@@ -99,6 +115,10 @@ mod tests {
             read(&["v=TLSRPTv1;rua=mailto:r@d.example?subject=x"]),
             ["r@d.example"]
         );
+        // What would end an address or a field is written as a number.
+        let record = "v=TLSRPTv1; rua=mailto:a%2Bb%21@d.example,mailto:%22x%2cy%3B%22@d.example";
+        let expected = ["a+b!@d.example", "\"x,y;\"@d.example"];
+        assert_eq!(read(&[record]), expected);
     }
 
     #[test]
@@ -109,6 +129,13 @@ mod tests {
             "v=TLSRPTv1; ruf=mailto:r@d.example",
             "v=TLSRPTv1; rua=r@d.example",
             "v=TLSRPTv1; rua=mailto:r%40d.example",
+            "v=TLSRPTv1; rua=mailto:r%@d.example",
+            "v=TLSRPTv1; rua=mailto:r%2@d.example",
+            "v=TLSRPTv1; rua=mailto:r%+1@d.example",
+            "v=TLSRPTv1; rua=mailto:r%0d%0a@d.example",
+            "v=TLSRPTv1; rua=mailto:r%00@d.example",
+            "v=TLSRPTv1; rua=mailto:%c3%bc@d.example",
+            "v=TLSRPTv1; rua=mailto:r\u{fc}@d.example",
             "v=TLSRPTv1; rua=mailto:postmaster",
             "v=TLSRPTv1; rua=http://r.example/",
             "v=TLSRPTv1; rua=https://u@r.example/",

@@ -14,6 +14,7 @@ use super::counts::PolicyCounts;
 use crate::message::{
     Address, Client, Content, Envelope, FieldError, Message, NewField, ReversePath,
 };
+use crate::relay::mx::ascii;
 use crate::world::Timestamp;
 
 /// Seconds of a day.
@@ -57,6 +58,16 @@ impl Report<'_> {
         Timestamp::from_secs(self.begin().as_secs().saturating_add(DAY_SECONDS - 1))
     }
 
+    /// Who tells: the domain of whom to ask, by which receivers know whose report it
+    /// is (RFC 8460 section 5.3). The name of this host need not be in it.
+    fn submitter(&self) -> String {
+        let ReportOptions {
+            contact, hostname, ..
+        } = self.options;
+        let domain = contact.domain().and_then(ascii);
+        domain.unwrap_or_else(|| hostname.clone())
+    }
+
     /// The same for the same day and domain, so that who gets a report twice knows.
     fn id(&self) -> String {
         let date = date(self.day);
@@ -90,10 +101,8 @@ impl Report<'_> {
         compressed: &[u8],
         now: Timestamp,
     ) -> Result<Message, FieldError> {
-        let ReportOptions {
-            hostname, contact, ..
-        } = self.options;
-        let (id, domain) = (self.id(), self.domain);
+        let contact = &self.options.contact;
+        let (id, domain, submitter) = (self.id(), self.domain, self.submitter());
         let boundary = format!("=_{}_{}", self.day, now.as_millis());
         let fields = [
             ("From", format!("<{contact}>")),
@@ -101,7 +110,7 @@ impl Report<'_> {
             ("Date", now.rfc5322()),
             (
                 "Subject",
-                format!("Report Domain: {domain} Submitter: {hostname} Report-ID: <{id}>"),
+                format!("Report Domain: {domain} Submitter: {submitter} Report-ID: <{id}>"),
             ),
             ("Message-ID", format!("<{}.{id}>", now.as_millis())),
             ("MIME-Version", "1.0".to_owned()),
@@ -110,7 +119,7 @@ impl Report<'_> {
                 format!("multipart/report; report-type=\"tlsrpt\"; boundary=\"{boundary}\""),
             ),
             ("TLS-Report-Domain", domain.to_owned()),
-            ("TLS-Report-Submitter", hostname.clone()),
+            ("TLS-Report-Submitter", submitter.clone()),
             ("TLS-Required", "No".to_owned()),
             ("Auto-Submitted", "auto-generated".to_owned()),
         ];
@@ -119,7 +128,7 @@ impl Report<'_> {
             header += &NewField::new(name, &value)?.to_string();
         }
         let (begin, end) = (self.begin().as_secs(), self.end().as_secs());
-        let name = format!("{hostname}!{domain}!{begin}!{end}.json.gz");
+        let name = format!("{submitter}!{domain}!{begin}!{end}.json.gz");
         let text = format!(
             "This is a report of {organization} on the TLS with the mail exchangers of\r\n{domain} on {date} (RFC 8460).\r\n",
             organization = printable(&self.options.organization),

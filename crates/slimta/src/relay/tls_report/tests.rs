@@ -138,10 +138,13 @@ async fn a_day_is_told_by_mail_within_four_hours_after_it() {
     assert_eq!(field("From"), "<tls@us.example>");
     assert_eq!(field("To"), "<reports@d.example>");
     assert_eq!(field("TLS-Report-Domain"), "d.example");
-    assert_eq!(field("TLS-Report-Submitter"), "mx.us.example");
+    // The domain of the contact, as the report has it.
+    assert_eq!(field("TLS-Report-Submitter"), "us.example");
     assert_eq!(field("TLS-Required"), "No");
     assert!(field("Content-Type").starts_with("multipart/report; report-type=\"tlsrpt\";"));
-    assert!(field("Subject").starts_with("Report Domain: d.example Submitter: mx.us.example"));
+    assert!(field("Subject").starts_with("Report Domain: d.example Submitter: us.example"));
+    let body = String::from_utf8(mail.content.body_bytes().to_vec()).unwrap();
+    assert!(body.contains("filename=\"us.example!d.example!1795478400!1795564799.json.gz\""));
     assert_eq!(mail.envelope.sender.as_str(), "");
     assert_eq!(
         mail.envelope.recipients[0].address.as_str(),

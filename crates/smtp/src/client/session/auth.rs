@@ -55,7 +55,7 @@ impl Session {
         };
         if self.channel != Channel::Encrypted && !login.goes_in_clear() {
             let text = "The password is not sent without TLS, which the next hop does not offer";
-            return self.fail(Response::transient(7, 4, text));
+            return self.give_up(Response::transient(7, 4, text));
         }
         let (line, rest) = if self.extensions.auth_plain {
             let Secret(message) = login.plain();
@@ -68,7 +68,7 @@ impl Session {
             ("AUTH LOGIN".to_owned(), login.name_and_password().into())
         } else {
             let text = "The next hop offers no way to log in that is known here (PLAIN, LOGIN)";
-            return self.fail(Response::transient(7, 8, text));
+            return self.give_up(Response::transient(7, 8, text));
         };
         let user = login.user().into();
         self.auth = Auth::Begun { user, rest };
@@ -90,8 +90,12 @@ impl Session {
             Class::Permanent => Auth::Denied,
             Class::Transient | Class::Intermediate => Auth::Done,
         };
-        if !reply.is_success() {
-            self.fail(Response::transient(7, 8, text));
+        let why = Response::transient(7, 8, text);
+        match reply.class() {
+            Class::Success => {}
+            Class::Transient | Class::Permanent => self.give_up(why),
+            // QUIT would be taken for the password.
+            Class::Intermediate => self.fail(why),
         }
     }
 }

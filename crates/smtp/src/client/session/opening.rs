@@ -41,6 +41,19 @@ impl Session {
         self.channel
     }
 
+    /// Whether it was given up though nothing is wrong with the connection: the next hop
+    /// is told by QUIT, which the driver may say before it closes it (RFC 5321 section
+    /// 4.1.1.10).
+    pub fn owes_quit(&self) -> bool {
+        self.owes_quit
+    }
+
+    /// Ends a session that is of no use, and whose next hop waits for a command.
+    pub(super) fn give_up(&mut self, why: Response) {
+        self.fail(why);
+        self.owes_quit = true;
+    }
+
     /// A next hop that does not want to talk at all says nothing of a message:
     /// whatever its code, the message waits.
     pub(super) fn hear_opening(&mut self, asked: Asked, reply: Response) {
@@ -57,10 +70,10 @@ impl Session {
                 let line = format!("HELO {}", self.hostname);
                 self.ask(Asked::Helo, &line);
             }
-            (_, Class::Transient) => self.fail(reply),
+            (_, Class::Transient) => self.give_up(reply),
             _ => {
                 let text = format!("The next hop refused the session: {reply}");
-                self.fail(Response::transient(3, 2, text));
+                self.give_up(Response::transient(3, 2, text));
             }
         }
     }
@@ -85,7 +98,7 @@ impl Session {
             self.ask(Asked::StartTls, "STARTTLS");
         } else if self.level.is_needed() {
             let text = "Required STARTTLS not available: the next hop does not offer it";
-            self.fail(Response::transient(7, 4, text));
+            self.give_up(Response::transient(7, 4, text));
         } else {
             self.log_in();
         }
@@ -101,7 +114,7 @@ impl Session {
                 self.channel = Channel::Clear;
                 if self.level.is_needed() {
                     let text = format!("Required STARTTLS not available: {reply}");
-                    self.fail(Response::transient(7, 4, text));
+                    self.give_up(Response::transient(7, 4, text));
                 } else {
                     self.log_in();
                 }

@@ -4,16 +4,23 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::SMTP_PORT;
-use crate::message::host_and_port;
+use super::way::{SMTP_PORT, host_and_port};
 
 /// A server of LMTP: `lmtp://HOST:PORT`, or `lmtp:/PATH` for a Unix socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LmtpAddress(pub(super) Place);
+pub struct LmtpAddress(LmtpPlace);
 
+/// Where that is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Place {
-    Tcp { host: String, port: u16 },
+pub enum LmtpPlace {
+    /// A port of a host.
+    Tcp {
+        /// A name or an address, without brackets.
+        host: String,
+        /// Not that of SMTP.
+        port: u16,
+    },
+    /// The whole path of a Unix socket.
     Unix(PathBuf),
 }
 
@@ -33,6 +40,13 @@ pub enum LmtpAddressError {
     Path(String),
 }
 
+impl LmtpAddress {
+    /// Where it is.
+    pub fn into_place(self) -> LmtpPlace {
+        self.0
+    }
+}
+
 impl FromStr for LmtpAddress {
     type Err = LmtpAddressError;
 
@@ -43,7 +57,7 @@ impl FromStr for LmtpAddress {
             return match host_and_port(authority, 0) {
                 None | Some((_, 0)) => Err(LmtpAddressError::NoPlace),
                 Some((_, SMTP_PORT)) => Err(LmtpAddressError::SmtpPort),
-                Some((host, port)) => Ok(LmtpAddress(Place::Tcp { host, port })),
+                Some((host, port)) => Ok(LmtpAddress(LmtpPlace::Tcp { host, port })),
             };
         }
         if !Path::new(place).is_absolute() || place.ends_with('/') {
@@ -51,16 +65,18 @@ impl FromStr for LmtpAddress {
         }
         std::os::unix::net::SocketAddr::from_pathname(place)
             .map_err(|error| LmtpAddressError::Path(error.to_string()))?;
-        Ok(LmtpAddress(Place::Unix(place.into())))
+        Ok(LmtpAddress(LmtpPlace::Unix(place.into())))
     }
 }
 
 impl fmt::Display for LmtpAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Tcp { host, port } if host.contains(':') => write!(f, "lmtp://[{host}]:{port}"),
-            Place::Tcp { host, port } => write!(f, "lmtp://{host}:{port}"),
-            Place::Unix(path) => write!(f, "lmtp:{}", path.display()),
+            LmtpPlace::Tcp { host, port } if host.contains(':') => {
+                write!(f, "lmtp://[{host}]:{port}")
+            }
+            LmtpPlace::Tcp { host, port } => write!(f, "lmtp://{host}:{port}"),
+            LmtpPlace::Unix(path) => write!(f, "lmtp:{}", path.display()),
         }
     }
 }

@@ -20,6 +20,7 @@ mod mta_sts;
 mod origins;
 mod pipe;
 mod promises;
+mod require_tls;
 mod sites;
 mod sites_tls;
 mod smtp;

@@ -57,11 +57,12 @@ impl Parcel<'_> {
     }
 
     /// Mail that requires TLS goes only to hosts that promise the same (RFC 8689
-    /// section 4.2.1). A mailbox is the end of the way. That the connection is good
-    /// enough is for the driver to see.
+    /// section 4.2.1), but for reports on it (section 5). A mailbox is the end of the
+    /// way. That the connection is good enough is for the driver to see.
     fn tls_obstacle(&self, peer: &Extensions) -> Option<Response> {
         let text = "REQUIRETLS support required: the next hop does not offer it";
-        let is_missing = self.envelope.require_tls && !peer.require_tls;
+        let is_required = self.envelope.require_tls && !self.envelope.sender.is_null();
+        let is_missing = is_required && !peer.require_tls;
         is_missing.then(|| Response::permanent(7, 30, text))
     }
 

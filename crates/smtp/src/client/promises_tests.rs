@@ -88,4 +88,13 @@ fn mail_that_requires_tls_goes_only_to_hosts_that_promise_the_same() {
     assert_eq!(said, "MAIL FROM:<from@from.example>");
     let said = mail(&envelope(), "REQUIRETLS", Dialect::Smtp).unwrap();
     assert_eq!(said, "MAIL FROM:<from@from.example>");
+    // A report is not thrown away for want of a promise.
+    let report = Envelope {
+        sender: ReversePath::Null,
+        ..required
+    };
+    let said = mail(&report, "DSN", Dialect::Smtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<>");
+    let said = mail(&report, "REQUIRETLS", Dialect::Smtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<> REQUIRETLS");
 }

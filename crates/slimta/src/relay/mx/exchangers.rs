@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
-use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
+use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Naming, Seen};
 use super::asked::Asked;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
@@ -138,6 +138,10 @@ impl<'a> Exchangers<'a> {
         let is_secure = [self.origin, found.origin] == [AnswerOrigin::Secure; 2];
         let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
         let policy = self.asked.of(self.domain, name);
+        let naming = match self.origin {
+            AnswerOrigin::Secure => Naming::Certain,
+            AnswerOrigin::Insecure => self.asked.naming(policy.as_ref()),
+        };
         let addresses = by_turns(found.records).into_iter();
         let host = |ip| Host {
             name: name.to_owned(),
@@ -146,6 +150,7 @@ impl<'a> Exchangers<'a> {
             begin: Begin::Clear,
             policy: policy.clone(),
             dane: dane.clone(),
+            naming,
         };
         addresses.map(host).collect()
     }

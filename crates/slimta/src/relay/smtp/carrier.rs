@@ -20,9 +20,6 @@ use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
 use super::tls_seen::{Seen, TlsSeen};
-use super::waived::waived;
-#[cfg(feature = "mx")]
-use crate::message::Destination;
 use crate::message::{Class, Content, OnSuccess, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::resolver::Resolver;
@@ -49,9 +46,10 @@ pub(in crate::relay) trait Hosts: Send + Sync {
         None
     }
 
-    /// For whose mail alone a connection to one of them may be used that was made by
-    /// DANE: what the host had to show may depend on the domain, and on whether its
-    /// exchangers are signed. Default: for any that goes to the same hosts.
+    /// The domain whose exchangers they are. A connection that was made by DANE, or for
+    /// mail that requires TLS, is used for its mail alone: what the host had to show may
+    /// depend on the domain, and on whether its exchangers are signed. Default: somebody
+    /// named them, and it is used for any mail that goes to the same hosts.
     fn dane_domain(&self) -> Option<&str> {
         None
     }
@@ -62,7 +60,7 @@ pub(in crate::relay) trait Hosts: Send + Sync {
 
 /// Hands messages over by SMTP.
 pub(in crate::relay) struct Carrier {
-    opener: Opener,
+    pub(super) opener: Opener,
     pool: Arc<Pool>,
     world: World,
     messages_per_connection: ByDestination<u32>,
@@ -139,25 +137,6 @@ impl Carrier {
         self
     }
 
-    /// How far connections to a destination are encrypted, by what its relay was
-    /// told.
-    #[cfg(feature = "mx")]
-    pub(in crate::relay) fn tls_level(&self, destination: &Destination) -> TlsLevel {
-        self.opener.tls.level(destination)
-    }
-
-    /// The same for one message, whose sender may waive what hosts ask for.
-    pub(in crate::relay) fn level(&self, delivery: &Delivery) -> TlsLevel {
-        let level = self.opener.tls.level(&delivery.message.destination);
-        waived(level, delivery)
-    }
-
-    /// What the hosts of mail of a level are looked up with, if not as all others.
-    #[cfg(feature = "mx")]
-    pub(in crate::relay) fn trusted_dns(&self, level: TlsLevel) -> Option<&dyn Resolver> {
-        self.opener.tls.trusted_dns(level)
-    }
-
     /// Attempts a delivery, in as many transactions as its recipients need.
     /// Connections are kept under `key`.
     pub(in crate::relay) async fn carry(
@@ -173,7 +152,7 @@ impl Carrier {
             sources,
             name: name.unwrap_or(&self.hostname),
             proxy: self.proxies.get(destination).as_ref(),
-            level: self.level(delivery),
+            level: self.level(delivery, hosts.dane_domain().is_some()),
         };
         let key = &key_under(key, &terms, demand, hosts);
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
@@ -294,6 +273,9 @@ impl Carrier {
         login: Option<&Login>,
         hosts: &dyn Hosts,
     ) -> Result<Connection, NoSession> {
+        if let Some(doubt) = demand.doubt(host) {
+            return Err(doubt);
+        }
         let source = terms.source_towards(host);
         let seen = |asked, tls| Seen {
             host,
@@ -341,7 +323,8 @@ fn key_under(key: &str, terms: &Terms<'_>, demand: Demand, hosts: &dyn Hosts) ->
         key += &format!(" through {proxy}");
     }
     key += &format!(" tls={level}");
-    if let (TlsLevel::Dane | TlsLevel::DaneOnly, Some(domain)) = (level, hosts.dane_domain()) {
+    let is_of_domain = demand.is_some() || matches!(level, TlsLevel::Dane | TlsLevel::DaneOnly);
+    if let Some(domain) = hosts.dane_domain().filter(|_| is_of_domain) {
         key += &format!(" of {domain}");
     }
     if let Some(login) = hosts.login() {

@@ -8,8 +8,8 @@ use slimta_smtp::client::Dialect;
 
 use super::lmtp_address::{LmtpAddress, Place};
 use super::{
-    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Origins, SMTP_PORT, Socks5, Sources,
-    Target, Tls,
+    Begin, Carrier, Connector, Endpoint, Host, Hosts, Keeping, Naming, Origins, SMTP_PORT, Socks5,
+    Sources, Target, Tls,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -163,6 +163,7 @@ impl Hosts for Socket {
             begin: Begin::Clear,
             dane: None,
             policy: None,
+            naming: Naming::Certain,
         }])
     }
 }

@@ -11,6 +11,7 @@ mod dane_verifier;
 mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;
+mod levels;
 mod lmtp;
 mod lmtp_address;
 mod login;
@@ -51,6 +52,7 @@ pub use lmtp_address::{LmtpAddress, LmtpAddressError};
 pub use login::{SmtpLogin, SmtpLoginError};
 pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
+pub(super) use require_tls::Naming;
 pub use socks5::{Socks5, Socks5LoginError};
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
@@ -90,6 +92,8 @@ pub(super) struct Host {
     pub(super) dane: Option<DaneNames>,
     /// What the policy of its domain says of it, if there is one.
     pub(super) policy: Option<HostPolicy>,
+    /// Whether it is certain that this is the host to talk to.
+    pub(super) naming: Naming,
 }
 
 /// How a connection begins.
@@ -327,6 +331,7 @@ impl Target {
             begin: self.begin,
             dane,
             policy: None,
+            naming: Naming::Certain,
         }
     }
 }

@@ -59,6 +59,22 @@ pub fn encode(text: &str) -> String {
     encoded
 }
 
+/// Writes an address of the type `utf-8` in ASCII (`utf-8-addr-xtext` of RFC 6533
+/// section 3), which has no `+HH`. [`decode`] gives it back.
+pub fn encode_utf8(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '!'..='~' if !matches!(c, '+' | '=' | '\\') => encoded.push(c),
+            c => {
+                // Writing to a String does not fail.
+                let _ = write!(encoded, "\\x{{{:02X}}}", u32::from(c));
+            }
+        }
+    }
+    encoded
+}
+
 /// The character of `x{HEX}` at the front of a text, and what is behind it.
 ///
 /// Printable ASCII has no such form but for the characters that xtext itself
@@ -138,6 +154,10 @@ mod tests {
             encode("a+b=c d\\\u{e5}\u{7f}"),
             "a+2Bb+3Dc+20d+5C\\x{E5}+7F"
         );
+        assert_eq!(
+            encode_utf8("a+b=c d\\\u{e5}@x"),
+            "a\\x{2B}b\\x{3D}c\\x{20}d\\x{5C}\\x{E5}@x"
+        );
     }
 
     proptest! {
@@ -145,6 +165,9 @@ mod tests {
         fn what_is_encoded_is_decoded_alike(text in "[ -~\u{a0}-\u{ff}\u{4e00}\u{1f600}]{0,40}") {
             let encoded = encode(&text);
             prop_assert!(encoded.bytes().all(|b| (33..=126).contains(&b)));
+            prop_assert_eq!(decode(&encoded), Some(text.clone()));
+            let encoded = encode_utf8(&text);
+            prop_assert!(encoded.bytes().all(|b| (33..=126).contains(&b) && b != b'+'));
             prop_assert_eq!(decode(&encoded), Some(text));
         }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use slimta_core::message::{
-    BodyType, ByMode, Content, EnhancedCode, Envelope, Notify, Priority, Recipient, Response, Ret,
+    BodyType, ByMode, Content, DeliverBy, EnhancedCode, Envelope, Notify, Priority, Recipient,
+    Response, Ret,
 };
 use slimta_core::world::Timestamp;
 
@@ -110,8 +111,9 @@ impl Parcel<'_> {
         !self.sender_is_ascii() || self.recipients.iter().any(|r| !r.address.is_ascii())
     }
 
-    /// MAIL, without its line end. The reverse-path is exactly as it was given.
-    pub(super) fn mail(&self, peer: &Extensions) -> String {
+    /// MAIL, without its line end. The reverse-path is exactly as it was given. Who has
+    /// logged in says that nobody vouches for the author (RFC 4954 section 5).
+    pub(super) fn mail(&self, peer: &Extensions, is_logged_in: bool) -> String {
         let envelope = self.envelope;
         let mut line = format!("MAIL FROM:<{}>", envelope.sender);
         // Writing to a String does not fail.
@@ -148,12 +150,16 @@ impl Parcel<'_> {
             let _ = write!(line, " BY={};{mode}{trace}", by.seconds_left(self.now));
         }
         if peer.mt_priority {
-            // In the numbers of the profile MIXER (RFC 6710 section 4.2).
+            // In the numbers of the profile MIXER (RFC 6710 appendix B).
             line.push_str(match self.priority {
                 Priority::High => " MT-PRIORITY=4",
-                Priority::Normal => "",
+                // It has to be said, too (section 4.2, item 1).
+                Priority::Normal => " MT-PRIORITY=0",
                 Priority::Low => " MT-PRIORITY=-4",
             });
+        }
+        if is_logged_in {
+            line.push_str(" AUTH=<>");
         }
         line
     }
@@ -162,7 +168,7 @@ impl Parcel<'_> {
     pub(super) fn rcpt(&self, to: &Recipient, peer: &Extensions) -> String {
         let mut line = format!("RCPT TO:<{}>", to.address);
         if peer.dsn {
-            if let Some(notify) = to.notify {
+            if let Some(notify) = self.notify(to, peer) {
                 let _ = write!(line, " NOTIFY={}", written(notify));
             }
             if let Some(orcpt) = orcpt(to) {
@@ -170,6 +176,31 @@ impl Parcel<'_> {
             }
         }
         line
+    }
+}
+
+impl Parcel<'_> {
+    /// When the sender is told of this recipient. Who wants to hear of a delay at a time
+    /// hears it from the hosts behind this one, where that heeds no times (RFC 2852
+    /// section 4.1.4.2).
+    fn notify(&self, to: &Recipient, peer: &Extensions) -> Option<Notify> {
+        let by = self.envelope.deliver_by;
+        let is_waiting = |by: DeliverBy| by.mode == ByMode::Notify && !by.is_over(self.now);
+        if peer.deliver_by || !by.is_some_and(is_waiting) {
+            return to.notify;
+        }
+        match to.notify {
+            Some(Notify::NEVER) => to.notify,
+            Some(notify) => Some(Notify {
+                delay: true,
+                ..notify
+            }),
+            None => Some(Notify {
+                success: false,
+                failure: true,
+                delay: true,
+            }),
+        }
     }
 }
 
@@ -200,6 +231,10 @@ fn orcpt(to: &Recipient) -> Option<String> {
         None => ("utf-8", to.address.as_str()),
     };
     let is_atom = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let written = format!("{kind};{}", xtext::encode(address));
+    let address = match kind.eq_ignore_ascii_case("utf-8") {
+        true => xtext::encode_utf8(address),
+        false => xtext::encode(address),
+    };
+    let written = format!("{kind};{address}");
     (is_atom && written.len() <= ORCPT_BYTES_MAX).then_some(written)
 }

@@ -58,7 +58,9 @@ impl Extensions {
                 "LIMITS" => extensions.read_limits(words),
                 "DELIVERBY" => {
                     extensions.deliver_by = true;
-                    extensions.deliver_by_min = words.next().and_then(|word| word.parse().ok());
+                    // Something may follow it (RFC 2852 section 2).
+                    let least = words.next().and_then(|word| word.split(',').next());
+                    extensions.deliver_by_min = least.and_then(|least| least.parse().ok());
                 }
                 "SIZE" => {
                     extensions.size = true;
@@ -142,6 +144,12 @@ mod tests {
         let of = |text| Extensions::read(&Response::new(250, None, text));
         assert_eq!(of("PIPELINING"), Extensions::default());
         assert_eq!(of("x\nSIZE 0").size_max, None);
+        for (said, least) in [("60,x,y", Some(60)), (",x", None), ("x", None)] {
+            let text = format!("x\nDELIVERBY {said}");
+            let read = Extensions::read(&Response::new(250, None, text));
+            assert!(read.deliver_by);
+            assert_eq!(read.deliver_by_min, least, "{said}");
+        }
         let limits = of("x\nLimits RcptMax=20 MAILMAX=0 RCPTDOMAINMAX=x MAILMAX");
         assert_eq!(limits.recipients_max, NonZeroU32::new(20));
         assert_eq!(limits.transactions_max, None);

@@ -62,6 +62,16 @@ fn mail_is_held_only_for_clients_who_submit() {
     let strange = said(false, "MAIL FROM:<a@b> HOLDFOR=60\r\n");
     assert!(!strange.replies.contains("FUTURERELEASE"));
     assert!(strange.last().starts_with("555 5.5.4 "));
+    // Nor at the end of the way.
+    let mut lmtp = settings();
+    lmtp.hold_time_max = Some(Duration::from_secs(60));
+    lmtp.role = Role::Lmtp;
+    let mut mailbox = Session::new(Arc::new(lmtp)).with_priorities(true);
+    mailbox.tell_time(NOW);
+    let text = b"LHLO c\r\nMAIL FROM:<a@b> HOLDFOR=60\r\n";
+    let played = converse(mailbox, [&text[..]].into_iter());
+    assert!(!played.replies.contains("FUTURERELEASE"));
+    assert!(played.last().starts_with("555 5.5.4 "));
     // Nor by a server that holds none, or does not know the time.
     for is_timed in [true, false] {
         let mut session = session(true);
@@ -92,6 +102,12 @@ fn mail_may_have_a_time_to_be_delivered_by() {
     assert!(refused(" BY=60;R HOLDFOR=60").starts_with("501 5.5.4 "));
     assert!(asked(" BY=61;R HOLDFOR=60").release.is_some());
     assert!(asked(" BY=60;N HOLDFOR=60").release.is_some());
+    // Nor what would be late when it is released (RFC 4865 section 5.2.2).
+    assert!(refused(" BY=59;N HOLDFOR=60").starts_with("501 5.5.4 "));
+    assert!(refused(" HOLDFOR=60 BY=-1;N").starts_with("501 5.5.4 "));
+    // A time that has passed holds nothing.
+    let passed = asked(" BY=-1;N HOLDUNTIL=2000-01-01T00:00:00Z");
+    assert!(passed.release.is_some());
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod maildir;
 mod mta_sts;
 mod origins;
 mod pipe;
+mod pipelining;
 mod promises;
 mod require_tls;
 mod sites;

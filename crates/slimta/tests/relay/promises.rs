@@ -203,6 +203,38 @@ async fn the_limits_that_a_next_hop_names_are_kept() {
 }
 
 #[tokio::test]
+async fn a_connection_has_no_more_domains_than_its_next_hop_wants() {
+    let hop = offers("250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTDOMAINMAX=2").await;
+    let relay = relay(&hop);
+    let names = [
+        "a@one.example",
+        "b@two.example",
+        "c@ONE.example",
+        "d@three.example",
+        "e@two.example",
+        "f@four.example",
+    ];
+    let report = relay.attempt(delivery(&names)).await;
+    assert_eq!(codes(&report), [250; 6]);
+    let log = hop.log();
+    let of_session: Vec<usize> = log
+        .split(|line| line.starts_with("connection"))
+        .map(|session| session.iter().filter(|l| l.starts_with("RCPT")).count())
+        .collect();
+    // One, two and one again; three and two; four.
+    assert_eq!(of_session, [0, 3, 2, 1], "{log:?}");
+    // The last connection has room for one more, and is used for it.
+    let report = relay
+        .attempt(delivery(&["g@four.example", "h@five.example"]))
+        .await;
+    assert_eq!(codes(&report), [250; 2]);
+    assert_eq!(hop.count("connection"), 3);
+    let report = relay.attempt(delivery(&["i@six.example"])).await;
+    assert_eq!(codes(&report), [250]);
+    assert_eq!(hop.count("connection"), 4);
+}
+
+#[tokio::test]
 async fn a_next_hop_without_8bitmime_gets_mail_without_octets_above_127() {
     let text = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\u{fc}\u{df}e von hier\r\n";
     for (offer, heard) in [

@@ -146,14 +146,8 @@ impl Carrier {
         hosts: &dyn Hosts,
     ) -> Report {
         let destination = &delivery.message.destination;
-        let (sources, name) = self.origins.of(&delivery.message, &self.sources);
         let demand = Demand::of(&delivery.message.envelope);
-        let terms = Terms {
-            sources,
-            name: name.unwrap_or(&self.hostname),
-            proxy: self.proxies.get(destination).as_ref(),
-            level: self.level(delivery, hosts.dane_domain().is_some()),
-        };
+        let terms = self.terms(delivery, hosts);
         let key = &key_under(key, &terms, demand, hosts);
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
@@ -173,7 +167,13 @@ impl Carrier {
                     break;
                 }
             };
-            let recipients = answers.next_batch(connection.recipients_max());
+            let most = connection.recipients_max();
+            let recipients = answers.next_batch(most, |to| connection.admits(to));
+            if recipients.is_empty() {
+                // It has had all the domains that it may, and none of theirs.
+                connection.quit().await;
+                continue;
+            }
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
@@ -205,6 +205,18 @@ impl Carrier {
             responses: answers.finish(),
             remote,
             on_success,
+        }
+    }
+
+    /// What a message wants of the sessions with its hosts.
+    fn terms(&self, delivery: &Delivery, hosts: &dyn Hosts) -> Terms<'_> {
+        let (sources, name) = self.origins.of(&delivery.message, &self.sources);
+        let proxy = self.proxies.get(&delivery.message.destination);
+        Terms {
+            sources,
+            name: name.unwrap_or(&self.hostname),
+            proxy: proxy.as_ref(),
+            level: self.level(delivery, hosts.dane_domain().is_some()),
         }
     }
 

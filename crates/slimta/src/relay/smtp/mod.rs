@@ -8,6 +8,7 @@ mod connector;
 mod dane;
 #[cfg(feature = "tls")]
 mod dane_verifier;
+mod domains;
 mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;

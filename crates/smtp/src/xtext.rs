@@ -40,6 +40,16 @@ pub fn decode(text: &str) -> Option<String> {
     decoded.chars().all(is_clean).then_some(decoded)
 }
 
+/// Reads an xtext of RFC 3461 alone, in which a backslash is a character like others.
+///
+/// None if the syntax is broken, or if the result is not printable ASCII, as that
+/// has to be of which it is made (RFC 3461 sections 4.2 and 4.4).
+pub fn decode_ascii(text: &str) -> Option<String> {
+    // So that no backslash begins anything else.
+    let decoded = decode(&text.replace('\\', "+5C"))?;
+    decoded.is_ascii().then_some(decoded)
+}
+
 /// Writes a text as xtext, in ASCII. [`decode`] gives it back.
 pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -119,6 +129,18 @@ mod tests {
             ("+5Cx{E5}", "\\x{E5}"),
         ] {
             assert_eq!(decode(text).as_deref(), Some(decoded), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_xtext_is_ascii_and_has_no_characters_by_number() {
+        assert_eq!(
+            decode_ascii("a\\x{E5}+2B+20"),
+            Some("a\\x{E5}+ ".to_owned())
+        );
+        assert_eq!(decode_ascii(""), Some(String::new()));
+        for text in ["gr+C3+A5", "gr\u{e5}", "+0A", "+7F", "a=b", "a+"] {
+            assert_eq!(decode_ascii(text), None, "{text:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use slimta_core::message::{
 };
 use slimta_core::world::Timestamp;
 
+use super::seven_bit::has_utf8_header;
 use super::{Dialect, Extensions};
 use crate::xtext;
 
@@ -89,10 +90,10 @@ impl Parcel<'_> {
         (!peer.smtputf8 && !to.address.is_ascii()).then(no_smtputf8)
     }
 
-    /// Whether reverse-path and header say nothing that takes SMTPUTF8. A header
-    /// with octets above 127 that was sent without it is sent on as it came.
+    /// Whether reverse-path and headers say nothing that takes SMTPUTF8. Headers
+    /// with octets above 127 that were sent without it are sent on as they came.
     fn sender_is_ascii(&self) -> bool {
-        let header = !self.envelope.smtputf8 || self.content.header_bytes().is_ascii();
+        let header = !self.envelope.smtputf8 || !has_utf8_header(self.content);
         header && self.envelope.sender.as_str().is_ascii()
     }
 

@@ -12,8 +12,10 @@ use super::replies::{self, Reply};
 use super::session::Session;
 use super::transaction::Transaction;
 
-/// Most digits of HOLDFOR (RFC 4865 section 4.1).
+/// Most digits of HOLDFOR (RFC 4865 section 3).
 const HOLD_DIGITS_MAX: usize = 9;
+/// The longest time that it can say.
+const HOLD_MAX: Duration = Duration::from_secs(999_999_999);
 
 /// Most digits of the seconds of BY (RFC 2852 section 4).
 const BY_DIGITS_MAX: usize = 9;
@@ -44,7 +46,8 @@ impl Session {
     fn hold_max(&self) -> Option<(Duration, Timestamp)> {
         let may_hold = self.submits() && !self.settings.is_lmtp();
         let hold_max = self.settings.hold_time_max.filter(|_| may_hold)?;
-        Some((hold_max, self.now?))
+        let can_be_said = hold_max >= Duration::from_secs(1);
+        Some((hold_max.min(HOLD_MAX), self.now.filter(|_| can_be_said)?))
     }
 
     /// The lines of EHLO.

@@ -58,6 +58,23 @@ fn mail_may_be_held_as_long_as_is_offered() {
 }
 
 #[test]
+fn what_is_offered_can_be_said() {
+    for (hold_max, offer) in [
+        (Duration::from_millis(1500), Some("250-FUTURERELEASE 1 ")),
+        (Duration::from_millis(500), None),
+        (Duration::MAX, Some("250-FUTURERELEASE 999999999 2058-")),
+    ] {
+        let mut settings = settings();
+        settings.hold_time_max = Some(hold_max);
+        let mut session = Session::new(Arc::new(settings)).with_priorities(true);
+        session.tell_time(NOW);
+        let played = converse(session, [&b"EHLO c\r\n"[..]].into_iter());
+        let said = played.replies.contains(offer.unwrap_or("FUTURERELEASE"));
+        assert_eq!(said, offer.is_some(), "{}", played.replies);
+    }
+}
+
+#[test]
 fn mail_is_held_only_for_clients_who_submit() {
     let strange = said(false, "MAIL FROM:<a@b> HOLDFOR=60\r\n");
     assert!(!strange.replies.contains("FUTURERELEASE"));

@@ -1,6 +1,7 @@
 //! What a sender asked of its message, towards next hops of all kinds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slimta::message::{ByMode, Class, DeliverBy, OnSuccess};
 use slimta::relay::{Delivery, LeaseSignal, LmtpRelay, Relay, SmtpRelay, Tls, TlsLevel};
@@ -130,7 +131,22 @@ async fn mail_that_requires_tls_goes_back_where_it_would_not_be_safe() {
         assert!(said.starts_with(begin), "{what}: {said}");
         assert!(said.contains(why), "{what}: {said}");
         assert_eq!((hop.count("MAIL"), hop.count("Subject")), (0, 0), "{what}");
+        // Who was not even shown a good certificate hears nothing more.
+        if what != "a stranger" {
+            until_left(&hop).await;
+        }
     }
+}
+
+/// Waits until a hop has heard the farewell, which nobody waits for.
+async fn until_left(hop: &Hop) {
+    for _ in 0..10_000 {
+        if hop.count("QUIT") == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("no QUIT: {:?}", hop.log());
 }
 
 /// What may be well later is tried later: nothing of that says that the host

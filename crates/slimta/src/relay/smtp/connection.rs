@@ -186,6 +186,17 @@ impl Connection {
     pub(super) async fn quit(mut self) {
         self.session.quit();
         self.turn().await;
+        self.end().await;
+    }
+
+    /// Says goodbye where the session is over for this host, but not for the next hop,
+    /// which has answered all that it was asked.
+    pub(super) async fn leave(mut self) {
+        let _ = self.write(b"QUIT\r\n").await;
+        self.end().await;
+    }
+
+    async fn end(mut self) {
         let ending = self.stream.shutdown();
         let _ = self.world.timeout(self.timing.quit, ending).await;
     }

@@ -187,6 +187,8 @@ impl Opener {
                     seen.note_closed(connection.channel(), &why);
                     return Err(match connection.channel() {
                         Channel::Clear if is_unprotected(&why, &connection) => {
+                            // The other has done nothing wrong (RFC 8689 section 4.2.1).
+                            tokio::spawn(connection.leave());
                             NoSession::Unsafe(why)
                         }
                         Channel::Clear | Channel::Encrypted => NoSession::Failed(why),

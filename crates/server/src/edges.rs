@@ -13,7 +13,7 @@ use slimta::policy::{SignDkim, SpamScan, VerifySenders};
 use slimta::world::World;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::{Listener, Origin, Settings};
+use crate::config::{Listener, Origin, SMTP_PORT, Settings};
 use crate::failure::Failure;
 use crate::policies::policies;
 
@@ -105,7 +105,10 @@ pub(crate) fn wanted(
         wanted.extend(said.addresses.iter().map(|address| Wanted {
             address: *address,
             origin: said.origin.clone(),
-            smtp: smtp.clone(),
+            smtp: match may_hold(said.role, address.port()) {
+                true => smtp.clone(),
+                false => smtp.clone().with_hold_time_max(None),
+            },
             protocol: protocol(said.role, said.tls),
         }));
     }
@@ -165,6 +168,12 @@ fn listening(
     Ok(smtp)
 }
 
+/// Whether clients who submit may have mail held there: not at the port where hosts
+/// hand it to each other (RFC 4865 section 4.2, item 2).
+fn may_hold(role: Role, port: u16) -> bool {
+    role == Role::Submission || port != SMTP_PORT
+}
+
 /// What is spoken at a listener.
 fn protocol(role: Role, tls: Option<TlsMode>) -> &'static str {
     match (role, tls) {
@@ -192,4 +201,21 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG_CONNECTIONS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mail_is_not_held_where_hosts_hand_it_to_each_other() {
+        for (role, port, holds) in [
+            (Role::Relay, 25, false),
+            (Role::Relay, 2525, true),
+            (Role::Submission, 25, true),
+            (Role::Submission, 587, true),
+        ] {
+            assert_eq!(may_hold(role, port), holds, "{role:?} {port}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ impl Parts {
         let trusted = settings.dns.trusted(&settings.tls)?;
         let mut connections = connections(settings, trusted.clone())?;
         if let Some(resolver) = trusted {
-            tokio::spawn(warn_if_useless(resolver));
+            tokio::spawn(warn_if_useless(settings.tls.clone(), resolver));
         }
         let way_out = connections.tls.clone();
         let policies = &settings.tls_policies;

@@ -40,6 +40,16 @@ pub fn decode(text: &str) -> Option<String> {
     decoded.chars().all(is_clean).then_some(decoded)
 }
 
+/// Reads an xtext of RFC 3461 alone, in which a backslash is a character like others.
+///
+/// None if the syntax is broken, or if the result is not printable ASCII, as that
+/// has to be of which it is made (RFC 3461 sections 4.2 and 4.4).
+pub fn decode_ascii(text: &str) -> Option<String> {
+    // So that no backslash begins anything else.
+    let decoded = decode(&text.replace('\\', "+5C"))?;
+    decoded.is_ascii().then_some(decoded)
+}
+
 /// Writes a text as xtext, in ASCII. [`decode`] gives it back.
 pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -55,6 +65,22 @@ pub fn encode(text: &str) -> String {
             c if c.is_ascii() => write!(encoded, "+{:02X}", u32::from(c)),
             c => write!(encoded, "\\x{{{:X}}}", u32::from(c)),
         };
+    }
+    encoded
+}
+
+/// Writes an address of the type `utf-8` in ASCII (`utf-8-addr-xtext` of RFC 6533
+/// section 3), which has no `+HH`. [`decode`] gives it back.
+pub fn encode_utf8(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '!'..='~' if !matches!(c, '+' | '=' | '\\') => encoded.push(c),
+            c => {
+                // Writing to a String does not fail.
+                let _ = write!(encoded, "\\x{{{:02X}}}", u32::from(c));
+            }
+        }
     }
     encoded
 }
@@ -107,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_xtext_is_ascii_and_has_no_characters_by_number() {
+        assert_eq!(
+            decode_ascii("a\\x{E5}+2B+20"),
+            Some("a\\x{E5}+ ".to_owned())
+        );
+        assert_eq!(decode_ascii(""), Some(String::new()));
+        for text in ["gr+C3+A5", "gr\u{e5}", "+0A", "+7F", "a=b", "a+"] {
+            assert_eq!(decode_ascii(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_could_end_a_line_or_is_broken_is_refused() {
         for text in [
             "a+",
@@ -138,6 +176,10 @@ mod tests {
             encode("a+b=c d\\\u{e5}\u{7f}"),
             "a+2Bb+3Dc+20d+5C\\x{E5}+7F"
         );
+        assert_eq!(
+            encode_utf8("a+b=c d\\\u{e5}@x"),
+            "a\\x{2B}b\\x{3D}c\\x{20}d\\x{5C}\\x{E5}@x"
+        );
     }
 
     proptest! {
@@ -145,6 +187,9 @@ mod tests {
         fn what_is_encoded_is_decoded_alike(text in "[ -~\u{a0}-\u{ff}\u{4e00}\u{1f600}]{0,40}") {
             let encoded = encode(&text);
             prop_assert!(encoded.bytes().all(|b| (33..=126).contains(&b)));
+            prop_assert_eq!(decode(&encoded), Some(text.clone()));
+            let encoded = encode_utf8(&text);
+            prop_assert!(encoded.bytes().all(|b| (33..=126).contains(&b) && b != b'+'));
             prop_assert_eq!(decode(&encoded), Some(text));
         }
 

@@ -29,12 +29,12 @@ impl FutureRelease {
     }
 }
 
-/// As a report repeats it (RFC 4865 section 7).
+/// As a report repeats it (RFC 4865 section 5.1.2).
 impl fmt::Display for FutureRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FutureRelease::For(seconds) => write!(f, "for; {seconds}"),
-            FutureRelease::Until(until) => write!(f, "until; {}", until.rfc3339_secs()),
+            FutureRelease::For(seconds) => write!(f, "for;{seconds}"),
+            FutureRelease::Until(until) => write!(f, "until;{}", until.rfc3339_secs()),
         }
     }
 }
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn a_report_repeats_what_was_asked() {
-        assert_eq!(FutureRelease::For(3600).to_string(), "for; 3600");
+        assert_eq!(FutureRelease::For(3600).to_string(), "for;3600");
         let until = FutureRelease::Until(Timestamp::from_millis(1_795_508_249_123));
-        assert_eq!(until.to_string(), "until; 2026-11-24T08:17:29Z");
+        assert_eq!(until.to_string(), "until;2026-11-24T08:17:29Z");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::message::{Address, Destination, MessageId, Response, ReversePath};
+use crate::message::{Address, Destination, MessageId, Priority, Response, ReversePath};
 use crate::world::Timestamp;
 
 /// Something that happened.
@@ -24,6 +24,8 @@ pub enum Event {
         recipients: Vec<Address>,
         /// Size of the contents in bytes.
         size: u64,
+        /// Which goes first.
+        priority: Priority,
     },
     /// An attempt begins.
     Attempted {
@@ -162,8 +164,8 @@ impl Observer for Log {
     fn observe(&self, event: &Event) {
         use tracing::{info, warn};
         match event {
-            Event::Received { id, submission, sender, destination, recipients, size } =>
-                info!(%id, %submission, %sender, %destination, recipients = recipients.len(), to = list(recipients), size, "received"),
+            Event::Received { id, submission, sender, destination, recipients, size, priority } =>
+                info!(%id, %submission, %sender, %destination, recipients = recipients.len(), to = list(recipients), size, priority = unusual(*priority), "received"),
             Event::Attempted { id, destination, attempt } =>
                 tracing::debug!(%id, %destination, attempt, "attempted"),
             Event::Delivered { id, recipient, response, remote, age } =>
@@ -191,6 +193,15 @@ impl Observer for Log {
             Event::RetryBroken { id } =>
                 warn!(%id, "the retry algorithm failed: trying again after a fixed time"),
         }
+    }
+}
+
+/// A priority that somebody asked for (RFC 6710 section 4.1, item 3).
+fn unusual(priority: Priority) -> Option<&'static str> {
+    match priority {
+        Priority::High => Some("high"),
+        Priority::Normal => None,
+        Priority::Low => Some("low"),
     }
 }
 

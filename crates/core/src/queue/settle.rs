@@ -62,6 +62,13 @@ pub(super) fn conclude(
             telling.builder.build_success(&success, verdict.on_success)
         })
         .flatten();
+    // A report goes as fast as what it tells of (RFC 6710 section 4.6).
+    let as_fast = |notice: Option<Message>| {
+        notice.map(|notice| Message {
+            priority: message.priority,
+            ..notice
+        })
+    };
     let change = match &verdict.deferral {
         Some(deferral) => Change::Defer(Deferral {
             // Whoever wants no notice is not asked again.
@@ -73,9 +80,9 @@ pub(super) fn conclude(
     };
     Conclusion {
         change,
-        bounce,
-        delay_notice,
-        success_notice,
+        bounce: as_fast(bounce),
+        delay_notice: as_fast(delay_notice),
+        success_notice: as_fast(success_notice),
     }
 }
 

@@ -110,6 +110,7 @@ impl Shared {
                 destination: message.destination.clone(),
                 recipients: recipients.map(|r| r.address.clone()).collect(),
                 size: message.size,
+                priority: message.priority,
             });
         }
     }

@@ -79,7 +79,7 @@ async fn the_age_of_a_held_message_counts_from_its_release() {
     let notice = rig.relay.deliveries().pop().unwrap();
     let text = String::from_utf8(notice.content.to_vec()).unwrap();
     assert!(
-        text.contains("\r\nFuture-Release-Request: for; 3600\r\n"),
+        text.contains("\r\nFuture-Release-Request: for;3600\r\n"),
         "{text}"
     );
     assert!(text.contains("\r\nAction: failed\r\n"), "{text}");

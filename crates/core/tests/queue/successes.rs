@@ -1,6 +1,6 @@
 //! What the sender hears of a message that arrives.
 
-use slimta_core::message::{Message, Notify, OnSuccess};
+use slimta_core::message::{Message, Notify, OnSuccess, Priority};
 
 use crate::rig::{Answer, Rig, every, message};
 
@@ -119,4 +119,20 @@ async fn each_attempt_tells_of_those_whom_it_reached() {
         names.concat()
     };
     assert_eq!(notices.iter().map(tells_of).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+/// RFC 6710 section 4.6.
+#[tokio::test(start_paused = true)]
+async fn a_report_goes_as_fast_as_what_it_tells_of() {
+    for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        let rig = Rig::new().await;
+        rig.enqueue(Message { priority, ..asks() }).await;
+        assert!(rig.retry().await);
+        let deliveries = rig.relay.deliveries();
+        let mut notices = deliveries
+            .iter()
+            .filter(|d| d.message.envelope.sender.is_null());
+        assert!(notices.all(|notice| notice.message.priority == priority));
+        assert_eq!(self::notices(&rig).len(), 1);
+    }
 }

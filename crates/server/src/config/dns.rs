@@ -51,19 +51,23 @@ impl Dns {
         opened.map_err(|error| Failure::setting(option, error))
     }
 
-    /// What tells where answers come from, if some mail needs that.
+    /// What tells where answers come from. Some mail may need that (REQUIRETLS): it is
+    /// an error that there is nothing only where a level does.
     pub(crate) fn trusted(
         &self,
         levels: &ByDestination<TlsLevel>,
     ) -> Result<Option<Arc<Resolver>>, Failure> {
-        let needs = |level: &&TlsLevel| matches!(level, TlsLevel::Dane | TlsLevel::DaneOnly);
-        let Some(level) = levels.values().find(needs) else {
-            return Ok(None);
+        let level = dane_level(levels);
+        let resolver = match Resolver::open(&self.servers, DnsTrust::Servers) {
+            Ok(resolver) => resolver,
+            Err(_) if level.is_none() => return Ok(None),
+            Err(error) => return Err(Failure::setting("dns-servers", error)),
         };
-        let resolver = Resolver::open(&self.servers, DnsTrust::Servers)
-            .map_err(|error| Failure::setting("dns-servers", error))?;
         let elsewhere = resolver.servers().iter().find(|server| !is_local(**server));
         if let (Trust::Local, Some(server)) = (self.trust, elsewhere) {
+            let Some(level) = level else {
+                return Ok(None);
+            };
             let why = format!(
                 "\"{level}\" needs a name server that validates (DNSSEC), and believes only one of \
                  this host: {server} is elsewhere. Run one here, such as unbound, and name it as \
@@ -76,10 +80,17 @@ impl Dns {
     }
 }
 
-/// Asks the name servers once whether they validate at all. Without one that does,
-/// `dane` is no more than `opportunistic`, and who set it would not know.
-pub(crate) async fn warn_if_useless(resolver: Arc<Resolver>) {
-    if resolver.validates().await == Ok(false) {
+/// The level that cannot do without knowing where answers come from, if there is one.
+fn dane_level(levels: &ByDestination<TlsLevel>) -> Option<TlsLevel> {
+    let needs = |level: &&TlsLevel| matches!(level, TlsLevel::Dane | TlsLevel::DaneOnly);
+    levels.values().find(needs).copied()
+}
+
+/// Asks the name servers once whether they validate at all, if a level needs that.
+/// Without one that does, `dane` is no more than `opportunistic`, and who set it
+/// would not know.
+pub(crate) async fn warn_if_useless(levels: ByDestination<TlsLevel>, resolver: Arc<Resolver>) {
+    if dane_level(&levels).is_some() && resolver.validates().await == Ok(false) {
         tracing::warn!(
             servers = ?resolver.servers(),
             "no name server validates (DNSSEC), so that tls = \"dane\" asks for nothing: name one \
@@ -137,6 +148,28 @@ mod tests {
         for text in ["", "localhost", "127.0.0.1:0", "127.0.0.1:x", "[::1]"] {
             let error = text.parse::<NameServer>().unwrap_err();
             assert!(error.contains("127.0.0.1"), "{error}");
+        }
+    }
+
+    /// What is asked for by no level is no reason not to start.
+    #[test]
+    fn a_name_server_that_is_not_believed_is_a_mistake_only_where_a_level_needs_one() {
+        let of = |server: &str, trust| Dns {
+            servers: vec![server.parse::<NameServer>().unwrap().0],
+            trust,
+        };
+        let opened = |dns: &Dns, level: TlsLevel| {
+            let opened = dns.trusted(&level.into());
+            opened.map(|found| found.is_some()).map_err(drop)
+        };
+        let (local, remote) = (Trust::Local, "192.0.2.53");
+        for (dns, ordinary, dane) in [
+            (of("127.0.0.1", local), Ok(true), Ok(true)),
+            (of(remote, local), Ok(false), Err(())),
+            (of(remote, Trust::AdBit), Ok(true), Ok(true)),
+        ] {
+            assert_eq!(opened(&dns, TlsLevel::Opportunistic), ordinary);
+            assert_eq!(opened(&dns, TlsLevel::Dane), dane);
         }
     }
 }

@@ -18,8 +18,8 @@ use super::{EdgeAuth, EdgeSettings, EdgeTls, LISTEN_DEFAULT, Network, Options};
 use crate::failure::Failure;
 use crate::values;
 
-/// The port of SMTP, where LMTP may not be spoken (RFC 2033 section 5).
-const SMTP_PORT: u16 = 25;
+/// The port where hosts hand mail to each other: no LMTP (RFC 2033 section 5).
+pub(crate) const SMTP_PORT: u16 = 25;
 
 const MAILBOXES_OF_NOTHING: &str =
     "it needs the domains that they are of: name them as accept-domains";

@@ -66,7 +66,7 @@ pub(crate) use edge_auth::EdgeAuth;
 pub(crate) use edge_tls::EdgeTls;
 pub(crate) use flags::Flags;
 use forward::ForwardRules;
-pub(crate) use listeners::{Listener, Origin};
+pub(crate) use listeners::{Listener, Origin, SMTP_PORT};
 pub(crate) use logging::{LogFormat, LogLevel};
 pub(crate) use machine::machine_name;
 pub(crate) use network::Network;

@@ -123,7 +123,7 @@ fn eight_bit_is_taken_where_it_was_agreed_upon() {
     client.ask("EHLO cli\u{e9}nt.example", "501 5.5.4 ");
     for character in ["\u{e9}", "\u{202e}", "\u{200f}", "\u{feff}"] {
         let sender = format!("MAIL FROM:<a{character}b@from.example>");
-        client.ask(&sender, "553 5.6.7 ");
+        client.ask(&sender, "550 5.6.7 ");
         client.ask(&format!("{sender} SMTPUTF8"), "250 ");
         client.ask("RSET", "250 ");
     }

@@ -91,7 +91,7 @@ fn a_client_says_what_goes_first_and_the_next_hop_hears_it() {
     for (said, answer, known) in [
         ("4", "250 2.1.0 ", "high"),
         ("-9", "250 2.3.6 -4 ", "low"),
-        ("1", "250 2.3.6 0 ", "normal"),
+        ("-1", "250 2.3.6 0 ", "normal"),
     ] {
         let mail = format!("MAIL FROM:<{known}@from.example> MT-PRIORITY={said}");
         client.ask(&mail, answer).unwrap();
@@ -105,5 +105,10 @@ fn a_client_says_what_goes_first_and_the_next_hop_hears_it() {
     for message in &list {
         let sender = format!("{}@from.example", text(message, "priority"));
         assert_eq!(text(message, "sender"), sender);
+    }
+    let log = hop.logged();
+    for (told, times) in [("high", 1), ("low", 1), ("normal", 0)] {
+        let told = format!(" priority={told}");
+        assert_eq!(log.matches(&told).count(), times, "{log}");
     }
 }

@@ -56,6 +56,7 @@ mod redis;
 mod redis_server;
 mod relay_auth;
 mod reloading;
+mod require_tls;
 mod rerouted;
 mod rig;
 mod routes;

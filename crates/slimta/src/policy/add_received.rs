@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use super::{Policy, field, word};
-use crate::message::{Client, Message, Response};
+use crate::message::{Client, Message, Priority, Response};
 
 /// Puts a `Received` field on top (the original's `add_received_header`):
 /// `from EHLO (host [ip]) by receiver (slimta VERSION) with PROTOCOL for
-/// <recipient>; date`.
+/// <recipient> PRIORITY number; date`, the number only for mail of a high or a low
+/// priority (RFC 6710 section 7).
 ///
 /// The recipient is named only if there is no other: a list would tell each of
 /// them who else got a blind copy (RFC 5321 section 7.2).
@@ -46,6 +47,11 @@ impl AddReceived {
             && (message.envelope.smtputf8 || only.address.is_ascii())
         {
             let _ = write!(stamp, " for <{}>", only.address);
+        }
+        match message.priority {
+            Priority::High => stamp += " PRIORITY 4",
+            Priority::Normal => {}
+            Priority::Low => stamp += " PRIORITY -4",
         }
         let _ = write!(stamp, "; {}", message.timestamp.rfc5322());
         stamp
@@ -143,6 +149,21 @@ mod tests {
             "from x??y?[10.0.0.1]???X-Evil:?? by mail.example.net (slimta); \
              Tue, 24 Nov 2026 08:17:29 +0000"
         );
+    }
+
+    #[tokio::test]
+    async fn a_priority_that_somebody_asked_for_is_told() {
+        for (priority, said) in [
+            (Priority::High, " PRIORITY 4;"),
+            (Priority::Normal, " for <b@example.org>;"),
+            (Priority::Low, " PRIORITY -4;"),
+        ] {
+            let mut message = message("", &["b@example.org"]);
+            message.priority = priority;
+            let text = applied(&AddReceived::new("h"), message).await;
+            let stamp = text.replace("\r\n", "");
+            assert!(stamp.contains(said), "{stamp}");
+        }
     }
 
     #[tokio::test]

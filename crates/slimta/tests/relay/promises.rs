@@ -1,6 +1,7 @@
 //! What a sender asked of its message, towards next hops of all kinds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slimta::message::{ByMode, Class, DeliverBy, OnSuccess};
 use slimta::relay::{Delivery, LeaseSignal, LmtpRelay, Relay, SmtpRelay, Tls, TlsLevel};
@@ -56,7 +57,7 @@ async fn who_names_a_time_is_told_where_nobody_heeds_it_or_if_it_wants_to_be() {
 }
 
 /// A next hop that offers STARTTLS, and this under TLS.
-async fn encrypts(config: Arc<ServerConfig>, offer: &'static str) -> Hop {
+pub(crate) async fn encrypts(config: Arc<ServerConfig>, offer: &'static str) -> Hop {
     Hop::start(move |met| match met {
         Met::Command(line) if line.starts_with("EHLO") => Do::Say("250-hop\r\n250 STARTTLS"),
         Met::Command("STARTTLS") => Do::Tls(config.clone()),
@@ -66,13 +67,17 @@ async fn encrypts(config: Arc<ServerConfig>, offer: &'static str) -> Hop {
     .await
 }
 
-const REQUIRETLS: &str = "250-hop\r\n250 REQUIRETLS";
+pub(crate) const REQUIRETLS: &str = "250-hop\r\n250 REQUIRETLS";
 
-/// A delivery whose sender requires TLS.
-fn secret() -> Delivery {
-    let mut delivery = delivery(&["a@to.example"]);
+/// A delivery to this domain whose sender requires TLS.
+pub(crate) fn secret_to(domain: &str) -> Delivery {
+    let mut delivery = delivery(&[&format!("a@{domain}")]);
     Arc::make_mut(&mut delivery.message).envelope.require_tls = true;
     delivery
+}
+
+fn secret() -> Delivery {
+    secret_to("to.example")
 }
 
 /// A relay whose destinations ask for no more than TLS where it can be had.
@@ -99,28 +104,49 @@ async fn mail_that_requires_tls_goes_to_a_known_host_that_promises_the_same() {
 async fn mail_that_requires_tls_goes_back_where_it_would_not_be_safe() {
     let root = Authority::new();
     let stranger = Authority::new().host("127.0.0.1");
-    for (what, hop, why) in [
+    let no_promise = "550 5.7.30 REQUIRETLS support required: ";
+    let unsafe_way = "550 5.7.10 Encryption needed (REQUIRETLS): ";
+    for (what, hop, begin, why) in [
         (
             "no promise",
             encrypts(root.host("127.0.0.1"), "250 hop").await,
+            no_promise,
             "127.0.0.1 does not offer it",
         ),
-        ("no TLS", offers(REQUIRETLS).await, "STARTTLS not available"),
+        (
+            "no TLS",
+            offers(REQUIRETLS).await,
+            unsafe_way,
+            "STARTTLS not available",
+        ),
         (
             "a stranger",
             encrypts(stranger, REQUIRETLS).await,
+            unsafe_way,
             "trusted here",
         ),
     ] {
         let report = lenient(&hop, &root).attempt(secret()).await;
         let said = report.responses[0].to_string();
-        assert!(
-            said.starts_with("550 5.7.30 REQUIRETLS support required: "),
-            "{what}: {said}"
-        );
+        assert!(said.starts_with(begin), "{what}: {said}");
         assert!(said.contains(why), "{what}: {said}");
         assert_eq!((hop.count("MAIL"), hop.count("Subject")), (0, 0), "{what}");
+        // Who was not even shown a good certificate hears nothing more.
+        if what != "a stranger" {
+            until_left(&hop).await;
+        }
     }
+}
+
+/// Waits until a hop has heard the farewell, which nobody waits for.
+async fn until_left(hop: &Hop) {
+    for _ in 0..10_000 {
+        if hop.count("QUIT") == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("no QUIT: {:?}", hop.log());
 }
 
 /// What may be well later is tried later: nothing of that says that the host
@@ -190,6 +216,38 @@ async fn the_limits_that_a_next_hop_names_are_kept() {
         };
         assert!(in_one <= 2);
     }
+}
+
+#[tokio::test]
+async fn a_connection_has_no_more_domains_than_its_next_hop_wants() {
+    let hop = offers("250-hop\r\n250-PIPELINING\r\n250 LIMITS RCPTDOMAINMAX=2").await;
+    let relay = relay(&hop);
+    let names = [
+        "a@one.example",
+        "b@two.example",
+        "c@ONE.example",
+        "d@three.example",
+        "e@two.example",
+        "f@four.example",
+    ];
+    let report = relay.attempt(delivery(&names)).await;
+    assert_eq!(codes(&report), [250; 6]);
+    let log = hop.log();
+    let of_session: Vec<usize> = log
+        .split(|line| line.starts_with("connection"))
+        .map(|session| session.iter().filter(|l| l.starts_with("RCPT")).count())
+        .collect();
+    // One, two and one again; three and two; four.
+    assert_eq!(of_session, [0, 3, 2, 1], "{log:?}");
+    // The last connection has room for one more, and is used for it.
+    let report = relay
+        .attempt(delivery(&["g@four.example", "h@five.example"]))
+        .await;
+    assert_eq!(codes(&report), [250; 2]);
+    assert_eq!(hop.count("connection"), 3);
+    let report = relay.attempt(delivery(&["i@six.example"])).await;
+    assert_eq!(codes(&report), [250]);
+    assert_eq!(hop.count("connection"), 4);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! AUTH with next hops that take it, refuse it, or want something else.
 
 use bytes::BytesMut;
-use slimta_core::message::{Class, Response};
+use slimta_core::message::{Class, Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::world::Timestamp;
 
 use super::tests::farewell;
 use super::*;
@@ -139,4 +140,32 @@ fn who_hangs_up_or_goes_away_has_refused_nothing() {
         let (session, step, _) = open(ann(), true, turns);
         assert!(!why(&step).contains("4.7.8") && !session.was_denied());
     }
+}
+
+/// RFC 4954 section 5: nobody vouches for the author.
+#[test]
+fn who_has_logged_in_names_no_author() {
+    let envelope = Envelope::new(ReversePath::parse("from@from.example").unwrap(), []);
+    let recipients = [Recipient::new("to@to.example".parse().unwrap())];
+    let content = Content::new("x\r\n");
+    let parcel = Parcel {
+        envelope: &envelope,
+        recipients: &recipients,
+        content: &content,
+        priority: Priority::Normal,
+        now: Timestamp::from_secs(0),
+    };
+    let (mut session, _, _) = open(ann(), true, &[GREETING, PLAIN, TAKEN]);
+    session.begin(&parcel);
+    assert_eq!(
+        session.output(),
+        b"MAIL FROM:<from@from.example> AUTH=<>\r\n"
+    );
+    // Who was not asked for a password says nothing of it.
+    let mut session = Session::new("us.example", Timing::default());
+    let mut input = BytesMut::from(&[GREETING, PLAIN].concat()[..]);
+    while session.step(&mut input) != Step::Ready {}
+    session.output().clear();
+    session.begin(&parcel);
+    assert_eq!(session.output(), b"MAIL FROM:<from@from.example>\r\n");
 }

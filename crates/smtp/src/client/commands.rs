@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use slimta_core::message::{
-    BodyType, ByMode, Content, EnhancedCode, Envelope, Notify, Priority, Recipient, Response, Ret,
+    BodyType, ByMode, Content, DeliverBy, EnhancedCode, Envelope, Notify, Priority, Recipient,
+    Response, Ret,
 };
 use slimta_core::world::Timestamp;
 
+use super::seven_bit::has_utf8_header;
 use super::{Dialect, Extensions};
 use crate::xtext;
 
@@ -57,11 +59,12 @@ impl Parcel<'_> {
     }
 
     /// Mail that requires TLS goes only to hosts that promise the same (RFC 8689
-    /// section 4.2.1). A mailbox is the end of the way. That the connection is good
-    /// enough is for the driver to see.
+    /// section 4.2.1), but for reports on it (section 5). A mailbox is the end of the
+    /// way. That the connection is good enough is for the driver to see.
     fn tls_obstacle(&self, peer: &Extensions) -> Option<Response> {
         let text = "REQUIRETLS support required: the next hop does not offer it";
-        let is_missing = self.envelope.require_tls && !peer.require_tls;
+        let is_required = self.envelope.require_tls && !self.envelope.sender.is_null();
+        let is_missing = is_required && !peer.require_tls;
         is_missing.then(|| Response::permanent(7, 30, text))
     }
 
@@ -87,10 +90,10 @@ impl Parcel<'_> {
         (!peer.smtputf8 && !to.address.is_ascii()).then(no_smtputf8)
     }
 
-    /// Whether reverse-path and header say nothing that takes SMTPUTF8. A header
-    /// with octets above 127 that was sent without it is sent on as it came.
+    /// Whether reverse-path and headers say nothing that takes SMTPUTF8. Headers
+    /// with octets above 127 that were sent without it are sent on as they came.
     fn sender_is_ascii(&self) -> bool {
-        let header = !self.envelope.smtputf8 || self.content.header_bytes().is_ascii();
+        let header = !self.envelope.smtputf8 || !has_utf8_header(self.content);
         header && self.envelope.sender.as_str().is_ascii()
     }
 
@@ -109,8 +112,9 @@ impl Parcel<'_> {
         !self.sender_is_ascii() || self.recipients.iter().any(|r| !r.address.is_ascii())
     }
 
-    /// MAIL, without its line end. The reverse-path is exactly as it was given.
-    pub(super) fn mail(&self, peer: &Extensions) -> String {
+    /// MAIL, without its line end. The reverse-path is exactly as it was given. Who has
+    /// logged in says that nobody vouches for the author (RFC 4954 section 5).
+    pub(super) fn mail(&self, peer: &Extensions, is_logged_in: bool) -> String {
         let envelope = self.envelope;
         let mut line = format!("MAIL FROM:<{}>", envelope.sender);
         // Writing to a String does not fail.
@@ -147,12 +151,16 @@ impl Parcel<'_> {
             let _ = write!(line, " BY={};{mode}{trace}", by.seconds_left(self.now));
         }
         if peer.mt_priority {
-            // In the numbers of the profile MIXER (RFC 6710 section 4.2).
+            // In the numbers of the profile MIXER (RFC 6710 appendix B).
             line.push_str(match self.priority {
                 Priority::High => " MT-PRIORITY=4",
-                Priority::Normal => "",
+                // It has to be said, too (section 4.2, item 1).
+                Priority::Normal => " MT-PRIORITY=0",
                 Priority::Low => " MT-PRIORITY=-4",
             });
+        }
+        if is_logged_in {
+            line.push_str(" AUTH=<>");
         }
         line
     }
@@ -161,7 +169,7 @@ impl Parcel<'_> {
     pub(super) fn rcpt(&self, to: &Recipient, peer: &Extensions) -> String {
         let mut line = format!("RCPT TO:<{}>", to.address);
         if peer.dsn {
-            if let Some(notify) = to.notify {
+            if let Some(notify) = self.notify(to, peer) {
                 let _ = write!(line, " NOTIFY={}", written(notify));
             }
             if let Some(orcpt) = orcpt(to) {
@@ -169,6 +177,31 @@ impl Parcel<'_> {
             }
         }
         line
+    }
+}
+
+impl Parcel<'_> {
+    /// When the sender is told of this recipient. Who wants to hear of a delay at a time
+    /// hears it from the hosts behind this one, where that heeds no times (RFC 2852
+    /// section 4.1.4.2).
+    fn notify(&self, to: &Recipient, peer: &Extensions) -> Option<Notify> {
+        let by = self.envelope.deliver_by;
+        let is_waiting = |by: DeliverBy| by.mode == ByMode::Notify && !by.is_over(self.now);
+        if peer.deliver_by || !by.is_some_and(is_waiting) {
+            return to.notify;
+        }
+        match to.notify {
+            Some(Notify::NEVER) => to.notify,
+            Some(notify) => Some(Notify {
+                delay: true,
+                ..notify
+            }),
+            None => Some(Notify {
+                success: false,
+                failure: true,
+                delay: true,
+            }),
+        }
     }
 }
 
@@ -199,6 +232,10 @@ fn orcpt(to: &Recipient) -> Option<String> {
         None => ("utf-8", to.address.as_str()),
     };
     let is_atom = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let written = format!("{kind};{}", xtext::encode(address));
+    let address = match kind.eq_ignore_ascii_case("utf-8") {
+        true => xtext::encode_utf8(address),
+        false => xtext::encode(address),
+    };
+    let written = format!("{kind};{address}");
     (is_atom && written.len() <= ORCPT_BYTES_MAX).then_some(written)
 }

@@ -4,6 +4,9 @@ use std::num::NonZeroU32;
 
 use slimta_core::message::Response;
 
+/// Most digits of a limit (RFC 9422 section 4).
+const LIMIT_DIGITS_MAX: usize = 6;
+
 /// The extensions that the client end makes use of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Extensions {
@@ -34,6 +37,9 @@ pub struct Extensions {
     pub recipients_max: Option<NonZeroU32>,
     /// Most transactions of a connection, if the server names a number (RFC 9422).
     pub transactions_max: Option<NonZeroU32>,
+    /// Most domains of recipients in a connection, if the server names a number
+    /// (RFC 9422).
+    pub recipient_domains_max: Option<NonZeroU32>,
     /// MAIL may name the size of the message (RFC 1870).
     pub size: bool,
     /// The largest message in bytes, if the server names one.
@@ -58,7 +64,9 @@ impl Extensions {
                 "LIMITS" => extensions.read_limits(words),
                 "DELIVERBY" => {
                     extensions.deliver_by = true;
-                    extensions.deliver_by_min = words.next().and_then(|word| word.parse().ok());
+                    // Something may follow it (RFC 2852 section 2).
+                    let least = words.next().and_then(|word| word.split(',').next());
+                    extensions.deliver_by_min = least.and_then(|least| least.parse().ok());
                 }
                 "SIZE" => {
                     extensions.size = true;
@@ -88,10 +96,13 @@ impl Extensions {
     /// Limits that are not known, or make no sense, are none (RFC 9422 section 4).
     fn read_limits<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
         for (name, number) in words.filter_map(|word| word.split_once('=')) {
-            let number = number.parse().ok();
+            let is_number = number.len() <= LIMIT_DIGITS_MAX;
+            let is_number = is_number && number.bytes().all(|b| b.is_ascii_digit());
+            let number = is_number.then(|| number.parse().ok()).flatten();
             match name.to_ascii_uppercase().as_str() {
                 "RCPTMAX" => self.recipients_max = number,
                 "MAILMAX" => self.transactions_max = number,
+                "RCPTDOMAINMAX" => self.recipient_domains_max = number,
                 _ => {}
             }
         }
@@ -142,9 +153,22 @@ mod tests {
         let of = |text| Extensions::read(&Response::new(250, None, text));
         assert_eq!(of("PIPELINING"), Extensions::default());
         assert_eq!(of("x\nSIZE 0").size_max, None);
+        for (said, least) in [("60,x,y", Some(60)), (",x", None), ("x", None)] {
+            let text = format!("x\nDELIVERBY {said}");
+            let read = Extensions::read(&Response::new(250, None, text));
+            assert!(read.deliver_by);
+            assert_eq!(read.deliver_by_min, least, "{said}");
+        }
         let limits = of("x\nLimits RcptMax=20 MAILMAX=0 RCPTDOMAINMAX=x MAILMAX");
         assert_eq!(limits.recipients_max, NonZeroU32::new(20));
         assert_eq!(limits.transactions_max, None);
+        assert_eq!(limits.recipient_domains_max, None);
+        let limits = of("x\nLIMITS RCPTMAX=1000000 MAILMAX=+5 RCPTDOMAINMAX=1 X=1 Y");
+        assert_eq!(
+            (limits.recipients_max, limits.transactions_max),
+            (None, None)
+        );
+        assert_eq!(limits.recipient_domains_max, NonZeroU32::new(1));
         assert_eq!(of("x\nSIZE 99999999999999999999999").size_max, None);
     }
 }

@@ -2,7 +2,8 @@
 //! message.
 
 use slimta_core::message::{
-    ByMode, Content, DeliverBy, Envelope, Priority, Recipient, Response, ReversePath,
+    ByMode, Content, DeliverBy, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response,
+    ReversePath,
 };
 use slimta_core::world::Timestamp;
 
@@ -29,7 +30,7 @@ fn mail(envelope: &Envelope, offers: &str, dialect: Dialect) -> Result<String, S
     };
     match parcel.obstacle(&peer(offers), dialect) {
         Some(why) => Err(why.to_string()),
-        None => Ok(parcel.mail(&peer(offers))),
+        None => Ok(parcel.mail(&peer(offers), false)),
     }
 }
 
@@ -88,4 +89,108 @@ fn mail_that_requires_tls_goes_only_to_hosts_that_promise_the_same() {
     assert_eq!(said, "MAIL FROM:<from@from.example>");
     let said = mail(&envelope(), "REQUIRETLS", Dialect::Smtp).unwrap();
     assert_eq!(said, "MAIL FROM:<from@from.example>");
+    // A report is not thrown away for want of a promise.
+    let report = Envelope {
+        sender: ReversePath::Null,
+        ..required
+    };
+    let said = mail(&report, "DSN", Dialect::Smtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<>");
+    let said = mail(&report, "REQUIRETLS", Dialect::Smtp).unwrap();
+    assert_eq!(said, "MAIL FROM:<> REQUIRETLS");
+}
+
+/// RCPT to a next hop that offers this, for a recipient with this NOTIFY and ORCPT.
+fn rcpt(
+    envelope: &Envelope,
+    notify: Option<Notify>,
+    original: Option<(&str, &str)>,
+    offers: &str,
+) -> String {
+    let mut to = Recipient::new("to@to.example".parse().unwrap());
+    to.notify = notify;
+    to.original = original.map(|(kind, address)| OriginalRecipient {
+        kind: kind.to_owned(),
+        address: address.to_owned(),
+    });
+    let parcel = Parcel {
+        envelope,
+        recipients: &[],
+        content: &Content::new("x"),
+        priority: Priority::Normal,
+        now: NOW,
+    };
+    let line = parcel.rcpt(&to, &peer(offers));
+    line.strip_prefix("RCPT TO:<to@to.example>")
+        .unwrap()
+        .to_owned()
+}
+
+/// RFC 2852 section 4.1.4.2.
+#[test]
+fn hosts_that_heed_no_time_are_asked_to_tell_of_delays() {
+    let (success, failure) = (
+        Notify {
+            success: true,
+            ..Notify::NEVER
+        },
+        Notify {
+            failure: true,
+            delay: true,
+            ..Notify::NEVER
+        },
+    );
+    let waiting = by(60, ByMode::Notify, false);
+    let own = " ORCPT=rfc822;to@to.example";
+    for (envelope, offers, notify, said) in [
+        (&waiting, "DSN", None, " NOTIFY=FAILURE,DELAY"),
+        (&waiting, "DSN", Some(success), " NOTIFY=SUCCESS,DELAY"),
+        (&waiting, "DSN", Some(failure), " NOTIFY=FAILURE,DELAY"),
+        (&waiting, "DSN", Some(Notify::NEVER), " NOTIFY=NEVER"),
+        (&waiting, "DSN\nDELIVERBY", None, ""),
+        // Its sender has heard by now.
+        (&by(0, ByMode::Notify, false), "DSN", None, ""),
+        (&envelope(), "DSN", None, ""),
+    ] {
+        let line = rcpt(envelope, notify, None, offers);
+        assert_eq!(line, format!("{said}{own}"), "{offers}");
+    }
+    assert_eq!(rcpt(&waiting, None, None, "DELIVERBY"), "");
+}
+
+#[test]
+fn an_original_recipient_is_written_as_its_type_has_it() {
+    for (kind, address, said) in [
+        ("rfc822", "a+b@c", "rfc822;a+2Bb@c"),
+        ("RFC822", "a=b\\@c", "RFC822;a+3Db+5C@c"),
+        // RFC 6533 section 3.
+        ("utf-8", "gr\u{e5}+b@c", "utf-8;gr\\x{E5}\\x{2B}b@c"),
+        ("UTF-8", "a=b@c", "UTF-8;a\\x{3D}b@c"),
+    ] {
+        let line = rcpt(&envelope(), None, Some((kind, address)), "DSN");
+        assert_eq!(line, format!(" ORCPT={said}"));
+    }
+}
+
+#[test]
+fn every_priority_is_said() {
+    for (priority, said) in [
+        (Priority::High, " MT-PRIORITY=4"),
+        (Priority::Normal, " MT-PRIORITY=0"),
+        (Priority::Low, " MT-PRIORITY=-4"),
+    ] {
+        let envelope = envelope();
+        let content = Content::new("x");
+        let parcel = Parcel {
+            envelope: &envelope,
+            recipients: &[],
+            content: &content,
+            priority,
+            now: NOW,
+        };
+        let mail = |offers| parcel.mail(&peer(offers), false);
+        let expected = format!("MAIL FROM:<from@from.example>{said}");
+        assert_eq!(mail("MT-PRIORITY MIXER"), expected);
+        assert_eq!(mail("DSN"), "MAIL FROM:<from@from.example>");
+    }
 }

@@ -175,7 +175,8 @@ impl Session {
         if self.is_soiled {
             self.waiting.push_back((Asked::Reset, "RSET".to_owned()));
         }
-        self.waiting.push_back((Asked::Mail, parcel.mail(peer)));
+        let mail = parcel.mail(peer, self.is_logged_in());
+        self.waiting.push_back((Asked::Mail, mail));
         self.waiting.extend(recipients);
         self.waiting.push_back((Asked::Data, "DATA".to_owned()));
         self.is_soiled = true;

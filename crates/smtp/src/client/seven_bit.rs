@@ -8,11 +8,13 @@
 //! the report must not be lost.
 
 mod encodings;
+mod headers;
 mod kind;
 
 use slimta_core::message::{Content, NewField};
 
 use encodings::{base64, quoted_printable};
+pub(super) use headers::has_utf8_header;
 use kind::Kind;
 
 /// How deep parts may lie in each other.

@@ -500,6 +500,19 @@ fn what_a_next_hop_cannot_take_is_not_sent() {
     );
     assert!(international.heard.contains(" SMTPUTF8\r\n"));
     assert_eq!(codes(&international), [250, 250]);
+    // A part may need it, too.
+    let attached = "Content-Type: message/rfc822\r\n\r\nSubject: gr\u{e5}\r\n\r\nx\r\n";
+    let declared = Envelope {
+        smtputf8: true,
+        ..envelope()
+    };
+    let offers_it = format!("{HELLO}250\r\n250\r\n354\r\n250\r\n");
+    let played = play_mail(&offers_it, &to(&["a"]), &declared, attached);
+    assert!(played.heard.contains(" SMTPUTF8\r\n"), "{}", played.heard);
+    let lacks_it = offers_it.replace("SMTPUTF8", "X-NOTHING");
+    let played = play_mail(&lacks_it, &to(&["a"]), &declared, attached);
+    assert_eq!(codes(&played), [550]);
+    assert!(!played.heard.contains("MAIL"), "{}", played.heard);
 }
 
 proptest! {

@@ -175,7 +175,7 @@ fn one_of<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, Reply> {
 fn envid(value: &str) -> Result<String, Reply> {
     Some(value)
         .filter(|value| value.len() <= ENVID_BYTES_MAX)
-        .and_then(xtext::decode)
+        .and_then(xtext::decode_ascii)
         .ok_or(replies::BAD_PARAMETER)
 }
 
@@ -214,9 +214,14 @@ fn orcpt(value: &str) -> Result<OriginalRecipient, Reply> {
         .filter(|(kind, address)| !kind.is_empty() && !address.is_empty())
         .filter(|(kind, _)| kind.bytes().all(is_kind))
         .ok_or(replies::BAD_PARAMETER)?;
+    // Only addresses of that type go beyond ASCII (RFC 6533 section 3).
+    let address = match kind.eq_ignore_ascii_case("utf-8") {
+        true => xtext::decode(address),
+        false => xtext::decode_ascii(address),
+    };
     Ok(OriginalRecipient {
         kind: kind.to_owned(),
-        address: xtext::decode(address).ok_or(replies::BAD_PARAMETER)?,
+        address: address.ok_or(replies::BAD_PARAMETER)?,
     })
 }
 
@@ -264,6 +269,8 @@ mod tests {
         assert_eq!(read.notify, Some(notify));
         let original = read.original.unwrap();
         assert_eq!((&*original.kind, &*original.address), ("rfc822", "a+b@c"));
+        let read = RcptParameters::parse(" ORCPT=UTF-8;gr\\x{E5}\\x{2B}@b").unwrap();
+        assert_eq!(read.original.unwrap().address, "gr\u{e5}+@b");
         let never = RcptParameters::parse(" NOTIFY=NEVER").unwrap();
         assert_eq!(never.notify, Some(Notify::NEVER));
     }
@@ -286,6 +293,7 @@ mod tests {
             (" SMTPUTF8 SMTPUTF8", bad),
             (" RET=ALL", bad),
             (" ENVID=a+0A", bad),
+            (" ENVID=gr+C3+A5", bad),
             (" ENVID=a=b", bad),
             (" MT-PRIORITY", bad),
             (" MT-PRIORITY=10", bad),
@@ -331,6 +339,7 @@ mod tests {
             (" ORCPT=;a@b", bad),
             (" ORCPT=rfc822;", bad),
             (" ORCPT=rfc822;a+0D+0Ab", bad),
+            (" ORCPT=rfc822;gr+C3+A5@b", bad),
             (&long, bad),
             (" SIZE=1", replies::UNKNOWN_PARAMETER),
         ] {

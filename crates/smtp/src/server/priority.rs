@@ -15,7 +15,7 @@ pub(super) const OFFER: &str = "MT-PRIORITY MIXER";
 pub(super) struct Requested(i8);
 
 impl Requested {
-    /// Reads the value of MT-PRIORITY (RFC 6710 section 6).
+    /// Reads the value of MT-PRIORITY (RFC 6710 section 7).
     pub(super) fn parse(value: &str) -> Result<Self, Reply> {
         let digits = value.strip_prefix('-').unwrap_or(value);
         let is_negative = digits.len() < value.len();
@@ -29,17 +29,18 @@ impl Requested {
         }
     }
 
-    /// What is made of it.
+    /// What is made of it: the next higher one of the three, or else the highest
+    /// (RFC 6710 section 5).
     pub(super) fn granted(self) -> Priority {
         match self.0 {
-            ..=-1 => Priority::Low,
-            0..=2 => Priority::Normal,
-            3.. => Priority::High,
+            ..=-4 => Priority::Low,
+            -3..=0 => Priority::Normal,
+            1.. => Priority::High,
         }
     }
 
     /// The reply to MAIL: it names the new priority if that is another
-    /// (RFC 6710 section 4.1, X.3.6 of section 8).
+    /// (RFC 6710 section 4.1), for that is what next hops hear.
     pub(super) fn reply(self) -> Reply {
         match (self.0, self.granted()) {
             (-4, Priority::Low) | (0, Priority::Normal) | (4, Priority::High) => replies::SENDER_OK,
@@ -59,9 +60,11 @@ mod tests {
         for (value, granted, reply) in [
             ("-9", Priority::Low, replies::NOW_LOW),
             ("-4", Priority::Low, replies::SENDER_OK),
-            ("-1", Priority::Low, replies::NOW_LOW),
+            ("-5", Priority::Low, replies::NOW_LOW),
+            ("-3", Priority::Normal, replies::NOW_NORMAL),
+            ("-1", Priority::Normal, replies::NOW_NORMAL),
             ("0", Priority::Normal, replies::SENDER_OK),
-            ("2", Priority::Normal, replies::NOW_NORMAL),
+            ("1", Priority::High, replies::NOW_HIGH),
             ("3", Priority::High, replies::NOW_HIGH),
             ("4", Priority::High, replies::SENDER_OK),
             ("9", Priority::High, replies::NOW_HIGH),

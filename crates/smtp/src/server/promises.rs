@@ -12,8 +12,10 @@ use super::replies::{self, Reply};
 use super::session::Session;
 use super::transaction::Transaction;
 
-/// Most digits of HOLDFOR (RFC 4865 section 4.1).
+/// Most digits of HOLDFOR (RFC 4865 section 3).
 const HOLD_DIGITS_MAX: usize = 9;
+/// The longest time that it can say.
+const HOLD_MAX: Duration = Duration::from_secs(999_999_999);
 
 /// Most digits of the seconds of BY (RFC 2852 section 4).
 const BY_DIGITS_MAX: usize = 9;
@@ -40,10 +42,12 @@ impl Session {
     }
 
     /// How long its messages may be held, and what time it is; none if they may
-    /// not.
+    /// not. By LMTP they are at the end of their way (RFC 4865 section 3, item 7).
     fn hold_max(&self) -> Option<(Duration, Timestamp)> {
-        let hold_max = self.settings.hold_time_max.filter(|_| self.submits())?;
-        Some((hold_max, self.now?))
+        let may_hold = self.submits() && !self.settings.is_lmtp();
+        let hold_max = self.settings.hold_time_max.filter(|_| may_hold)?;
+        let can_be_said = hold_max >= Duration::from_secs(1);
+        Some((hold_max.min(HOLD_MAX), self.now.filter(|_| can_be_said)?))
     }
 
     /// The lines of EHLO.
@@ -86,7 +90,7 @@ impl Session {
                 return Err(replies::HELD_TOO_LONG);
             }
             let by = transaction.envelope.deliver_by;
-            if by.is_some_and(|by| by.mode == ByMode::Return && by.is_over(release.of(now))) {
+            if by.is_some_and(|by| is_late_when_released(by, release.of(now), now)) {
                 return Err(replies::HELD_TILL_LATE);
             }
         }
@@ -94,11 +98,22 @@ impl Session {
     }
 }
 
-/// HOLDFOR: seconds, one at least.
+/// Whether a message that is held till `released` cannot be delivered in time any
+/// more (RFC 4865 section 5.2.2): with `R` it would go back then.
+fn is_late_when_released(by: DeliverBy, released: Timestamp, now: Timestamp) -> bool {
+    let is_held = released > now;
+    is_held
+        && match by.mode {
+            ByMode::Return => by.is_over(released),
+            ByMode::Notify => released > by.by,
+        }
+}
+
+/// HOLDFOR: seconds, one at least, without zeros before them.
 pub(super) fn hold_for(value: &str) -> Result<FutureRelease, Reply> {
     let is_number = value.len() <= HOLD_DIGITS_MAX && value.bytes().all(|b| b.is_ascii_digit());
+    let is_number = is_number && !value.starts_with('0');
     let seconds = is_number.then(|| value.parse().ok()).flatten();
-    let seconds = seconds.filter(|seconds| *seconds > 0);
     seconds
         .map(FutureRelease::For)
         .ok_or(replies::BAD_PARAMETER)
@@ -107,12 +122,40 @@ pub(super) fn hold_for(value: &str) -> Result<FutureRelease, Reply> {
 /// HOLDUNTIL: a date and time (RFC 3339). One that has passed holds nothing: clocks
 /// differ.
 pub(super) fn hold_until(value: &str) -> Result<FutureRelease, Reply> {
-    let is_date = |b: u8| b.is_ascii_digit() || b"-+:.TtZz".contains(&b);
-    let until = value.bytes().all(is_date).then(|| value.parse().ok());
+    let until = is_date_time(value).then(|| value.parse().ok());
     until
         .flatten()
         .map(FutureRelease::Until)
         .ok_or(replies::BAD_PARAMETER)
+}
+
+/// Whether a text has the form of a `date-time` (RFC 3339 section 5.6), with a fraction
+/// of a second or without: other standards write dates in other ways, too.
+fn is_date_time(text: &str) -> bool {
+    let fits = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(b, form)| match form {
+                b'0' => b.is_ascii_digit(),
+                form => b.eq_ignore_ascii_case(&form),
+            })
+    };
+    let (Some(time), Some(rest)) = (text.get(..19), text.get(19..)) else {
+        return false;
+    };
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            match zone.len() < fraction.len() {
+                true => zone,
+                false => return false,
+            }
+        }
+        None => rest,
+    };
+    let is_zone = ["Z", "+00:00", "-00:00"]
+        .iter()
+        .any(|form| fits(zone, form));
+    fits(time, "0000-00-00T00:00:00") && is_zone
 }
 
 /// BY: seconds, what to do if it is late, and whether to tell of each host on the
@@ -177,7 +220,17 @@ mod tests {
     fn a_time_to_hold_is_a_number_or_a_date() {
         assert_eq!(hold_for("1"), Ok(FutureRelease::For(1)));
         assert_eq!(hold_for("999999999"), Ok(FutureRelease::For(999_999_999)));
-        for bad in ["0", "", "-1", "+1", "1.5", "1000000000", "1h", "\u{661}"] {
+        for bad in [
+            "0",
+            "007",
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "1000000000",
+            "1h",
+            "\u{661}",
+        ] {
             assert_eq!(hold_for(bad), Err(replies::BAD_PARAMETER), "{bad}");
         }
         let date = Ok(FutureRelease::Until(Timestamp::from_millis(
@@ -187,6 +240,7 @@ mod tests {
             "2026-11-24T08:17:29Z",
             "2026-11-24T09:17:29+01:00",
             "2026-11-24t08:17:29.000z",
+            "2026-11-24T08:17:29-00:00",
         ] {
             assert_eq!(hold_until(text), date, "{text}");
         }
@@ -197,6 +251,14 @@ mod tests {
             "2026-11-24T08:17:29",
             "2026-11-24T08:17:29[Europe/Paris]",
             "2026-13-24T08:17:29Z",
+            "2026-11-24T08:17Z",
+            "2026-11-24T08:17:29.Z",
+            "2026-11-24T08:17:29+01",
+            "2026-11-24T08:17:29+0100",
+            "20261124T081729Z",
+            "2026-11-24T08:17:29,5Z",
+            "+002026-11-24T08:17:29Z",
+            "2026-11-24T08:17:2\u{661}Z",
         ] {
             assert_eq!(hold_until(bad), Err(replies::BAD_PARAMETER), "{bad}");
         }

@@ -76,7 +76,8 @@ replies! {
     USER_FIRST = "530 5.7.0 Authentication required";
     TLS_FIRST = "530 5.7.0 Must issue a STARTTLS command first";
     VALUE_NOT_IMPLEMENTED = "504 5.5.4 Parameter value not implemented";
-    NEEDS_SMTPUTF8 = "553 5.6.7 Such an address needs SMTPUTF8";
+    SENDER_NEEDS_SMTPUTF8 = "550 5.6.7 Such an address needs SMTPUTF8";
+    RECIPIENT_NEEDS_SMTPUTF8 = "553 5.6.7 Such an address needs SMTPUTF8";
     NO_RECIPIENTS = "554 5.5.1 No valid recipients";
     UNKNOWN_PARAMETER = "555 5.5.4 Parameter not recognized";
 

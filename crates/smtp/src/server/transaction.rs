@@ -31,12 +31,14 @@ impl Transaction {
     pub(super) fn begin(argument: &[u8], settings: &Settings) -> Result<Self, Reply> {
         let words = argument.split(|b| *b == b' ');
         let has_smtputf8 = words.clone().any(|w| w.eq_ignore_ascii_case(b"SMTPUTF8"));
-        let argument = text(argument, has_smtputf8)?;
+        // RFC 6531 section 3.5 has a code for each command.
+        let needs_smtputf8 = replies::SENDER_NEEDS_SMTPUTF8;
+        let argument = text(argument, has_smtputf8, needs_smtputf8)?;
         let (mailbox, rest) = path::split(argument, "FROM:").ok_or(replies::BAD_SENDER)?;
         let sender = ReversePath::parse(mailbox).map_err(|_| replies::BAD_SENDER)?;
         let parameters = MailParameters::parse(rest)?;
         // The word may have stood in a quoted string.
-        text(argument.as_bytes(), parameters.smtputf8)?;
+        text(argument.as_bytes(), parameters.smtputf8, needs_smtputf8)?;
         if let Some(size) = parameters.size {
             if size > settings.message_bytes_max {
                 return Err(replies::TOO_LARGE);
@@ -68,7 +70,8 @@ impl Transaction {
 
     /// Reads the argument of RCPT.
     pub(super) fn recipient(&self, argument: &[u8]) -> Result<Recipient, Reply> {
-        let argument = text(argument, self.envelope.smtputf8)?;
+        let needs_smtputf8 = replies::RECIPIENT_NEEDS_SMTPUTF8;
+        let argument = text(argument, self.envelope.smtputf8, needs_smtputf8)?;
         let (mailbox, rest) = path::split(argument, "TO:").ok_or(replies::BAD_RECIPIENT)?;
         let address = Address::parse(mailbox).map_err(|_| replies::BAD_RECIPIENT)?;
         let parameters = RcptParameters::parse(rest)?;
@@ -81,9 +84,9 @@ impl Transaction {
 }
 
 /// The argument as text, if it may be more than ASCII.
-fn text(argument: &[u8], has_smtputf8: bool) -> Result<&str, Reply> {
+fn text(argument: &[u8], has_smtputf8: bool, needs_smtputf8: Reply) -> Result<&str, Reply> {
     if !has_smtputf8 && !argument.is_ascii() {
-        return Err(replies::NEEDS_SMTPUTF8);
+        return Err(needs_smtputf8);
     }
     str::from_utf8(argument).map_err(|_| replies::NOT_UTF8)
 }

@@ -30,6 +30,7 @@ mod xclient;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slimta_core::bus;
 use slimta_core::policy::{Chain, Policy};
@@ -183,6 +184,16 @@ impl SmtpEdge {
     pub fn with_message_limits(mut self, bytes_max: u64, recipients_max: usize) -> Self {
         self.limits.message_bytes_max = bytes_max;
         self.limits.recipients_max = recipients_max;
+        self
+    }
+
+    /// Sets how long those who submit may have a message held; none to hold no mail.
+    /// Default: as the limits say. Holding is for submission: where hosts hand mail to
+    /// each other it must not be offered (RFC 4865 section 4.2, item 2), and by LMTP it
+    /// never is.
+    #[must_use]
+    pub fn with_hold_time_max(mut self, hold_time_max: Option<Duration>) -> Self {
+        self.limits.hold_time_max = hold_time_max;
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "mta-sts")]
 use super::super::smtp::TlsSeen;
-use super::super::smtp::{HostPolicy, Seen};
+use super::super::smtp::{HostPolicy, Naming, Seen};
 #[cfg(feature = "mta-sts")]
 use crate::relay::{
     sts::{Kept, Mode, ascii_name},
@@ -18,6 +18,9 @@ use crate::relay::{
 pub(super) struct Asked {
     #[cfg(feature = "mta-sts")]
     pub(super) kept: Option<Arc<Kept>>,
+    /// Whether it may have one that nobody could fetch of late.
+    #[cfg(feature = "mta-sts")]
+    pub(super) is_unsettled: bool,
     #[cfg(feature = "mta-sts")]
     pub(super) reports: Option<TlsReports>,
 }
@@ -38,6 +41,15 @@ impl Asked {
             names_it: host.is_some_and(|host| kept.policy.names(&host)),
             is_enforced: kept.mode() == Mode::Enforce,
         })
+    }
+
+    /// What it makes of a host that the DNS named, if that is what it says of it.
+    pub(super) fn naming(&self, policy: Option<&HostPolicy>) -> Naming {
+        match policy {
+            Some(policy) if policy.names_it => Naming::Certain,
+            None if self.is_unsettled => Naming::Unsettled,
+            _ => Naming::Doubtful,
+        }
     }
 
     /// Under what connections to the exchangers of `domain`, which are the site
@@ -69,6 +81,10 @@ impl Asked {
     /// Nobody looks for policies.
     pub(super) fn of(&self, _domain: &str, _host: &str) -> Option<HostPolicy> {
         None
+    }
+
+    pub(super) fn naming(&self, _policy: Option<&HostPolicy>) -> Naming {
+        Naming::Doubtful
     }
 
     pub(super) fn key(&self, site: &str, _domain: &str) -> String {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
-use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Seen};
+use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Naming, Seen};
 use super::asked::Asked;
 use super::dns::ascii;
 use super::own::OwnAddresses;
@@ -195,6 +195,10 @@ impl<'a> Exchangers<'a> {
 
     fn hosts(&self, name: &str, found: Answer<IpAddr>, dane: Option<DaneNames>) -> Vec<Host> {
         let policy = self.asked.of(&self.domain, name);
+        let naming = match self.origin {
+            AnswerOrigin::Secure => Naming::Certain,
+            AnswerOrigin::Insecure => self.asked.naming(policy.as_ref()),
+        };
         let addresses = by_turns(found.records).into_iter();
         let host = |ip| Host {
             name: name.to_owned(),
@@ -203,6 +207,7 @@ impl<'a> Exchangers<'a> {
             begin: Begin::Clear,
             policy: policy.clone(),
             dane: dane.clone(),
+            naming,
         };
         addresses.map(host).collect()
     }

@@ -24,6 +24,8 @@ pub use dns::{Dns, DnsTrust};
 pub use texts::TextRecords;
 
 #[cfg(feature = "mta-sts")]
+use super::TlsLevel;
+#[cfg(feature = "mta-sts")]
 use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
 #[cfg(feature = "mta-sts")]
@@ -33,7 +35,6 @@ use super::smtp::{Begin, Carrier, Named, SMTP_PORT, Target};
 use super::tls_report::TlsReports;
 use super::{
     Connections, Delivery, Farewells, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls,
-    TlsLevel,
 };
 use crate::message::{Destination, Report, Response};
 use crate::queue::ByDestination;
@@ -171,7 +172,8 @@ impl MxRelay {
 
     /// Heeds the policies of domains (MTA-STS, RFC 8461): where one is enforced,
     /// only a host that it names and that has a good certificate gets mail.
-    /// Destinations whose level of TLS is off have none. Default: nobody looks for
+    /// Destinations whose level of TLS is off have none, but for mail that requires
+    /// TLS (RFC 8689), which goes to a host that a policy names. Default: nobody looks for
     /// policies.
     #[cfg(feature = "mta-sts")]
     #[must_use]
@@ -190,24 +192,29 @@ impl MxRelay {
     }
 
     /// What the domain of a destination asks for, and who counts. Mail whose sender
-    /// says so is held to no policy (RFC 8689 section 5); that which carries a report
+    /// says so is held to no policy (RFC 8689 section 3); that which carries a report
     /// is not counted, for it would be followed by another (RFC 8460 section 3).
     #[cfg(feature = "mta-sts")]
     async fn asked(&self, delivery: &Delivery) -> Asked {
-        let (destination, content) = (&delivery.message.destination, &delivery.content);
-        if self.carrier.tls_level(destination) == TlsLevel::Off {
+        let (message, content) = (&delivery.message, &delivery.content);
+        let destination = &message.destination;
+        let is_off = self.carrier.tls_level(destination) == TlsLevel::Off;
+        if is_off && !message.envelope.require_tls {
             return Asked::default();
         }
         let heeding = self
             .mta_sts
             .as_ref()
             .filter(|mta_sts| mta_sts.is_heeded(destination) && !is_waived(delivery));
+        let domain = destination.next_hop();
         let kept = match heeding {
-            Some(mta_sts) => mta_sts.find(destination.next_hop()).await,
+            Some(mta_sts) => mta_sts.find(domain).await,
             None => None,
         };
+        let failed = heeding.is_some_and(|mta_sts| mta_sts.failed_of_late(domain));
         let is_counted = content.field("TLS-Report-Domain").is_none();
         Asked {
+            is_unsettled: kept.is_none() && failed,
             kept,
             reports: self.reports.clone().filter(|_| is_counted),
         }
@@ -223,10 +230,9 @@ impl MxRelay {
     async fn exchangers<'a>(
         &'a self,
         destination: &'a Destination,
-        level: TlsLevel,
+        trusted: Option<&'a dyn Resolver>,
     ) -> Result<Exchangers<'a>, Response> {
         let (hostname, world) = (&self.hostname, &self.world);
-        let trusted = self.carrier.trusted_dns(level);
         let resolver = trusted.unwrap_or(&*self.resolver);
         let found = Exchangers::of(destination.next_hop(), resolver, hostname, self.port, world);
         Ok(found.await?.with_own_addresses(self.own.clone()))
@@ -250,8 +256,8 @@ impl Relay for MxRelay {
             };
             return self.carrier.carry(domain, &delivery, &target).await;
         }
-        let level = self.carrier.level(&delivery);
-        let found = self.exchangers(&delivery.message.destination, level);
+        let trusted = self.carrier.trusted_dns_of(&delivery);
+        let found = self.exchangers(&delivery.message.destination, trusted);
         let exchangers = match found.await {
             Ok(found) => found.with_asked(self.asked(&delivery).await),
             Err(why) => return Report::all(why, delivery.message.envelope.recipients.len()),
@@ -265,8 +271,8 @@ impl Relay for MxRelay {
         if address_literal(destination.next_hop()).is_some() {
             return None;
         }
-        let level = self.carrier.tls_level(destination);
-        let found = self.exchangers(destination, level).await.ok()?;
+        let trusted = self.carrier.trusted_dns(destination);
+        let found = self.exchangers(destination, trusted).await.ok()?;
         Some(found.site())
     }
 }

@@ -26,11 +26,17 @@ impl<'a> Answers<'a> {
         self.open.is_empty()
     }
 
-    /// Who goes into the next transaction of so many at most.
-    pub(super) fn next_batch(&self, most: usize) -> Vec<Recipient> {
-        let batch = self.open.iter().take(most);
-        batch
-            .filter_map(|index| self.recipients.get(*index).cloned())
+    /// Who goes into the next transaction of so many at most: those before the first
+    /// that is not admitted.
+    pub(super) fn next_batch(
+        &self,
+        most: usize,
+        mut admits: impl FnMut(&Recipient) -> bool,
+    ) -> Vec<Recipient> {
+        let open = self.open.iter().take(most);
+        open.filter_map(|index| self.recipients.get(*index))
+            .take_while(|to| admits(to))
+            .cloned()
             .collect()
     }
 

@@ -21,9 +21,6 @@ use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
 use super::tls_seen::{Seen, TlsSeen};
-use super::waived::waived;
-#[cfg(feature = "mx")]
-use crate::message::Destination;
 use crate::message::{Class, Content, OnSuccess, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::resolver::Resolver;
@@ -50,9 +47,10 @@ pub(in crate::relay) trait Hosts: Send + Sync {
         None
     }
 
-    /// For whose mail alone a connection to one of them may be used that was made by
-    /// DANE: what the host had to show may depend on the domain, and on whether its
-    /// exchangers are signed. Default: for any that goes to the same hosts.
+    /// The domain whose exchangers they are. A connection that was made by DANE, or for
+    /// mail that requires TLS, is used for its mail alone: what the host had to show may
+    /// depend on the domain, and on whether its exchangers are signed. Default: somebody
+    /// named them, and it is used for any mail that goes to the same hosts.
     fn dane_domain(&self) -> Option<&str> {
         None
     }
@@ -63,7 +61,7 @@ pub(in crate::relay) trait Hosts: Send + Sync {
 
 /// Hands messages over by SMTP.
 pub(in crate::relay) struct Carrier {
-    opener: Opener,
+    pub(super) opener: Opener,
     pool: Arc<Pool>,
     world: World,
     messages_per_connection: ByDestination<u32>,
@@ -146,25 +144,6 @@ impl Carrier {
         self
     }
 
-    /// How far connections to a destination are encrypted, by what its relay was
-    /// told.
-    #[cfg(feature = "mx")]
-    pub(in crate::relay) fn tls_level(&self, destination: &Destination) -> TlsLevel {
-        self.opener.tls.level(destination)
-    }
-
-    /// The same for one message, whose sender may waive what hosts ask for.
-    pub(in crate::relay) fn level(&self, delivery: &Delivery) -> TlsLevel {
-        let level = self.opener.tls.level(&delivery.message.destination);
-        waived(level, delivery)
-    }
-
-    /// What the hosts of mail of a level are looked up with, if not as all others.
-    #[cfg(feature = "mx")]
-    pub(in crate::relay) fn trusted_dns(&self, level: TlsLevel) -> Option<&dyn Resolver> {
-        self.opener.tls.trusted_dns(level)
-    }
-
     /// Attempts a delivery, in as many transactions as its recipients need.
     /// Connections are kept under `key`.
     pub(in crate::relay) async fn carry(
@@ -174,14 +153,8 @@ impl Carrier {
         hosts: &dyn Hosts,
     ) -> Report {
         let destination = &delivery.message.destination;
-        let (sources, name) = self.origins.of(&delivery.message, &self.sources);
         let demand = Demand::of(&delivery.message.envelope);
-        let terms = Terms {
-            sources,
-            name: name.unwrap_or(&self.hostname),
-            proxy: self.proxies.get(destination).as_ref(),
-            level: self.level(delivery),
-        };
+        let terms = self.terms(delivery, hosts);
         let key = &key_under(key, &terms, demand, hosts);
         let mut answers = Answers::new(&delivery.message.envelope.recipients);
         let mut remote = None;
@@ -201,7 +174,13 @@ impl Carrier {
                     break;
                 }
             };
-            let recipients = answers.next_batch(connection.recipients_max());
+            let most = connection.recipients_max();
+            let recipients = answers.next_batch(most, |to| connection.admits(to));
+            if recipients.is_empty() {
+                // It has had all the domains that it may, and none of theirs.
+                connection.quit().await;
+                continue;
+            }
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
@@ -233,6 +212,18 @@ impl Carrier {
             responses: answers.finish(),
             remote,
             on_success,
+        }
+    }
+
+    /// What a message wants of the sessions with its hosts.
+    fn terms(&self, delivery: &Delivery, hosts: &dyn Hosts) -> Terms<'_> {
+        let (sources, name) = self.origins.of(&delivery.message, &self.sources);
+        let proxy = self.proxies.get(&delivery.message.destination);
+        Terms {
+            sources,
+            name: name.unwrap_or(&self.hostname),
+            proxy: proxy.as_ref(),
+            level: self.level(delivery, hosts.dane_domain().is_some()),
         }
     }
 
@@ -301,6 +292,9 @@ impl Carrier {
         login: Option<&Login>,
         hosts: &dyn Hosts,
     ) -> Result<Connection, NoSession> {
+        if let Some(doubt) = demand.doubt(host) {
+            return Err(doubt);
+        }
         let source = terms.source_towards(host);
         let seen = |asked, tls| Seen {
             host,
@@ -348,7 +342,8 @@ fn key_under(key: &str, terms: &Terms<'_>, demand: Demand, hosts: &dyn Hosts) ->
         key += &format!(" through {proxy}");
     }
     key += &format!(" tls={level}");
-    if let (TlsLevel::Dane | TlsLevel::DaneOnly, Some(domain)) = (level, hosts.dane_domain()) {
+    let is_of_domain = demand.is_some() || matches!(level, TlsLevel::Dane | TlsLevel::DaneOnly);
+    if let Some(domain) = hosts.dane_domain().filter(|_| is_of_domain) {
         key += &format!(" of {domain}");
     }
     if let Some(login) = hosts.login() {

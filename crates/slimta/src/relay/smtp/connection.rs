@@ -1,7 +1,8 @@
 //! One connection to a next hop: the session's steps, carried out.
 
-use std::future::Future as _;
-use std::pin::pin;
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -10,17 +11,20 @@ use slimta_smtp::client::{
     Channel, Dialect, Extensions, Outcome, Parcel, RECIPIENTS_MAX, Session, Stage, Step, Stuffing,
     Timing,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead as _, AsyncReadExt, AsyncWrite as _, AsyncWriteExt, ReadBuf};
 use tokio::task::unconstrained;
 
 use super::connector::Stream;
+use super::domains::Domains;
 use super::host_tls::Protection;
-use crate::message::{Content, Response};
+use crate::message::{Content, Recipient, Response};
 use crate::relay::LeaseSignal;
 use crate::world::World;
 
 /// How much is read at once: replies are short.
 const READ_BYTES: usize = 1 << 10;
+/// How much of the replies is taken up while commands are still being written.
+const REPLIES_BYTES_MAX: usize = 64 << 10;
 /// How much of the contents is written at once.
 const BLOCK_BYTES: usize = 64 << 10;
 
@@ -36,6 +40,7 @@ pub(super) struct Connection {
     protection: Protection,
     opened: Duration,
     transactions: u32,
+    domains: Domains,
 }
 
 impl Connection {
@@ -57,6 +62,7 @@ impl Connection {
             protection: Protection::Clear,
             opened: world.monotonic(),
             transactions: 0,
+            domains: Domains::default(),
         }
     }
 
@@ -114,6 +120,12 @@ impl Connection {
         let named = self.extensions().recipients_max;
         let named = named.and_then(|most| usize::try_from(most.get()).ok());
         named.map_or(RECIPIENTS_MAX, |most| most.min(RECIPIENTS_MAX))
+    }
+
+    /// Whether a recipient may come next, as far as its domain matters; then it counts.
+    pub(super) fn admits(&mut self, to: &Recipient) -> bool {
+        let most = self.session.extensions().recipient_domains_max;
+        self.domains.admit(to, most)
     }
 
     /// How many transactions it may carry, where this host wants so many at most.
@@ -210,7 +222,11 @@ impl Connection {
     async fn exchange(&mut self, limit: Duration) -> Result<(), Response> {
         if !self.session.output().is_empty() {
             let output = std::mem::take(self.session.output());
-            self.write(&output).await?;
+            let heard = self.input.len();
+            self.write_commands(&output).await?;
+            if self.input.len() > heard {
+                return Ok(());
+            }
         }
         self.input.reserve(READ_BYTES);
         let reading = self.stream.read_buf(&mut self.input);
@@ -220,6 +236,38 @@ impl Connection {
             Some(Err(error)) => Err(lost(&error.to_string())),
             None => Err(silent()),
         }
+    }
+
+    /// Writes commands. Replies that come meanwhile are taken up: a next hop may go on
+    /// reading only when they are, and both would wait for ever (RFC 2920 section 3.1).
+    async fn write_commands(&mut self, commands: &[u8]) -> Result<(), Response> {
+        let Connection { stream, input, .. } = self;
+        let mut rest = commands;
+        let writing = poll_fn(|context| {
+            while !rest.is_empty() {
+                match Pin::new(&mut *stream).poll_write(context, rest) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if input.len() >= REPLIES_BYTES_MAX => return Poll::Pending,
+                    Poll::Pending => {
+                        let mut replies = [0; READ_BYTES];
+                        let mut replies = ReadBuf::new(&mut replies);
+                        match Pin::new(&mut *stream).poll_read(context, &mut replies)? {
+                            Poll::Ready(()) if replies.filled().is_empty() => {
+                                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                            }
+                            Poll::Ready(()) => input.extend_from_slice(replies.filled()),
+                            Poll::Pending => return Poll::Pending,
+                        }
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        });
+        let writing = self.world.timeout(self.timing.block, writing).await;
+        written(writing)?;
+        self.write(&[]).await
     }
 
     async fn send(&mut self, content: &Content, lease: &LeaseSignal) -> Result<(), Response> {
@@ -242,11 +290,16 @@ impl Connection {
             // TLS may keep the last record back.
             self.stream.flush().await
         };
-        match self.world.timeout(self.timing.block, writing).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(lost(&error.to_string())),
-            None => Err(silent()),
-        }
+        written(self.world.timeout(self.timing.block, writing).await)
+    }
+}
+
+/// What became of a write, if it came to its end in time.
+fn written(outcome: Option<io::Result<()>>) -> Result<(), Response> {
+    match outcome {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) => Err(lost(&error.to_string())),
+        None => Err(silent()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
-use super::super::{Begin, Endpoint};
+use super::super::{Begin, Endpoint, Naming};
 use super::*;
 use crate::relay::resolver::{Answer, Exchanger};
 
@@ -65,6 +65,7 @@ fn host(dane: Option<DaneNames>) -> Host {
         begin: Begin::Clear,
         dane,
         policy: None,
+        naming: Naming::Certain,
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 use super::{
-    Begin, Carrier, Connector, Endpoint, Farewells, Host, Hosts, Keeping, Named, Origins,
+    Begin, Carrier, Connector, Endpoint, Farewells, Host, Hosts, Keeping, Named, Naming, Origins,
     SMTP_PORT, Socks5, Sources, Target, Tls,
 };
 use crate::message::{Destination, LmtpAddress, LmtpPlace, Report, Response};
@@ -175,6 +175,7 @@ impl Hosts for Socket {
             begin: Begin::Clear,
             dane: None,
             policy: None,
+            naming: Naming::Certain,
         }])
     }
 }

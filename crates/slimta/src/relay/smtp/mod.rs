@@ -9,10 +9,12 @@ mod dane;
 mod dane_names;
 #[cfg(feature = "tls")]
 mod dane_verifier;
+mod domains;
 mod farewells;
 mod host_policy;
 #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody encrypts"))]
 mod host_tls;
+mod levels;
 mod lmtp;
 mod login;
 mod named;
@@ -54,6 +56,7 @@ pub use login::{SmtpLogin, SmtpLoginError};
 pub(super) use named::Named;
 pub use origin::{Origin, OriginPool, Origins};
 pub use pool::Keeping;
+pub(super) use require_tls::Naming;
 pub use socks5::{Socks5, Socks5LoginError};
 pub use source::{Sources, SourcesError};
 pub use tls::Tls;
@@ -93,6 +96,8 @@ pub(super) struct Host {
     pub(super) dane: Option<DaneNames>,
     /// What the policy of its domain says of it, if there is one.
     pub(super) policy: Option<HostPolicy>,
+    /// Whether it is certain that this is the host to talk to.
+    pub(super) naming: Naming,
 }
 
 /// How a connection begins.
@@ -329,6 +334,7 @@ impl Target {
             begin: self.begin,
             dane,
             policy: None,
+            naming: Naming::Certain,
         }
     }
 }

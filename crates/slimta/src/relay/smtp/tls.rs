@@ -83,8 +83,10 @@ impl Tls {
     }
 
     /// Sets what hosts and their TLSA records are looked up with where the level is
-    /// `dane` or `dane-only`: it has to say where answers come from. Default:
-    /// nothing, so that mail of these levels waits.
+    /// `dane` or `dane-only`, and exchangers of mail that requires TLS (RFC 8689): it
+    /// has to say where answers come from. Default: nothing, so that mail of these
+    /// levels waits, and that which requires TLS goes only where a policy (MTA-STS)
+    /// names the exchangers.
     #[must_use]
     pub fn with_trusted_dns(self, resolver: Arc<dyn Resolver>) -> Self {
         Tls {
@@ -111,10 +113,17 @@ impl Tls {
         *self.levels.get(destination)
     }
 
+    /// What says where answers come from, if anything does.
+    pub(super) fn trusted(&self) -> Option<&dyn Resolver> {
+        self.trusted
+            .as_ref()
+            .map(|TrustedDns(resolver)| &**resolver)
+    }
+
     /// What mail of this level is looked up with, if not as all other.
     pub(super) fn trusted_dns(&self, level: TlsLevel) -> Option<&dyn Resolver> {
-        let TrustedDns(resolver) = self.trusted.as_ref()?;
-        matches!(level, TlsLevel::Dane | TlsLevel::DaneOnly).then_some(&**resolver)
+        let needs_it = matches!(level, TlsLevel::Dane | TlsLevel::DaneOnly);
+        self.trusted().filter(|_| needs_it)
     }
 
     /// What the connection to a host must be for mail of this level; or why the

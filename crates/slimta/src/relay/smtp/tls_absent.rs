@@ -22,6 +22,10 @@ impl Tls {
         TlsLevel::Off
     }
 
+    pub(super) fn trusted(&self) -> Option<&dyn Resolver> {
+        None
+    }
+
     pub(super) fn trusted_dns(&self, _level: TlsLevel) -> Option<&dyn Resolver> {
         None
     }

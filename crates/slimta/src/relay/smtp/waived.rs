@@ -1,5 +1,5 @@
 //! Mail whose sender would rather have it arrive than protected (RFC 8689 section
-//! 5), such as a report that TLS fails.
+//! 3), such as a report that TLS fails.
 
 use slimta_smtp::client::TlsLevel;
 

@@ -151,6 +151,11 @@ impl MtaSts {
         self.finder.find(&domain).await
     }
 
+    /// Whether it could not be found out of late what policy a domain has.
+    pub(super) fn failed_of_late(&self, domain: &str) -> bool {
+        ascii_name(domain).is_some_and(|domain| self.finder.is_paused(&domain))
+    }
+
     /// Fetches policies again that are in use and become old, until it is dropped.
     /// Who does not run it finds policies over in the end, and is then without one
     /// if somebody keeps the next away.

@@ -245,7 +245,7 @@ impl Day {
 mod tests {
     use slimta_smtp::client::Dialect;
 
-    use super::super::super::smtp::{Begin, Endpoint};
+    use super::super::super::smtp::{Begin, Endpoint, Naming};
     use super::*;
 
     fn failure(host: &str) -> FailureTold {
@@ -257,6 +257,7 @@ mod tests {
             begin: Begin::Clear,
             dane: None,
             policy: None,
+            naming: Naming::Certain,
         };
         FailureTold::of_host(&fault, &host, None)
     }

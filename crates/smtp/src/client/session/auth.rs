@@ -20,8 +20,10 @@ const COMMAND_BYTES_MAX: usize = 510;
 /// How far this host has said who it is.
 #[derive(Debug)]
 pub(super) enum Auth {
-    /// It need not say it, or has done so.
+    /// It need not say it, or nothing came of it.
     Done,
+    /// The next hop believes it.
+    LoggedIn,
     /// It is to say it once the session has begun.
     Wanted(Login),
     /// It has begun; what else it says, each when it is asked for it.
@@ -46,6 +48,11 @@ impl Session {
     /// is gained by saying them again soon.
     pub fn was_denied(&self) -> bool {
         matches!(self.auth, Auth::Denied)
+    }
+
+    /// Whether the next hop knows who this host is.
+    pub(super) fn is_logged_in(&self) -> bool {
+        matches!(self.auth, Auth::LoggedIn)
     }
 
     /// Begins to say who this host is, if that is wanted.
@@ -86,7 +93,7 @@ impl Session {
         }
         let text = format!("The next hop did not let {user} log in: {reply}");
         self.auth = match reply.class() {
-            Class::Success => Auth::Done,
+            Class::Success => Auth::LoggedIn,
             Class::Permanent => Auth::Denied,
             Class::Transient | Class::Intermediate => Auth::Done,
         };

@@ -58,10 +58,37 @@ fn mail_may_be_held_as_long_as_is_offered() {
 }
 
 #[test]
+fn what_is_offered_can_be_said() {
+    for (hold_max, offer) in [
+        (Duration::from_millis(1500), Some("250-FUTURERELEASE 1 ")),
+        (Duration::from_millis(500), None),
+        (Duration::MAX, Some("250-FUTURERELEASE 999999999 2058-")),
+    ] {
+        let mut settings = settings();
+        settings.hold_time_max = Some(hold_max);
+        let mut session = Session::new(Arc::new(settings)).with_priorities(true);
+        session.tell_time(NOW);
+        let played = converse(session, [&b"EHLO c\r\n"[..]].into_iter());
+        let said = played.replies.contains(offer.unwrap_or("FUTURERELEASE"));
+        assert_eq!(said, offer.is_some(), "{}", played.replies);
+    }
+}
+
+#[test]
 fn mail_is_held_only_for_clients_who_submit() {
     let strange = said(false, "MAIL FROM:<a@b> HOLDFOR=60\r\n");
     assert!(!strange.replies.contains("FUTURERELEASE"));
     assert!(strange.last().starts_with("555 5.5.4 "));
+    // Nor at the end of the way.
+    let mut lmtp = settings();
+    lmtp.hold_time_max = Some(Duration::from_secs(60));
+    lmtp.role = Role::Lmtp;
+    let mut mailbox = Session::new(Arc::new(lmtp)).with_priorities(true);
+    mailbox.tell_time(NOW);
+    let text = b"LHLO c\r\nMAIL FROM:<a@b> HOLDFOR=60\r\n";
+    let played = converse(mailbox, [&text[..]].into_iter());
+    assert!(!played.replies.contains("FUTURERELEASE"));
+    assert!(played.last().starts_with("555 5.5.4 "));
     // Nor by a server that holds none, or does not know the time.
     for is_timed in [true, false] {
         let mut session = session(true);
@@ -92,6 +119,12 @@ fn mail_may_have_a_time_to_be_delivered_by() {
     assert!(refused(" BY=60;R HOLDFOR=60").starts_with("501 5.5.4 "));
     assert!(asked(" BY=61;R HOLDFOR=60").release.is_some());
     assert!(asked(" BY=60;N HOLDFOR=60").release.is_some());
+    // Nor what would be late when it is released (RFC 4865 section 5.2.2).
+    assert!(refused(" BY=59;N HOLDFOR=60").starts_with("501 5.5.4 "));
+    assert!(refused(" HOLDFOR=60 BY=-1;N").starts_with("501 5.5.4 "));
+    // A time that has passed holds nothing.
+    let passed = asked(" BY=-1;N HOLDUNTIL=2000-01-01T00:00:00Z");
+    assert!(passed.release.is_some());
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
+#[cfg(feature = "mta-sts")]
 pub(super) use dns::ascii;
 pub use dns::{Dns, DnsTrust};
 #[cfg(feature = "mta-sts")]
@@ -30,21 +31,23 @@ use super::mta_sts::MtaSts;
 use super::resolver::Resolver;
 #[cfg(feature = "mta-sts")]
 use super::smtp::is_waived;
-use super::smtp::{Begin, Carrier, Named, SMTP_PORT, Target};
+use super::smtp::{Begin, Carrier, Named, SMTP_PORT, Target, carried};
 #[cfg(feature = "mta-sts")]
 use super::tls_report::TlsReports;
-use super::{
-    Connections, Delivery, Farewells, Keeping, Origins, Relay, Socks5, Sources, Timing, Tls,
-};
+use super::{Connections, Delivery, Relay};
 use crate::message::{Destination, Report, Response};
-use crate::queue::ByDestination;
 use crate::world::World;
 use asked::Asked;
 use exchangers::Exchangers;
 use own::OwnAddresses;
 
 /// Hands each message to the mail exchangers of its destination, a domain, the
-/// preferred first; or to the host that its envelope names.
+/// preferred first; or to the host that its envelope names. Domains that share their
+/// exchangers share the connections.
+///
+/// A certificate has to be good for the name of the exchanger, which the DNS says:
+/// who can change its answers can name another, unless the domain's policy (MTA-STS)
+/// says otherwise.
 pub struct MxRelay {
     carrier: Carrier,
     resolver: Arc<dyn Resolver>,
@@ -106,69 +109,7 @@ impl MxRelay {
         self
     }
 
-    /// Sets how long to wait for exchangers. Default: see [`Timing`].
-    #[must_use]
-    pub fn with_timing(mut self, timing: Timing) -> Self {
-        self.carrier = self.carrier.with_timing(timing);
-        self
-    }
-
-    /// Sets how many messages a connection carries before it is ended. Default
-    /// 100; a message with more than 100 recipients counts for each hundred.
-    #[must_use]
-    pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
-        self.carrier = self.carrier.with_messages_per_connection(messages);
-        self
-    }
-
-    /// Sets how long connections are kept. Default: see [`Keeping`]. Domains that
-    /// share their exchangers share the connections.
-    #[must_use]
-    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
-        self.carrier = self.carrier.with_keeping(keeping);
-        self
-    }
-
-    /// Sets what ends connections that are kept. Default: nothing, until nobody has
-    /// used them for long.
-    #[must_use]
-    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
-        self.carrier = self.carrier.with_farewells(farewells);
-        self
-    }
-
-    /// Sets from which addresses of this host connections are made. Default: as
-    /// the system chooses.
-    #[must_use]
-    pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
-        self.carrier = self.carrier.with_sources(sources);
-        self
-    }
-
-    /// Sets what goes from elsewhere, and what this host calls itself. Default:
-    /// nothing, and as it was told.
-    #[must_use]
-    pub fn with_origins(mut self, origins: Origins) -> Self {
-        self.carrier = self.carrier.with_origins(origins);
-        self
-    }
-
-    /// Sets through which proxies next hops are connected to. Default: through none.
-    #[must_use]
-    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
-        self.carrier = self.carrier.with_proxies(proxies);
-        self
-    }
-
-    /// Sets how connections are encrypted. Default: with the feature `tls`,
-    /// opportunistic for all. A certificate has to be good for the name of the
-    /// exchanger, which the DNS says: who can change its answers can name
-    /// another, unless the domain's policy (MTA-STS) says otherwise.
-    #[must_use]
-    pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.carrier = self.carrier.with_tls(tls);
-        self
-    }
+    carried!();
 
     /// Heeds the policies of domains (MTA-STS, RFC 8461): where one is enforced,
     /// only a host that it names and that has a good certificate gets mail.

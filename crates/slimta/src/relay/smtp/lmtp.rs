@@ -7,17 +7,15 @@ use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
 use super::{
-    Begin, Carrier, Connector, Endpoint, Farewells, Host, Hosts, Keeping, Named, Naming, Origins,
-    SMTP_PORT, Socks5, Sources, Target, Tls,
+    Begin, Carrier, Connector, Endpoint, Host, Hosts, Named, Naming, SMTP_PORT, Target, carried,
 };
 use crate::message::{Destination, LmtpAddress, LmtpPlace, Report, Response};
-use crate::queue::ByDestination;
-use crate::relay::{Connections, Delivery, Relay, Resolver, Timing};
+use crate::relay::{Connections, Delivery, Relay, Resolver};
 use crate::world::World;
 
 /// Hands every message to one server by LMTP, which answers for each recipient:
 /// who is not delivered is tried again alone. To the host that an envelope names
-/// mail goes by SMTP.
+/// mail goes by SMTP. What goes through a Unix socket is in clear.
 pub struct LmtpRelay {
     carrier: Carrier,
     server: Server,
@@ -63,67 +61,7 @@ impl LmtpRelay {
         self
     }
 
-    /// Sets how long to wait for the server. Default: see [`Timing`].
-    #[must_use]
-    pub fn with_timing(mut self, timing: Timing) -> Self {
-        self.carrier = self.carrier.with_timing(timing);
-        self
-    }
-
-    /// Sets how many messages a connection carries before it is ended. Default
-    /// 100; a message with more than 100 recipients counts for each hundred.
-    #[must_use]
-    pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
-        self.carrier = self.carrier.with_messages_per_connection(messages);
-        self
-    }
-
-    /// Sets how long connections are kept. Default: see [`Keeping`].
-    #[must_use]
-    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
-        self.carrier = self.carrier.with_keeping(keeping);
-        self
-    }
-
-    /// Sets what ends connections that are kept. Default: nothing, until nobody has
-    /// used them for long.
-    #[must_use]
-    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
-        self.carrier = self.carrier.with_farewells(farewells);
-        self
-    }
-
-    /// Sets from which addresses of this host TCP connections are made. Default:
-    /// as the system chooses.
-    #[must_use]
-    pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
-        self.carrier = self.carrier.with_sources(sources);
-        self
-    }
-
-    /// Sets what goes from elsewhere, and what this host calls itself. Default:
-    /// nothing, and as it was told.
-    #[must_use]
-    pub fn with_origins(mut self, origins: Origins) -> Self {
-        self.carrier = self.carrier.with_origins(origins);
-        self
-    }
-
-    /// Sets through which proxies TCP connections are
-    /// made. Default: through none.
-    #[must_use]
-    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
-        self.carrier = self.carrier.with_proxies(proxies);
-        self
-    }
-
-    /// Sets how TCP connections are encrypted. Default: with the feature `tls`,
-    /// opportunistic for all. What goes through a Unix socket is in clear.
-    #[must_use]
-    pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.carrier = self.carrier.with_tls(tls);
-        self
-    }
+    carried!();
 
     /// Sets how connections are made. Default: by TCP, or to the Unix socket.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Relays by SMTP or LMTP to a fixed next hop, and what all such relays share.
 
 mod answers;
+mod carried;
 mod carrier;
 mod connection;
 mod connector;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub(super) use carried::carried;
 pub(super) use carrier::{Carrier, Hosts, MESSAGES_PER_CONNECTION};
 pub use connector::{Connector, Endpoint, Stream};
 pub use farewells::{Farewell, Farewells};
@@ -72,9 +74,8 @@ pub(super) use waived::is_waived;
 use slimta_smtp::client::Dialect;
 
 use super::resolver::Resolver;
-use super::{Connections, Delivery, Relay, Timing};
+use super::{Connections, Delivery, Relay};
 use crate::message::{Destination, Report, Response};
-use crate::queue::ByDestination;
 use crate::world::World;
 
 /// The port on which hosts take mail from each other.
@@ -156,66 +157,7 @@ impl SmtpRelay {
         self
     }
 
-    /// Sets how long to wait for the server. Default: see [`Timing`].
-    #[must_use]
-    pub fn with_timing(mut self, timing: Timing) -> Self {
-        self.carrier = self.carrier.with_timing(timing);
-        self
-    }
-
-    /// Sets how many messages a connection carries before it is ended. Default
-    /// 100; a message with more than 100 recipients counts for each hundred.
-    #[must_use]
-    pub fn with_messages_per_connection(mut self, messages: ByDestination<u32>) -> Self {
-        self.carrier = self.carrier.with_messages_per_connection(messages);
-        self
-    }
-
-    /// Sets how long connections are kept. Default: see [`Keeping`].
-    #[must_use]
-    pub fn with_keeping(mut self, keeping: Keeping) -> Self {
-        self.carrier = self.carrier.with_keeping(keeping);
-        self
-    }
-
-    /// Sets what ends connections that are kept. Default: nothing, until nobody has
-    /// used them for long.
-    #[must_use]
-    pub fn with_farewells(mut self, farewells: Farewells) -> Self {
-        self.carrier = self.carrier.with_farewells(farewells);
-        self
-    }
-
-    /// Sets from which addresses of this host connections are made. Default: as
-    /// the system chooses.
-    #[must_use]
-    pub fn with_sources(mut self, sources: ByDestination<Sources>) -> Self {
-        self.carrier = self.carrier.with_sources(sources);
-        self
-    }
-
-    /// Sets what goes from elsewhere, and what this host calls itself. Default:
-    /// nothing, and as it was told.
-    #[must_use]
-    pub fn with_origins(mut self, origins: Origins) -> Self {
-        self.carrier = self.carrier.with_origins(origins);
-        self
-    }
-
-    /// Sets through which proxies next hops are connected to. Default: through none.
-    #[must_use]
-    pub fn with_proxies(mut self, proxies: ByDestination<Option<Socks5>>) -> Self {
-        self.carrier = self.carrier.with_proxies(proxies);
-        self
-    }
-
-    /// Sets how connections are encrypted. Default: with the feature `tls`,
-    /// opportunistic for all.
-    #[must_use]
-    pub fn with_tls(mut self, tls: Tls) -> Self {
-        self.carrier = self.carrier.with_tls(tls);
-        self
-    }
+    carried!();
 
     /// Sets how connections are made. Default: by TCP.
     #[must_use]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use slimta_smtp::client::Dialect;
 
+#[cfg(feature = "mta-sts")]
 pub(super) use dns::ascii;
 pub use dns::{Dns, DnsTrust};
 #[cfg(feature = "mta-sts")]

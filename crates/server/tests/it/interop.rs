@@ -28,6 +28,11 @@ fn mail_goes_through_exim() {
         received.is_some_and(|l| l.contains(" L") && !l.contains(" L-")),
         "{log}"
     );
+    // The server that handed it in has stopped, and said so.
+    let ends = " (start.test.example) [127.0.0.1] closed by QUIT";
+    until("the end of the session", || {
+        peer.log().contains(ends).then_some(())
+    });
 }
 
 /// The one of Debian 12 cannot sign with its OpenSSL, so no handshake with it

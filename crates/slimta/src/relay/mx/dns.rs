@@ -221,8 +221,14 @@ pub(super) fn absolute(name: &str) -> Result<Name, LookupError> {
     Ok(name)
 }
 
+/// In A-labels, as certificates have it, and other hosts that know nothing else.
 fn relative(name: &Name) -> String {
-    name.to_utf8().trim_end_matches('.').to_lowercase()
+    name.to_ascii().trim_end_matches('.').to_lowercase()
+}
+
+/// The same for a name that was written by somebody (RFC 6531 section 3.7).
+pub(super) fn in_a_labels(name: &str) -> String {
+    absolute(name).map_or_else(|_| name.to_owned(), |name| relative(&name))
 }
 
 /// The name that has the records: the one that was asked for, or what it is an

@@ -10,6 +10,7 @@ use slimta_smtp::client::Dialect;
 use super::super::resolver::{Answer, AnswerOrigin, Exchanger, LookupError, Resolver};
 use super::super::smtp::{Begin, DaneNames, Endpoint, Host, Hosts, Naming, Seen};
 use super::asked::Asked;
+use super::dns::in_a_labels;
 use crate::message::{EnhancedCode, Response};
 use crate::world::World;
 
@@ -136,7 +137,8 @@ impl<'a> Exchangers<'a> {
     /// DANE if all is signed that led to it.
     fn hosts(&self, name: &str, found: Answer<IpAddr>) -> Vec<Host> {
         let is_secure = [self.origin, found.origin] == [AnswerOrigin::Secure; 2];
-        let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, self.domain));
+        let domain = in_a_labels(self.domain);
+        let dane = is_secure.then(|| DaneNames::of_host(name, &found.name, &domain));
         let policy = self.asked.of(self.domain, name);
         let naming = match self.origin {
             AnswerOrigin::Secure => Naming::Certain,
@@ -157,7 +159,9 @@ impl<'a> Exchangers<'a> {
 
     async fn domain_itself(&self, resolver: &dyn Resolver) -> Result<Vec<Host>, Response> {
         match resolver.addresses(self.domain).await {
-            Ok(found) if !found.records.is_empty() => Ok(self.hosts(self.domain, found)),
+            Ok(found) if !found.records.is_empty() => {
+                Ok(self.hosts(&in_a_labels(self.domain), found))
+            }
             Ok(_) | Err(LookupError::NoRecords | LookupError::NoSuchName) => {
                 let text = "The domain has neither a mail exchanger nor an address";
                 Err(Response::permanent(1, 2, text))

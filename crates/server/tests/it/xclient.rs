@@ -61,13 +61,13 @@ fn a_client_has_not_the_rights_of_its_proxy() {
     let refused = swaks(server.address, &told);
     assert!(!refused.status.success());
     assert!(stdout(&refused).contains(DENIED), "{}", stdout(&refused));
-    // Nor may it say what goes first.
+    // Nor may it have mail held.
     assert!(
         !stdout(&refused)
             .split("XCLIENT ADDR")
             .nth(1)
             .unwrap()
-            .contains("MT-PRIORITY")
+            .contains("FUTURERELEASE")
     );
     assert!(store.list().is_empty());
     server.stop();

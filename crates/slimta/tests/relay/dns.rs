@@ -20,13 +20,14 @@ async fn ready(server: &DnsServer) -> Dns {
     panic!("dnsmasq does not answer");
 }
 
-const RECORDS: [&str; 6] = [
+const RECORDS: [&str; 7] = [
     "--host-record=up.example,127.0.0.1",
     "--mx-host=d.example,mx2.example,20",
     "--mx-host=d.example,MX1.example,10",
     "--host-record=mx1.example,127.0.0.2",
     "--host-record=mx2.example,127.0.0.1",
     "--host-record=plain.example,127.0.0.1",
+    "--mx-host=xn--bcher-kva.example,mx.xn--bcher-kva.example,10",
 ];
 
 #[tokio::test]
@@ -43,6 +44,10 @@ async fn records_are_told_from_their_absence() {
         exchangers,
         [exchanger(10, "mx1.example"), exchanger(20, "mx2.example")]
     );
+    // Certificates and other hosts know no other form of it (RFC 6531 section 3.7).
+    let found = dns.exchangers("b\u{fc}cher.example").await.unwrap();
+    let names = (&*found.name, &*found.records[0].host);
+    assert_eq!(names, ("xn--bcher-kva.example", "mx.xn--bcher-kva.example"));
     let found = dns.addresses("mx1.example").await.unwrap();
     assert_eq!(
         (found.records.len(), found.origin),

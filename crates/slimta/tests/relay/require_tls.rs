@@ -18,7 +18,7 @@ use crate::mail::{codes, delivery};
 use crate::mta_sts::{ENFORCE, Web, Zone, finder, shown};
 use crate::promises::{REQUIRETLS, encrypts, secret_to};
 
-/// All domains have the exchanger `mx.example`, but for `none.plain`, which has
+/// All domains have the exchanger `mx.example`, but for two of `plain`, which have
 /// none; those of `signed` say so with a signature.
 #[derive(Clone, Default)]
 struct Names {
@@ -45,7 +45,7 @@ impl Names {
 #[async_trait]
 impl Resolver for Names {
     async fn exchangers(&self, domain: &str) -> Result<Answer<Exchanger>, LookupError> {
-        if domain == "none.plain" {
+        if ["none.plain", "xn--bcher-kva.plain"].contains(&domain) {
             return Err(LookupError::NoRecords);
         }
         let exchanger = Exchanger {
@@ -142,6 +142,18 @@ async fn a_domain_without_exchangers_needs_nobody_to_name_it() {
     let relay = relay(&hop, &root, TlsLevel::Opportunistic, None);
     let taken = answer(&relay, secret_to("none.plain")).await;
     assert!(taken.starts_with("250 "), "{taken}");
+}
+
+/// Certificates know A-labels only.
+#[tokio::test]
+async fn a_domain_beyond_ascii_is_known_by_its_a_labels() {
+    let root = Authority::new();
+    let offer = "250-hop\r\n250-SMTPUTF8\r\n250 REQUIRETLS";
+    let hop = encrypts(root.host("xn--bcher-kva.plain"), offer).await;
+    let relay = relay(&hop, &root, TlsLevel::Opportunistic, None);
+    let report = relay.attempt(secret_to("b\u{fc}cher.plain")).await;
+    assert_eq!(codes(&report), [250], "{report:?}");
+    assert_eq!(report.remote.as_deref(), Some("xn--bcher-kva.plain"));
 }
 
 #[tokio::test]

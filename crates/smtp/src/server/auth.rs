@@ -55,7 +55,7 @@ impl Session {
         self.knows_auth() && self.user.is_none()
     }
 
-    /// Whether the client may say which of its messages go first.
+    /// Whether the client may have its messages go first.
     pub(super) fn has_priorities(&self) -> bool {
         self.has_priorities || self.user.is_some()
     }

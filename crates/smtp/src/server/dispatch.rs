@@ -95,15 +95,11 @@ impl Session {
         };
         let promises = self.promises_offer();
         let recipients_max = self.settings.recipients_max.min(RCPTMAX_MAX);
-        let has_priorities = self.has_priorities();
         let (output, settings) = (&mut self.output, &self.settings);
         let hostname = settings.hostname();
         // Writing to a buffer in memory does not fail.
         let _ = if is_extended {
-            let priorities = match has_priorities {
-                true => format_args!("250-{}\r\n", priority::OFFER),
-                false => format_args!(""),
-            };
+            let priorities = priority::OFFER;
             write!(
                 output,
                 "250-{hostname}\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
@@ -129,8 +125,8 @@ impl Session {
             return Err(replies::NESTED_MAIL);
         }
         let mut transaction = Transaction::begin(argument, &self.settings)?;
-        if transaction.priority.is_some() && !self.has_priorities() {
-            return Err(replies::UNKNOWN_PARAMETER);
+        if !self.has_priorities() {
+            transaction.priority = transaction.priority.map(Requested::by_stranger);
         }
         if transaction.has_auth && !self.knows_auth() {
             return Err(replies::UNKNOWN_PARAMETER);

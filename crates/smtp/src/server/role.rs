@@ -9,8 +9,8 @@ pub enum Role {
     /// Mail that hosts hand to each other (RFC 5321).
     #[default]
     Relay,
-    /// Mail that begins its way here (RFC 6409). Clients that may not say which of
-    /// it goes first ([`Session::with_priorities`]) have to say who they are
+    /// Mail that begins its way here (RFC 6409). Clients that may not have
+    /// it go first ([`Session::with_priorities`]) have to say who they are
     /// before MAIL.
     Submission,
     /// Mail for mailboxes, by LMTP (RFC 2033): clients greet with LHLO, and

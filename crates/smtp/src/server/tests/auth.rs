@@ -37,8 +37,8 @@ fn after(lines: &str) -> Played {
 /// The replies to them, each a line.
 fn told(lines: &str) -> Vec<String> {
     let played = after(lines);
-    let lines = played.lines();
-    lines[10..].iter().map(ToString::to_string).collect()
+    let lines = behind_ehlo(played.lines());
+    lines.iter().map(ToString::to_string).collect()
 }
 
 /// A session under TLS.
@@ -294,10 +294,10 @@ fn mail_may_say_who_its_author_is_where_auth_is_offered() {
 #[test]
 fn who_is_authenticated_may_say_what_goes_first() {
     let mail = "MAIL FROM:<a@b> MT-PRIORITY=4\r\n";
-    assert_eq!(after(mail).codes(), [250, 555]);
-    let played = after(&format!("{}EHLO c\r\n{mail}", plain("secret")));
-    assert_eq!(played.codes(), [250, 235, 250, 250]);
-    assert!(played.lines().contains(&"250-MT-PRIORITY MIXER"));
+    assert!(after(mail).last().starts_with("250 2.3.6 0 "));
+    let played = after(&format!("{}{mail}", plain("secret")));
+    assert_eq!(played.codes(), [250, 235, 250]);
+    assert_eq!(played.last(), "250 2.1.0 Sender ok");
 }
 
 /// What a driver might log.

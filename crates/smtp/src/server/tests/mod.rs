@@ -163,8 +163,15 @@ fn played(text: impl AsRef<[u8]>) -> Played {
 /// Plays commands after EHLO, and gives the replies to them.
 fn after_ehlo(commands: &str) -> Vec<String> {
     let played = played(format!("EHLO client.example.com\r\n{commands}"));
-    let lines = played.lines();
-    lines[9..].iter().map(ToString::to_string).collect()
+    let lines = behind_ehlo(played.lines());
+    lines.iter().map(ToString::to_string).collect()
+}
+
+/// The lines behind the answer to EHLO, which is the first.
+fn behind_ehlo(lines: Vec<&str>) -> Vec<&str> {
+    let mut lines = lines.into_iter();
+    lines.find(|line| line.starts_with("250 "));
+    lines.collect()
 }
 
 /// A session up to the data of a message, as a client that pipelines sends it.

@@ -70,8 +70,8 @@ fn lmtp() -> Settings {
 /// The replies behind that to LHLO.
 fn replies_by_lmtp(commands: &str) -> Vec<String> {
     let played = played_by(&lmtp(), format!("LHLO c\r\n{commands}"));
-    let lines = played.lines();
-    lines[9..].iter().map(ToString::to_string).collect()
+    let lines = behind_ehlo(played.lines());
+    lines.iter().map(ToString::to_string).collect()
 }
 
 const ENVELOPE: &str = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<no@d>\r\nRCPT TO:<c@d>\r\n";

@@ -123,6 +123,7 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
             },
             Step::Done(outcome) => {
                 let is_open = session.is_open();
+                part(&mut session);
                 return Played {
                     heard,
                     outcome,
@@ -134,6 +135,17 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
         }
     }
     panic!("no end");
+}
+
+/// Before its connection is closed a session says QUIT, if the next hop waits for a
+/// command, and nothing else; one reply is all that it waits for.
+fn part(session: &mut Session) {
+    let is_awaited = session.is_open() || session.owes_quit();
+    session.quit();
+    let said: &[u8] = if is_awaited { b"QUIT\r\n" } else { b"" };
+    assert_eq!(*session.output(), said);
+    let step = session.step(&mut BytesMut::from("221 bye\r\n"));
+    assert!(matches!(step, Step::Closed(_)), "{step:?}");
 }
 
 fn check(recipients: usize, played: &Played) {

@@ -77,7 +77,7 @@ impl Farewells {
 impl Farewell {
     /// Ends the connections that these relays keep, and from now on each that they have
     /// no more use for. They may go on to be used, at the price of a new connection
-    /// for each transaction.
+    /// for each transaction. Called within a runtime of Tokio, whose tasks say it.
     pub fn end(self) {
         for pool in self.0 {
             pool.close();

@@ -102,10 +102,13 @@ fn no_control_character_is_taken_in_xtext() {
         let number = u32::from(evil.chars().next().unwrap());
         format!("\\x{{{number:02X}}}")
     });
-    let evil: Vec<String> = raw.chain(encoded).chain(embedded).collect();
+    let (encoded, embedded): (Vec<String>, Vec<String>) =
+        (raw.chain(encoded).collect(), embedded.collect());
     for field in fields {
         let mut client = client_before(field, server.address);
-        for evil in &evil {
+        // Elsewhere a character by its number is text like any other.
+        let by_number = embedded.iter().filter(|_| field.contains("=utf-8;"));
+        for evil in encoded.iter().chain(by_number) {
             client.ask(&field.replace("{}", evil), "501 5.5.4 ");
             if client.errors() > 8 {
                 client = client_before(field, server.address);

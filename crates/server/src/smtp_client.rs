@@ -65,8 +65,8 @@ pub(crate) struct Extensions {
     pub(crate) utf8: bool,
     /// What the sender wants to be told (RFC 3461).
     pub(crate) dsn: bool,
-    /// Mail may be held for a time (RFC 4865).
-    pub(crate) future_release: bool,
+    /// For how many seconds mail may be held at most, if it may (RFC 4865).
+    pub(crate) hold_seconds_max: Option<u64>,
 }
 
 /// Parameters of MAIL FROM and RCPT TO.
@@ -124,13 +124,17 @@ impl Connection {
             return Ok(());
         }
         for line in response.text.lines().skip(1) {
-            let keyword = line.split(' ').next().unwrap_or_default();
+            let mut words = line.split(' ');
+            let keyword = words.next().unwrap_or_default();
             match keyword.to_ascii_uppercase().as_str() {
                 "PIPELINING" => self.extensions.pipelining = true,
                 "8BITMIME" => self.extensions.eight_bit = true,
                 "SMTPUTF8" => self.extensions.utf8 = true,
                 "DSN" => self.extensions.dsn = true,
-                "FUTURERELEASE" => self.extensions.future_release = true,
+                "FUTURERELEASE" => {
+                    let most = words.next().and_then(|word| word.parse().ok());
+                    self.extensions.hold_seconds_max = most;
+                }
                 _ => {}
             }
         }

@@ -43,8 +43,10 @@ pub fn decode(text: &str) -> Option<String> {
 /// Reads an xtext of RFC 3461 alone, in which a backslash is a character like others.
 ///
 /// None if the syntax is broken, or if the result is not printable ASCII, as that
-/// has to be of which it is made (RFC 3461 sections 4.2 and 4.4).
+/// has to be of which it is made (RFC 3461 sections 4.2 and 4.4). Nor may it hold a
+/// control character for those who read it in the other way.
 pub fn decode_ascii(text: &str) -> Option<String> {
+    decode(text)?;
     // So that no backslash begins anything else.
     let decoded = decode(&text.replace('\\', "+5C"))?;
     decoded.is_ascii().then_some(decoded)
@@ -139,7 +141,7 @@ mod tests {
             Some("a\\x{E5}+ ".to_owned())
         );
         assert_eq!(decode_ascii(""), Some(String::new()));
-        for text in ["gr+C3+A5", "gr\u{e5}", "+0A", "+7F", "a=b", "a+"] {
+        for text in ["gr+C3+A5", "gr\u{e5}", "+0A", "\\x{0A}", "+7F", "a=b", "a+"] {
             assert_eq!(decode_ascii(text), None, "{text:?}");
         }
     }

@@ -72,6 +72,21 @@ impl Send {
         read.map_err(|error| Failure::Usage(format!("cannot read {name}: {error}")))
     }
 
+    /// Asks for no more than the server offers (RFC 4865 section 4.1).
+    fn check_hold(&self, asked: Option<u64>, most: Option<u64>) -> Result<(), Failure> {
+        let server = &self.server.0;
+        let why = match (asked, most) {
+            (Some(_), None) => format!(
+                "{server} holds no mail back (FUTURERELEASE) for this client: leave --hold-for out to send it now"
+            ),
+            (Some(asked), Some(most)) if asked > most => format!(
+                "{server} holds mail back for {most} s at most (FUTURERELEASE): name a shorter time as --hold-for"
+            ),
+            _ => return Ok(()),
+        };
+        Err(Failure::Failed(why))
+    }
+
     async fn hand_over(&self, content: &[u8]) -> Result<Outcome, Failure> {
         let failed = |error: SessionError| Failure::Failed(format!("{}: {error}", self.server.0));
         let hostname = self
@@ -81,20 +96,15 @@ impl Send {
         let opening = Connection::open(&self.server, &hostname, ANSWER_WAIT_MAX).await;
         let mut connection = opening.map_err(failed)?;
         let extensions = connection.extensions();
-        if self.hold_for.is_some() && !extensions.future_release {
-            return Err(Failure::Failed(format!(
-                "{} holds no mail back (FUTURERELEASE) for this client: leave --hold-for out to send it now",
-                self.server.0
-            )));
-        }
+        // Rounded up: not before it.
+        let hold_for = self.hold_for.map(Span::get);
+        let hold_seconds = hold_for.map(|span| span.as_millis().div_ceil(1000) as u64);
+        self.check_hold(hold_seconds, extensions.hold_seconds_max)?;
         let utf8 = !self.from.as_str().is_ascii() || self.to.iter().any(|to| !to.is_ascii());
         let parameters = Parameters {
             eight_bit: !content.is_ascii() && extensions.eight_bit,
             utf8: utf8 && extensions.utf8,
-            // Rounded up: not before it.
-            hold_seconds: self
-                .hold_for
-                .map(|span| span.get().as_millis().div_ceil(1000) as u64),
+            hold_seconds,
             ..Parameters::default()
         };
         let recipients: Vec<&str> = self.to.iter().map(Address::as_str).collect();

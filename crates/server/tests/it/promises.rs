@@ -75,7 +75,8 @@ fn mail_is_held_for_those_whose_mail_is_taken_and_not_for_too_long() {
     let address = server.address.to_string();
     let too_long = hand_in(&address, &["--hold-for", "2h"]);
     assert_eq!(too_long.status.code(), Some(1));
-    assert!(stdout(&too_long).contains("No message is held for so long"));
+    let told = "holds mail back for 3600 s at most (FUTURERELEASE)";
+    assert!(stderr(&too_long).contains(told), "{}", stderr(&too_long));
     server.stop();
     for args in [["--hold-time-max", "none"], ["--permit", "192.0.2.1"]] {
         let server = store.serve(&[&["--relay", "none"], &args[..]].concat());

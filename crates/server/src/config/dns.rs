@@ -52,12 +52,18 @@ impl Dns {
     }
 
     /// What tells where answers come from. Some mail may need that (REQUIRETLS): it is
-    /// an error that there is nothing only where a level does.
+    /// an error that there is nothing only where a level does. Where none does, only
+    /// name servers that were chosen are believed: that of a machine may stand on it and
+    /// hand on what others say, as in containers.
     pub(crate) fn trusted(
         &self,
         levels: &ByDestination<TlsLevel>,
     ) -> Result<Option<Arc<Resolver>>, Failure> {
         let level = dane_level(levels);
+        let is_chosen = !self.servers.is_empty() || self.trust == Trust::AdBit;
+        if level.is_none() && !is_chosen {
+            return Ok(None);
+        }
         let resolver = match Resolver::open(&self.servers, DnsTrust::Servers) {
             Ok(resolver) => resolver,
             Err(_) if level.is_none() => return Ok(None),
@@ -163,6 +169,11 @@ mod tests {
             opened.map(|found| found.is_some()).map_err(drop)
         };
         let (local, remote) = (Trust::Local, "192.0.2.53");
+        let of_machine = Dns {
+            servers: Vec::new(),
+            trust: local,
+        };
+        assert_eq!(opened(&of_machine, TlsLevel::Opportunistic), Ok(false));
         for (dns, ordinary, dane) in [
             (of("127.0.0.1", local), Ok(true), Ok(true)),
             (of(remote, local), Ok(false), Err(())),

@@ -13,7 +13,9 @@ use slimta::relay::{
 use slimta::world::World;
 
 use crate::certificates::{Authority, self_signed, shown_by_itself};
+use crate::dnssec::Validated;
 use crate::hop::Hop;
+use crate::knot::Signed;
 use crate::mail::{codes, delivery};
 use crate::mta_sts::{ENFORCE, Web, Zone, finder, shown};
 use crate::promises::{REQUIRETLS, encrypts, secret_to};
@@ -118,6 +120,33 @@ async fn an_exchanger_has_to_be_named_by_a_signed_answer() {
         assert!(back.starts_with("550 5.7.10 "), "{level}: {back}");
         assert_eq!(hop.count("MAIL"), 1, "{level}");
     }
+}
+
+/// Knot DNS has signed the zones, or not, and dnsmasq looks at that.
+#[tokio::test]
+async fn what_a_real_name_server_has_validated_is_believed() {
+    let root = Authority::new();
+    let hop = encrypts(root.host("mx.d.signed"), REQUIRETLS).await;
+    let zone = "d MX 10 mx.d\nmx.d A 127.0.0.1\n";
+    let dns = Validated::start(&[
+        ("signed", Signed::Nsec3, zone),
+        ("plain", Signed::Not, zone),
+        ("forged", Signed::ByAnother, zone),
+    ]);
+    let tls = Tls::new(TlsLevel::Opportunistic).with_roots(root.roots());
+    let relay = MxRelay::new(dns.doubting_dns(), "us.example", World::system())
+        .with_port(hop.address.port())
+        .with_tls(tls.with_trusted_dns(Arc::new(dns.dns())));
+    for (domain, code) in [
+        ("d.plain", "550 5.7.10 "),
+        ("d.signed", "250 "),
+        ("d.forged", "451 4.4.3 "),
+    ] {
+        let said = answer(&relay, secret_to(domain)).await;
+        assert!(said.starts_with(code), "{domain}: {said}");
+    }
+    assert_eq!(hop.count("MAIL FROM:<from@from.example> REQUIRETLS"), 1);
+    assert_eq!(hop.count("connection"), 1);
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ fn unsupported(option: &str, instead: &str) -> Ended {
 }
 
 fn unknown(option: &str) -> Ended {
-    unsupported(option, "docs/operators.md lists what is")
+    unsupported(option, "docs/sendmail.md lists what is")
 }
 
 fn set(letter: char, set: Result<(), &'static str>) -> Result<(), Ended> {

@@ -1,5 +1,6 @@
 //! Our client end against our server end, over a line that cuts as it likes and
-//! may break: what the one delivered, the other has, and it is the same.
+//! may break: what the one delivered, the other has, and it is the same. Contents
+//! that were declared BINARYMIME are the same octet by octet.
 
 use std::sync::Arc;
 
@@ -9,9 +10,7 @@ use slimta_core::message::{
     ReversePath,
 };
 use slimta_core::world::Timestamp;
-use slimta_smtp::client::{
-    Outcome, Parcel, Session as Client, Step as ClientStep, Stuffing, Timing,
-};
+use slimta_smtp::client::{Outcome, Parcel, Session as Client, Step as ClientStep, Timing};
 use slimta_smtp::server::{Received, Session as Server, Settings, Step as ServerStep};
 
 use crate::pieces::Pieces;
@@ -56,7 +55,14 @@ pub(crate) fn conversation(bytes: &[u8]) {
     }
     assert!(play.breaks_after.is_some() || delivered.len() == has.len());
     assert_eq!(received.envelope.sender, play.envelope.sender);
-    assert_eq!(received.content.to_vec(), play.canonical());
+    assert_eq!(
+        received.envelope.body == BodyType::BinaryMime,
+        play.is_binary()
+    );
+    match play.is_binary() {
+        true => assert_eq!(received.content.to_vec(), play.content.to_vec()),
+        false => assert_eq!(received.content.to_vec(), play.canonical()),
+    }
 }
 
 /// A client that knows no original recipient names the one it has (RFC 3461
@@ -75,7 +81,8 @@ impl Play {
         let mut envelope = Envelope::new(sender(&pieces.text()), []);
         envelope.body = match pieces.pick(3) {
             0 => BodyType::SevenBit,
-            _ => BodyType::EightBitMime,
+            1 => BodyType::EightBitMime,
+            _ => BodyType::BinaryMime,
         };
         envelope.smtputf8 = pieces.flag();
         envelope.ret = [None, Some(Ret::Full), Some(Ret::Headers)][pieces.pick(3)];
@@ -90,6 +97,10 @@ impl Play {
             breaks_after,
             size_max,
         }
+    }
+
+    fn is_binary(&self) -> bool {
+        self.envelope.body == BodyType::BinaryMime
     }
 
     /// Every CR, LF and CR LF is a line end, the last line has one.
@@ -117,12 +128,13 @@ impl Play {
             envelope: &self.envelope,
             recipients: &self.recipients,
             content: &self.content,
+            body: self.envelope.body,
             priority: Priority::Normal,
             now: NOW,
         };
         let mut settings = Settings::new("server.example");
         settings.message_bytes_max = self.size_max;
-        let mut server = Server::new(Arc::new(settings));
+        let mut server = Server::new(Arc::new(settings)).with_priorities(true);
         server.banner();
         let mut client = Client::new("client.example", Timing::default());
         let mut line = Line::new(self.cut, self.breaks_after);
@@ -140,9 +152,9 @@ impl Play {
                 ClientStep::Ready | ClientStep::Closed(_) => panic!("no outcome"),
                 ClientStep::StartTls => panic!("nobody asked for TLS"),
                 ClientStep::Contents => {
-                    let (mut stuffing, mut text) = (Stuffing::new(&self.content), Vec::new());
-                    while stuffing.fill(&mut text, self.cut + 4) {}
-                    text.extend_from_slice(Stuffing::END);
+                    let (mut wire, mut text) = (client.wire(&self.content), Vec::new());
+                    while wire.fill(&mut text, self.cut + 4) {}
+                    wire.end(&mut text);
                     line.to_server.waiting.extend_from_slice(&text);
                     client.contents_sent();
                 }

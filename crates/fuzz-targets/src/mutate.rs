@@ -15,6 +15,8 @@ const WORDS: &[&[u8]] = &[
     b"RCPT TO:<c@d> NOTIFY=NEVER\r\n",
     b"DATA\r\n",
     b"BDAT 7 LAST\r\n",
+    b" BODY=BINARYMIME",
+    b"250-BINARYMIME\r\n250-CHUNKING\r\n",
     b"250-",
     b"250 2.1.0 Ok\r\n",
     b"354 Go on\r\n",

@@ -2,10 +2,12 @@
 //! delivered only if the contents went out and were taken.
 
 use bytes::BytesMut;
-use slimta_core::message::{Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::message::{
+    BodyType, Content, Envelope, Priority, Recipient, Response, ReversePath,
+};
 use slimta_core::world::Timestamp;
 use slimta_smtp::client::{
-    Channel, Dialect, Login, Outcome, Parcel, Session, Stage, Step, Stuffing, Timing, TlsLevel,
+    Channel, Dialect, Login, Outcome, Parcel, Session, Stage, Step, Timing, TlsLevel,
 };
 
 use crate::pieces::Pieces;
@@ -16,6 +18,8 @@ const LOGS_IN_FOR: usize = 4;
 const SECRETS: [&[u8]; 2] = [b"AGFubgBjYW5hcnk=", b"Y2FuYXJ5"];
 const NOW: Timestamp = Timestamp::from_secs(1_795_508_249);
 const CONTENT: &str = "Subject: a\r\n\r\n.b\r\n";
+/// Contents that go in a chunk.
+const OCTETS: &str = "Subject: a\r\n\r\n\0\n.\nQUIT\r";
 /// What a reply keeps of its text.
 const TEXT_BYTES_MAX: usize = 3 * ((8 << 10) + 4096);
 /// No transaction needs more turns than this: a command has one reply.
@@ -37,19 +41,44 @@ pub(crate) fn any_replies(bytes: &[u8]) {
     let recipients = 1 + pieces.pick(4);
     // A next hop that waits for its turn, or one that does not.
     let in_turn = pieces.flag();
-    let dialect = match pieces.flag() {
-        false => Dialect::Smtp,
-        true => Dialect::Lmtp,
+    let kind = pieces.byte();
+    let mail = Mail {
+        dialect: match kind & 1 {
+            0 => Dialect::Smtp,
+            _ => Dialect::Lmtp,
+        },
+        body: match kind & 6 {
+            6 => BodyType::BinaryMime,
+            _ => BodyType::SevenBit,
+        },
+        recipients,
     };
     let bytes = pieces.rest();
-    let whole = play(dialect, recipients, &turns(bytes, in_turn), usize::MAX);
+    let whole = play(mail, &turns(bytes, in_turn), usize::MAX);
     // Cut finer within a turn, nothing changes. A reply that comes too early is
     // noticed only if it is there when the next command is sent.
     if in_turn {
-        assert_eq!(play(dialect, recipients, &turns(bytes, in_turn), 1), whole);
-        assert_eq!(play(dialect, recipients, &turns(bytes, in_turn), 3), whole);
+        assert_eq!(play(mail, &turns(bytes, in_turn), 1), whole);
+        assert_eq!(play(mail, &turns(bytes, in_turn), 3), whole);
     }
-    check(recipients, &whole);
+    check(mail, &whole);
+}
+
+/// What is to be handed over, and how.
+#[derive(Clone, Copy)]
+struct Mail {
+    dialect: Dialect,
+    body: BodyType,
+    recipients: usize,
+}
+
+impl Mail {
+    fn content(self) -> &'static str {
+        match self.body {
+            BodyType::BinaryMime => OCTETS,
+            BodyType::SevenBit | BodyType::EightBitMime => CONTENT,
+        }
+    }
 }
 
 /// What is said at each turn.
@@ -69,8 +98,8 @@ fn turns(bytes: &[u8], in_turn: bool) -> Vec<&[u8]> {
     turns
 }
 
-fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played {
-    let content = Content::new(CONTENT);
+fn play(mail: Mail, turns: &[&[u8]], piece: usize) -> Played {
+    let (content, count) = (Content::new(mail.content()), mail.recipients);
     let envelope = Envelope::new(ReversePath::parse("f@from.example").expect("a path"), []);
     let names = (0..count).map(|n| format!("r{n}@to.example").parse().expect("an address"));
     let recipients: Vec<_> = names.map(Recipient::new).collect();
@@ -78,11 +107,12 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
         envelope: &envelope,
         recipients: &recipients,
         content: &content,
+        body: mail.body,
         priority: Priority::High,
         now: NOW,
     };
     let session = Session::new("client.example", Timing::default());
-    let session = session.with_dialect(dialect);
+    let session = session.with_dialect(mail.dialect);
     let mut session = session.with_tls(TlsLevel::Opportunistic);
     if count == LOGS_IN_FOR {
         session = session.with_login(Login::new("ann", b"canary").expect("a login"));
@@ -112,9 +142,9 @@ fn play(dialect: Dialect, count: usize, turns: &[&[u8]], piece: usize) -> Played
             Step::StartTls => session.tls_started(),
             Step::Contents => {
                 has_sent = true;
-                let mut stuffing = Stuffing::new(&content);
-                while stuffing.fill(&mut heard, 16) {}
-                heard.extend_from_slice(Stuffing::END);
+                let mut wire = session.wire(&content);
+                while wire.fill(&mut heard, 16) {}
+                wire.end(&mut heard);
                 session.contents_sent();
             }
             Step::Read(_) => match said.next() {
@@ -148,9 +178,9 @@ fn part(session: &mut Session) {
     assert!(matches!(step, Step::Closed(_)), "{step:?}");
 }
 
-fn check(recipients: usize, played: &Played) {
+fn check(mail: Mail, played: &Played) {
     let outcome = &played.outcome;
-    assert_eq!(outcome.responses.len(), recipients);
+    assert_eq!(outcome.responses.len(), mail.recipients);
     for response in &outcome.responses {
         assert!(
             response.text.len() <= TEXT_BYTES_MAX,
@@ -174,8 +204,19 @@ fn check(recipients: usize, played: &Played) {
     assert!(played.channel == Channel::Encrypted || !SECRETS.into_iter().any(has_secret));
     let contents = memchr::memmem::find(&played.heard, b"\r\nSubject: a\r\n");
     assert_eq!(contents.is_some(), played.has_sent);
+    let chunk = format!("BDAT {} LAST\r\n{OCTETS}", OCTETS.len());
+    let chunk_at = memchr::memmem::find(&played.heard, chunk.as_bytes());
+    let is_chunk = played.has_sent && mail.body == BodyType::BinaryMime;
+    assert_eq!(
+        chunk_at.is_some(),
+        is_chunk,
+        "a chunk is whole, and is no text"
+    );
+    let (before, rest) = played.heard.split_at(chunk_at.unwrap_or_default());
+    let behind = rest.get(chunk_at.map_or(0, |_| chunk.len())..);
+    let commands = [before, behind.unwrap_or_default()].concat();
     // Nothing that the next hop says ends up in a command.
-    for line in played.heard.split_inclusive(|b| *b == b'\n') {
+    for line in commands.split_inclusive(|b| *b == b'\n') {
         assert!(line.ends_with(b"\r\n"), "{line:?}");
     }
 }

@@ -56,6 +56,28 @@ impl Content {
         self.header.len() + self.body.len()
     }
 
+    /// Whether it is text as DATA carries it (RFC 5321 section 2.3.7): each CR and
+    /// each LF is one of a line end, and there is no NUL.
+    pub fn is_text(&self) -> bool {
+        // Whether an LF is due, right behind a CR.
+        let mut due = false;
+        for chunk in self.chunks() {
+            let mut next = 0;
+            for at in memchr::memchr3_iter(b'\r', b'\n', 0, chunk) {
+                due = match chunk.get(at) {
+                    Some(b'\r') if !due => true,
+                    Some(b'\n') if due && at == next => false,
+                    _ => return false,
+                };
+                next = at + 1;
+            }
+            if due && next < chunk.len() {
+                return false;
+            }
+        }
+        !due
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -123,6 +145,26 @@ mod tests {
             split("A: 1\nB: 2\n\nbody\n"),
         ] {
             assert!(text[..header].ends_with("\n\n") || text[..header].ends_with("\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn text_has_whole_line_ends_and_no_nul() {
+        for (header, body, is_text) in [
+            ("", "", true),
+            ("a", "b", true),
+            ("A: 1\r\n\r\n", "b\r\n\r\n", true),
+            ("a\r", "\nb", true),
+            ("a\r", "", false),
+            ("a\r", "b\n", false),
+            ("a", "\nb", false),
+            ("", "a\rb\n", false),
+            ("", "\r\r\n", false),
+            ("", "\r\n\n", false),
+            ("", "a\0b", false),
+        ] {
+            let content = Content::from_parts(header, body);
+            assert_eq!(content.is_text(), is_text, "{header:?} {body:?}");
         }
     }
 

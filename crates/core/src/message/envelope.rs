@@ -120,7 +120,8 @@ pub enum BodyType {
     SevenBit,
     /// Lines with octets above 127.
     EightBitMime,
-    /// Any octets at all.
+    /// Any octets at all in the body, each of which is kept: no line ends are mended,
+    /// and next hops get it in a chunk (BDAT) or encoded. The header is lines.
     BinaryMime,
 }
 

@@ -1,7 +1,7 @@
 //! The client end of SMTP: replies, and contents for DATA.
 
 use bytes::BytesMut;
-use slimta::message::{Content, Envelope, Priority, Recipient, ReversePath};
+use slimta::message::{BodyType, Content, Envelope, Priority, Recipient, ReversePath};
 use slimta::world::Timestamp;
 use slimta_smtp::client::{Parcel, Session, Step, Stuffing, Timing};
 
@@ -29,6 +29,7 @@ pub(crate) fn measure(bench: &mut Bench) {
         envelope: &envelope,
         recipients: &recipients,
         content: &content,
+        body: BodyType::SevenBit,
         priority: Priority::Normal,
         now: NOW,
     };

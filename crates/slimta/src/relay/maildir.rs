@@ -13,6 +13,8 @@ use crate::message::{Content, OnSuccess, Report, Response, StoredMessage};
 /// Delivers into a Maildir, one file a message, with the reverse-path and the
 /// recipients on top (RFC 5321 section 4.4: final delivery adds Return-Path).
 ///
+/// The file has the contents octet for octet, also those of a BINARYMIME message.
+///
 /// A file is complete and synced before it appears in `new`. Its name comes
 /// from the message's id, so that a message that is delivered again after a
 /// crash replaces itself.

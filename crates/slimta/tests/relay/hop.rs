@@ -19,7 +19,7 @@ pub(crate) enum Met<'a> {
     Command(&'a str),
     /// A command line in TLS.
     Encrypted(&'a str),
-    /// Contents with their final dot.
+    /// Contents with their final dot, or of a chunk; what is no UTF-8 is replaced.
     Contents(&'a str),
 }
 
@@ -146,10 +146,23 @@ async fn serve(
             "QUIT" => "221 Bye",
             _ => "250 Fine",
         };
-        let what = script(match line.is_encrypted {
+        let met = match line.is_encrypted {
             false => Met::Command(&text),
             true => Met::Encrypted(&text),
-        });
+        };
+        if let Some(said) = text.strip_prefix("BDAT ") {
+            // Its octets follow, whatever is made of it.
+            let what = script(met);
+            let contents = line.read_chunk(said, log).await?;
+            if !matches!(what, Do::Fine) {
+                line.answer(what, "250 Taken", log).await?;
+                continue;
+            }
+            line.answer(script(Met::Contents(&contents)), "250 Taken", log)
+                .await?;
+            continue;
+        }
+        let what = script(met);
         let said = line.answer(what, fine, log).await?;
         if text == "DATA" && said.starts_with("354") {
             let contents = line.read_contents(log).await?;
@@ -171,6 +184,18 @@ impl Line {
             contents.push(byte.ok()?);
         }
         let contents = String::from_utf8(contents).unwrap();
+        log.lock().unwrap().push(contents.clone());
+        Some(contents)
+    }
+
+    async fn read_chunk(&mut self, said: &str, log: &Log) -> Option<String> {
+        let size = said.split(' ').next().unwrap_or_default();
+        let mut octets = vec![0; size.parse().unwrap()];
+        if self.stream.read_exact(&mut octets).await.is_err() {
+            log.lock().unwrap().push("cut short".to_owned());
+            return None;
+        }
+        let contents = String::from_utf8_lossy(&octets).into_owned();
         log.lock().unwrap().push(contents.clone());
         Some(contents)
     }

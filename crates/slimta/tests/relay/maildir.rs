@@ -5,6 +5,7 @@ use std::path::Path;
 use slimta::message::OnSuccess;
 use slimta::relay::{Maildir, Relay};
 
+use crate::binary::{OCTETS, binary};
 use crate::mail::{TEXT, codes, delivery};
 
 fn files(path: &Path) -> Vec<String> {
@@ -35,6 +36,17 @@ async fn a_message_is_one_file_however_often_it_is_delivered() {
                Delivered-To: b@to.example\r\n";
     let text = std::fs::read_to_string(path.join("new").join(&names[0])).unwrap();
     assert_eq!(text, format!("{top}{TEXT}"));
+}
+
+#[tokio::test]
+async fn any_octets_are_in_the_file_as_they_came() {
+    let directory = tempfile::tempdir().unwrap();
+    let maildir = Maildir::open(directory.path()).unwrap();
+    let report = maildir.attempt(binary(OCTETS, &["a@to.example"])).await;
+    assert_eq!(codes(&report), [250]);
+    let new = directory.path().join("new");
+    let file = std::fs::read(new.join(&files(&new)[0])).unwrap();
+    assert!(file.ends_with(OCTETS.as_bytes()));
 }
 
 #[tokio::test]

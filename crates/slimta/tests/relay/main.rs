@@ -5,6 +5,7 @@
 
 mod aliases;
 mod auth;
+mod binary;
 mod certificates;
 mod dane;
 mod dns;

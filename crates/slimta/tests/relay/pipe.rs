@@ -9,6 +9,7 @@ use slimta::relay::{LeaseSignal, PipeCommand, PipeRelay, Relay};
 use slimta::world::World;
 use tempfile::TempDir;
 
+use crate::binary::{OCTETS, binary};
 use crate::mail::{TEXT, codes, delivery, delivery_of};
 
 /// A directory with a script, which knows it as its first argument.
@@ -106,6 +107,26 @@ async fn each_recipient_has_a_run_with_the_message_and_its_own_arguments() {
         let name = line.split('=').next().unwrap();
         assert!(known.contains(&name), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_body_of_any_octets_has_no_lines_to_end() {
+    let script = Script::new("cat > \"$2\"");
+    let relay = script.relay(&["{user}"]);
+    for (user, text) in [("octets", OCTETS), ("text", "A: 1\r\n\r\nb\r\n")] {
+        let report = relay
+            .attempt(binary(text, &[&format!("{user}@to.example")]))
+            .await;
+        assert_eq!(codes(&report), [250]);
+    }
+    let (header, body) = OCTETS.split_once("\r\n\r\n").unwrap();
+    let header = header.replace("\r\n", "\n");
+    let octets = script.read("octets");
+    assert!(
+        octets.ends_with(&format!("\n{header}\n\n{body}")),
+        "{octets:?}"
+    );
+    assert!(script.read("text").ends_with("\nA: 1\n\nb\n"));
 }
 
 #[tokio::test]

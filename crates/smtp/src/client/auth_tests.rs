@@ -1,7 +1,9 @@
 //! AUTH with next hops that take it, refuse it, or want something else.
 
 use bytes::BytesMut;
-use slimta_core::message::{Class, Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::message::{
+    BodyType, Class, Content, Envelope, Priority, Recipient, Response, ReversePath,
+};
 use slimta_core::world::Timestamp;
 
 use super::tests::farewell;
@@ -152,6 +154,7 @@ fn who_has_logged_in_names_no_author() {
         envelope: &envelope,
         recipients: &recipients,
         content: &content,
+        body: BodyType::SevenBit,
         priority: Priority::Normal,
         now: Timestamp::from_secs(0),
     };

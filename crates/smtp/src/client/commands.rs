@@ -10,7 +10,8 @@ use slimta_core::message::{
 };
 use slimta_core::world::Timestamp;
 
-use super::seven_bit::has_utf8_header;
+use super::downgrade::has_utf8_header;
+use super::wire::Transfer;
 use super::{Dialect, Extensions};
 use crate::xtext;
 
@@ -28,6 +29,9 @@ pub struct Parcel<'a> {
     pub recipients: &'a [Recipient],
     /// The contents.
     pub content: &'a Content,
+    /// What they are declared as (BODY=), as [`Fitting`](super::Fitting) finds it.
+    /// Text with octets above 127 is `8BITMIME` whatever this says.
+    pub body: BodyType,
     /// Which goes first, for a next hop that asks.
     pub priority: Priority,
     /// What time it is, by the clock of the envelope.
@@ -51,7 +55,11 @@ impl Parcel<'_> {
         if !peer.smtputf8 && !self.sender_is_ascii() {
             return Some(no_smtputf8());
         }
-        if self.is_binary() || (!peer.eight_bit_mime && self.is_eight_bit()) {
+        let is_taken = match self.body {
+            BodyType::BinaryMime => peer.takes_binary(),
+            _ => !self.has_nul() && (peer.eight_bit_mime || !self.is_eight_bit()),
+        };
+        if !is_taken {
             let text = "The next hop does not take contents of this encoding";
             return Some(Response::new(554, Some(EnhancedCode::new(5, 6, 3)), text));
         }
@@ -97,11 +105,19 @@ impl Parcel<'_> {
         header && self.envelope.sender.as_str().is_ascii()
     }
 
-    /// NUL makes it so, whatever was declared (RFC 2045 sections 2.7 to 2.9):
+    /// NUL is not for DATA, whatever was declared (RFC 2045 sections 2.7 to 2.9):
     /// some hosts drop it, and what stood behind it begins a line.
-    fn is_binary(&self) -> bool {
+    fn has_nul(&self) -> bool {
         let has_nul = |chunk: &Bytes| memchr::memchr(0, chunk).is_some();
-        self.envelope.body == BodyType::BinaryMime || self.content.chunks().into_iter().any(has_nul)
+        self.content.chunks().into_iter().any(has_nul)
+    }
+
+    /// How the contents go: any octets only in a chunk (RFC 3030 section 3).
+    pub(super) fn transfer(&self) -> Transfer {
+        match self.body {
+            BodyType::BinaryMime => Transfer::Chunk,
+            BodyType::SevenBit | BodyType::EightBitMime => Transfer::Data,
+        }
     }
 
     fn is_eight_bit(&self) -> bool {
@@ -121,8 +137,11 @@ impl Parcel<'_> {
         if peer.size {
             let _ = write!(line, " SIZE={}", self.content.len());
         }
-        let eight_bit = envelope.body == BodyType::EightBitMime || self.is_eight_bit();
-        if peer.eight_bit_mime && eight_bit {
+        if self.body == BodyType::BinaryMime {
+            line.push_str(" BODY=BINARYMIME");
+        } else if peer.eight_bit_mime
+            && (self.body == BodyType::EightBitMime || self.is_eight_bit())
+        {
             line.push_str(" BODY=8BITMIME");
         }
         if peer.smtputf8 && self.needs_smtputf8() {

@@ -20,6 +20,10 @@ pub struct Extensions {
     pub pipelining: bool,
     /// Octets above 127 in the body (RFC 6152).
     pub eight_bit_mime: bool,
+    /// Contents in chunks of a given length (RFC 3030 section 2).
+    pub chunking: bool,
+    /// Any octets in the body, in chunks (RFC 3030 section 3).
+    pub binary_mime: bool,
     /// UTF-8 in addresses and headers (RFC 6531).
     pub smtputf8: bool,
     /// Delivery status notifications (RFC 3461).
@@ -57,6 +61,8 @@ impl Extensions {
                 "STARTTLS" => extensions.starttls = true,
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
+                "CHUNKING" => extensions.chunking = true,
+                "BINARYMIME" => extensions.binary_mime = true,
                 "SMTPUTF8" => extensions.smtputf8 = true,
                 "DSN" => extensions.dsn = true,
                 "MT-PRIORITY" => extensions.mt_priority = true,
@@ -84,6 +90,12 @@ impl Extensions {
             }
         }
         extensions
+    }
+
+    /// Whether it takes bodies of any octets: one extension is nothing without the
+    /// other (RFC 3030 section 3).
+    pub fn takes_binary(&self) -> bool {
+        self.chunking && self.binary_mime
     }
 
     fn add_mechanisms<'a>(&mut self, names: impl Iterator<Item = &'a str>) {

@@ -2,7 +2,9 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use slimta_core::message::{Class, Content, Envelope, Priority, Recipient, Response, ReversePath};
+use slimta_core::message::{
+    BodyType, Class, Content, Envelope, Priority, Recipient, Response, ReversePath,
+};
 use slimta_core::world::Timestamp;
 
 use super::*;
@@ -43,6 +45,7 @@ fn begin(session: &mut Session, names: &[&str]) {
         envelope: &Envelope::new(ReversePath::parse("from@from.example").unwrap(), []),
         recipients: &to(names),
         content: &content,
+        body: BodyType::SevenBit,
         priority: Priority::Normal,
         now: NOW,
     });

@@ -2,6 +2,8 @@
 
 use slimta_core::message::{Class, Response};
 
+use super::wire::Transfer;
+
 /// The end of a transaction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -26,7 +28,8 @@ pub enum Stage {
     Sender,
     /// Reverse-path accepted: recipients were asked.
     Recipients,
-    /// The next hop asked for the contents.
+    /// The next hop asked for the contents, or has been asked for all recipients
+    /// before a chunk.
     Contents,
 }
 
@@ -36,6 +39,7 @@ pub(super) struct Transaction {
     recipients: Vec<Fate>,
     too_many: Vec<usize>,
     stage: Stage,
+    transfer: Transfer,
 }
 
 #[derive(Debug)]
@@ -47,12 +51,24 @@ enum Fate {
 }
 
 impl Transaction {
-    pub(super) fn new(recipients: usize) -> Self {
+    pub(super) fn new(recipients: usize, transfer: Transfer) -> Self {
         Transaction {
             recipients: (0..recipients).map(|_| Fate::Open).collect(),
             too_many: Vec::new(),
             stage: Stage::Unsent,
+            transfer,
         }
+    }
+
+    pub(super) fn transfer(&self) -> Transfer {
+        self.transfer
+    }
+
+    /// Whether a chunk may go, now that all is answered: somebody wants it, and
+    /// none has gone (RFC 3030 section 2).
+    pub(super) fn awaits_chunk(&self) -> bool {
+        let is_asked = self.transfer == Transfer::Chunk && self.stage == Stage::Recipients;
+        is_asked && self.has_accepted()
     }
 
     pub(super) fn reach(&mut self, stage: Stage) {

@@ -2,8 +2,8 @@
 //! message.
 
 use slimta_core::message::{
-    ByMode, Content, DeliverBy, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response,
-    ReversePath,
+    BodyType, ByMode, Content, DeliverBy, Envelope, Notify, OriginalRecipient, Priority, Recipient,
+    Response, ReversePath,
 };
 use slimta_core::world::Timestamp;
 
@@ -25,6 +25,7 @@ fn mail(envelope: &Envelope, offers: &str, dialect: Dialect) -> Result<String, S
         envelope,
         recipients: &recipients,
         content: &content,
+        body: envelope.body,
         priority: Priority::Normal,
         now: NOW,
     };
@@ -117,6 +118,7 @@ fn rcpt(
         envelope,
         recipients: &[],
         content: &Content::new("x"),
+        body: BodyType::SevenBit,
         priority: Priority::Normal,
         now: NOW,
     };
@@ -185,6 +187,7 @@ fn every_priority_is_said() {
             envelope: &envelope,
             recipients: &[],
             content: &content,
+            body: envelope.body,
             priority,
             now: NOW,
         };

@@ -17,6 +17,7 @@ use super::outcome::{Outcome, Stage, Transaction};
 use super::reply::Reader;
 use super::timing::Timing;
 use super::tls::{Channel, TlsLevel};
+use super::wire::Transfer;
 use auth::Auth;
 
 /// What to do next.
@@ -29,8 +30,8 @@ pub enum Step {
     /// encrypted one, then say [`tls_started`](Session::tls_started). If that
     /// fails, nothing more may be said on it.
     StartTls,
-    /// The next hop waits for the contents: write them, then say
-    /// [`contents_sent`](Session::contents_sent).
+    /// The next hop waits for the contents: write them as [`wire`](Session::wire)
+    /// has them, then say [`contents_sent`](Session::contents_sent).
     Contents,
     /// The session is open, and nothing is under way.
     Ready,
@@ -144,7 +145,8 @@ impl Session {
 
     /// Begins a transaction; the session must be ready.
     pub fn begin(&mut self, parcel: &Parcel<'_>) {
-        let mut transaction = Transaction::new(parcel.recipients.len());
+        let transfer = parcel.transfer();
+        let mut transaction = Transaction::new(parcel.recipients.len(), transfer);
         if let State::Closed(why) = &self.state {
             transaction.settle_all(why);
         } else if let Some(obstacle) = parcel.obstacle(&self.extensions, self.dialect) {
@@ -178,7 +180,9 @@ impl Session {
         let mail = parcel.mail(peer, self.is_logged_in());
         self.waiting.push_back((Asked::Mail, mail));
         self.waiting.extend(recipients);
-        self.waiting.push_back((Asked::Data, "DATA".to_owned()));
+        if transaction.transfer() == Transfer::Data {
+            self.waiting.push_back((Asked::Data, "DATA".to_owned()));
+        }
         self.is_soiled = true;
     }
 
@@ -243,6 +247,9 @@ impl Session {
             State::Contents => return Step::Contents,
             State::Tls => return Step::StartTls,
             State::Open | State::Closed(_) => {}
+        }
+        if self.begin_chunk() {
+            return Step::Contents;
         }
         match self.transaction.take() {
             Some(transaction) => Step::Done(transaction.finish(self.extensions.dsn)),

@@ -4,7 +4,8 @@
 use bytes::BytesMut;
 use proptest::prelude::*;
 use slimta_core::message::{
-    Content, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response, Ret, ReversePath,
+    BodyType, Content, Envelope, Notify, OriginalRecipient, Priority, Recipient, Response, Ret,
+    ReversePath,
 };
 use slimta_core::world::Timestamp;
 
@@ -68,6 +69,7 @@ fn play_pieces(
         envelope,
         recipients,
         content: &content,
+        body: envelope.body,
         priority: Priority::High,
         now: NOW,
     };
@@ -85,10 +87,10 @@ fn play_pieces(
             }
             Step::Ready | Step::StartTls | Step::Closed(_) => panic!("no outcome"),
             Step::Contents => {
-                let mut data = Vec::new();
-                while Stuffing::new(&content).fill(&mut data, 1 << 20) {}
+                let (mut wire, mut data) = (session.wire(&content), Vec::new());
+                while wire.fill(&mut data, 1 << 20) {}
+                wire.end(&mut data);
                 session.output().extend_from_slice(&data);
-                session.output().extend_from_slice(Stuffing::END);
                 session.contents_sent();
                 owed = 1;
                 heard += &std::mem::take(session.output())
@@ -300,6 +302,7 @@ fn an_answer_before_the_question_is_no_answer() {
         envelope: &envelope,
         recipients: &to(&["a"]),
         content: &content,
+        body: BodyType::SevenBit,
         priority: Priority::Normal,
         now: NOW,
     };
@@ -339,6 +342,7 @@ fn a_second_transaction_begins_clean() {
         envelope: &envelope,
         recipients: &to(&["a"]),
         content: &content,
+        body: BodyType::SevenBit,
         priority: Priority::Normal,
         now: NOW,
     };
@@ -550,7 +554,7 @@ proptest! {
     #[test]
     fn no_bytes_break_it(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let (envelope, content) = (envelope(), Content::new("x"));
-        let parcel = Parcel { envelope: &envelope, recipients: &to(&["a"]), content: &content, priority: Priority::Normal, now: NOW };
+        let parcel = Parcel { envelope: &envelope, recipients: &to(&["a"]), content: &content, body: BodyType::SevenBit, priority: Priority::Normal, now: NOW };
         let mut session = opened();
         session.begin(&parcel);
         let step = session.step(&mut BytesMut::from(bytes.as_slice()));

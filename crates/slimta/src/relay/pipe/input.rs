@@ -7,25 +7,32 @@ use bytes::Bytes;
 use memchr::memchr_iter;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::message::{Address, Content, ReversePath};
+use crate::message::{Address, BodyType, Content, Envelope};
 
 /// A file in memory, whole before the command is started: if this process dies,
 /// the command does not take the end of a pipe for the end of the message.
 ///
-/// Lines end with LF, as commands of this kind expect. Final delivery adds
-/// Return-Path (RFC 5321 section 4.4).
+/// Lines end with LF, as commands of this kind expect. A body that was declared to
+/// hold any octets, and does, has no lines to end: it stays as it is (RFC 3030
+/// section 3). Final delivery adds Return-Path (RFC 5321 section 4.4).
 pub(super) fn file(
-    sender: &ReversePath,
+    envelope: &Envelope,
     recipient: &Address,
     content: &Content,
 ) -> io::Result<File> {
+    let sender = &envelope.sender;
     let mut file = File::from(memfd_create("message", MemfdFlags::CLOEXEC)?);
     let mut top = format!("Return-Path: <{sender}>\nDelivered-To: {recipient}\n");
     if content.header_bytes().is_empty() {
         top.push('\n');
     }
     file.write_all(top.as_bytes())?;
-    write_lines(&mut file, &content.chunks())?;
+    if envelope.body == BodyType::BinaryMime && !content.is_text() {
+        write_lines(&mut file, &[content.header_bytes()])?;
+        file.write_all(content.body_bytes())?;
+    } else {
+        write_lines(&mut file, &content.chunks())?;
+    }
     file.rewind()?;
     Ok(file)
 }

@@ -57,8 +57,10 @@ impl PipeRelay {
             Ok(arguments) => arguments,
             Err(why) => return why,
         };
-        let (from, to, content) = (sender.clone(), recipient.clone(), delivery.content.clone());
-        let writing = tokio::task::spawn_blocking(move || input::file(&from, &to, &content));
+        let (message, content) = (delivery.message.clone(), delivery.content.clone());
+        let to = recipient.clone();
+        let writing =
+            tokio::task::spawn_blocking(move || input::file(&message.envelope, &to, &content));
         let input = match writing.await {
             Ok(Ok(input)) => input,
             Ok(Err(error)) => {

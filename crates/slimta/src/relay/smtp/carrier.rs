@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use slimta_smtp::client::{Dialect, Login, Outcome, Parcel, Stage, Timing, TlsLevel, to_seven_bit};
+use slimta_smtp::client::{Dialect, Fitting, Login, Outcome, Parcel, Stage, Timing, TlsLevel};
 
 use super::Host;
 use super::answers::Answers;
@@ -21,7 +21,7 @@ use super::socks5::Socks5;
 use super::source::Sources;
 use super::tls::Tls;
 use super::tls_seen::{Seen, TlsSeen};
-use crate::message::{Class, Content, OnSuccess, Report, Response};
+use crate::message::{Class, OnSuccess, Report, Response};
 use crate::queue::ByDestination;
 use crate::relay::resolver::Resolver;
 use crate::relay::{Connections, Delivery};
@@ -160,7 +160,7 @@ impl Carrier {
         let mut remote = None;
         let mut on_success = OnSuccess::PassedOn;
         let began = self.world.monotonic();
-        let mut seven_bit = None;
+        let mut fitting = Fitting::new(&delivery.content, delivery.message.envelope.body);
         while !answers.are_complete() {
             if !delivery.lease.is_alive() {
                 answers.close(&lease_lost());
@@ -181,10 +181,12 @@ impl Carrier {
                 connection.quit().await;
                 continue;
             }
+            let (content, body) = fitting.to(connection.extensions());
             let parcel = Parcel {
                 envelope: &delivery.message.envelope,
                 recipients: &recipients,
-                content: fit(&delivery.content, &connection, &mut seven_bit),
+                content,
+                body,
                 priority: delivery.message.priority,
                 now: delivery
                     .now
@@ -350,22 +352,6 @@ fn key_under(key: &str, terms: &Terms<'_>, demand: Demand, hosts: &dyn Hosts) ->
         key += &format!(" as {}", login.user());
     }
     key
-}
-
-/// The contents as the next hop takes them: where it takes no octets above 127, as
-/// `seven_bit`, if they can be said so. If not, it gets nothing.
-fn fit<'a>(
-    content: &'a Content,
-    connection: &Connection,
-    seven_bit: &'a mut Option<Content>,
-) -> &'a Content {
-    if connection.extensions().eight_bit_mime {
-        return content;
-    }
-    if seven_bit.is_none() {
-        *seven_bit = to_seven_bit(content);
-    }
-    seven_bit.as_ref().unwrap_or(content)
 }
 
 /// Whether a sender that named a time is told that its message was passed on: it

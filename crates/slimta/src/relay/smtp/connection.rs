@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use slimta_smtp::client::{
-    Channel, Dialect, Extensions, Outcome, Parcel, RECIPIENTS_MAX, Session, Stage, Step, Stuffing,
-    Timing,
+    Channel, Dialect, Extensions, Outcome, Parcel, RECIPIENTS_MAX, Session, Stage, Step, Timing,
 };
 use tokio::io::{AsyncRead as _, AsyncReadExt, AsyncWrite as _, AsyncWriteExt, ReadBuf};
 use tokio::task::unconstrained;
@@ -163,8 +162,8 @@ impl Connection {
         matches!(reading.poll(&mut context), Poll::Pending)
     }
 
-    /// One transaction. The final dot is not sent once the lease is over:
-    /// another manager may be sending the same message.
+    /// One transaction. Neither the final dot nor the last octet of a chunk is sent
+    /// once the lease is over: another manager may be sending the same message.
     pub(super) async fn transact(&mut self, parcel: &Parcel<'_>, lease: &LeaseSignal) -> Outcome {
         self.transactions += 1;
         self.session.begin(parcel);
@@ -271,16 +270,16 @@ impl Connection {
     }
 
     async fn send(&mut self, content: &Content, lease: &LeaseSignal) -> Result<(), Response> {
-        let mut stuffing = Stuffing::new(content);
+        let mut wire = self.session.wire(content);
         let mut block = Vec::with_capacity(content.len().min(BLOCK_BYTES) + READ_BYTES);
-        while stuffing.fill(&mut block, BLOCK_BYTES) {
+        while wire.fill(&mut block, BLOCK_BYTES) {
             self.write(&block).await?;
             block.clear();
         }
         if !lease.is_alive() {
             return Err(lease_lost());
         }
-        block.extend_from_slice(Stuffing::END);
+        wire.end(&mut block);
         self.write(&block).await
     }
 

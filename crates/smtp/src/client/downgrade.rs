@@ -1,6 +1,7 @@
-//! Mail with octets above 127, made fit for a next hop that takes none (RFC 6152
-//! section 3): its parts are written in quoted-printable or base64 (RFC 2045
-//! section 6), and nothing else is touched.
+//! Mail that holds more than a next hop takes, made fit for it: octets above 127
+//! where those are not taken (RFC 6152 section 3), or octets that are no lines where
+//! only lines are (RFC 3030 section 3). Its parts are written in quoted-printable or
+//! base64 (RFC 2045 section 6), and nothing else is touched.
 //!
 //! What is signed stays as it is, for the signature would not fit any more; so does
 //! what is not certain to say the same afterwards. Such mail is not converted at all.
@@ -10,12 +11,14 @@
 mod encodings;
 mod headers;
 mod kind;
+mod within;
 
-use slimta_core::message::{Content, NewField};
+use slimta_core::message::{BodyType, Content, NewField};
 
 use encodings::{base64, quoted_printable};
 pub(super) use headers::has_utf8_header;
 use kind::Kind;
+use within::Within;
 
 /// How deep parts may lie in each other.
 const DEPTH_MAX: usize = 20;
@@ -30,31 +33,22 @@ const TYPE: &str = "Content-Type";
 const ENCODING: &str = "Content-Transfer-Encoding";
 const VERSION: &str = "MIME-Version";
 
-/// The same message without octets above 127; none if it cannot be said so.
-pub fn to_seven_bit(content: &Content) -> Option<Content> {
-    convert_message(content.clone(), Within::default())
-}
-
-/// Where a part lies.
-#[derive(Clone, Copy, Default)]
-struct Within {
-    depth: usize,
-    is_report: bool,
-}
-
-impl Within {
-    /// A part of a part here.
-    fn deeper(self, is_report: bool) -> Self {
-        Within {
-            depth: self.depth + 1,
-            is_report: self.is_report || is_report,
-        }
-    }
+/// The same message for a next hop that takes `taken`; none if it cannot be said so.
+///
+/// In contents that were declared `BinaryMime` a line end is CRLF, and whatever else
+/// there is are octets. In others a CR or an LF alone ends a line, too, as it will
+/// where they are sent on.
+pub fn downgraded(content: &Content, declared: BodyType, taken: BodyType) -> Option<Content> {
+    let within = Within::message(declared, taken);
+    let converted = convert_message(content.clone(), within)?;
+    // Nor is it certain where parts end if a delimiter stands at a lone CR or LF, which
+    // not all read: those that stand there are still there.
+    within.fits(&converted).then_some(converted)
 }
 
 /// A whole message, also one within another.
 fn convert_message(mut message: Content, within: Within) -> Option<Content> {
-    if is_ascii(&message) {
+    if within.may_stay(&message) {
         return Some(message);
     }
     let is_signed = SIGNATURES.iter().any(|name| message.field(name).is_some());
@@ -72,33 +66,21 @@ fn convert_message(mut message: Content, within: Within) -> Option<Content> {
     convert(message, within)
 }
 
-fn is_ascii(part: &Content) -> bool {
-    part.chunks().iter().all(|chunk| chunk.is_ascii())
-}
-
 /// A message or a part, header and body.
 fn convert(part: Content, within: Within) -> Option<Content> {
-    if is_ascii(&part) {
+    if within.may_stay(&part) {
         return Some(part);
     }
-    if within.depth > DEPTH_MAX
-        || !part.header_bytes().is_ascii()
-        || !ends_header(part.header_bytes())
-    {
+    if within.depth > DEPTH_MAX || !within.fits_header(part.header_bytes()) {
         return None;
     }
     let encoding = only(&part, ENCODING)?;
-    let is_plain = |said: &String| {
-        ["7bit", "8bit"]
-            .iter()
-            .any(|e| said.eq_ignore_ascii_case(e))
-    };
-    if !encoding.as_ref().is_none_or(is_plain) {
-        // In any other encoding such octets are a mistake.
-        return None;
+    if !encoding.as_deref().is_none_or(|said| within.is_plain(said)) {
+        // Octets that do not fit are a mistake in any other encoding.
+        return within.fits(&part).then_some(part);
     }
     // What holds parts is named for them (RFC 2045 section 6.4).
-    let of_parts = encoding.is_some().then_some("7bit");
+    let is_named = encoding.is_some();
     let kind = Kind::read(only(&part, TYPE)?.as_deref())?;
     match (kind.main.as_str(), kind.sub.as_str()) {
         ("multipart", "signed" | "encrypted") if !within.is_report => None,
@@ -107,20 +89,24 @@ fn convert(part: Content, within: Within) -> Option<Content> {
         ("multipart", sub) => {
             let deeper = within.deeper(sub == "report");
             let body = multipart(part.body_bytes(), &kind.boundary?, deeper)?;
-            with_encoding(&part, body, of_parts)
+            with_parts(&part, body, is_named)
         }
         ("message", "rfc822") => {
             let inner = Content::new(part.body_bytes().clone());
             let inner = convert_message(inner, within.deeper(false))?;
-            with_encoding(&part, inner.to_vec(), of_parts)
+            with_parts(&part, inner.to_vec(), is_named)
         }
         // Nothing else may be encoded there (RFC 2046 section 5.2).
         ("message", _) => None,
-        (main, _) if main == "text" && is_mostly_ascii(part.body_bytes()) => {
-            let body = quoted_printable(part.body_bytes());
-            with_encoding(&part, body, Some("quoted-printable"))
+        _ if within.fits(&part) => {
+            let body = part.body_bytes().to_vec();
+            with_parts(&part, body, is_named)
         }
-        _ => with_encoding(&part, base64(part.body_bytes()), Some("base64")),
+        (main, _) if main == "text" && within.is_mostly_text(part.body_bytes()) => {
+            let body = quoted_printable(part.body_bytes());
+            with_encoding(&part, body, "quoted-printable")
+        }
+        _ => with_encoding(&part, base64(part.body_bytes()), "base64"),
     }
 }
 
@@ -132,23 +118,19 @@ fn only(part: &Content, name: &str) -> Option<Option<String>> {
     fields.next().is_none().then_some(first)
 }
 
-fn with_encoding(part: &Content, body: Vec<u8>, encoding: Option<&str>) -> Option<Content> {
-    let mut part = Content::from_parts(part.header_bytes().clone(), body);
-    if let Some(encoding) = encoding {
-        part.replace(&NewField::new(ENCODING, encoding).ok()?);
+/// A part whose body is encoded nowhere but in its own parts.
+fn with_parts(part: &Content, body: Vec<u8>, is_named: bool) -> Option<Content> {
+    let plain = if body.is_ascii() { "7bit" } else { "8bit" };
+    match is_named {
+        true => with_encoding(part, body, plain),
+        false => Some(Content::from_parts(part.header_bytes().clone(), body)),
     }
+}
+
+fn with_encoding(part: &Content, body: Vec<u8>, encoding: &str) -> Option<Content> {
+    let mut part = Content::from_parts(part.header_bytes().clone(), body);
+    part.replace(&NewField::new(ENCODING, encoding).ok()?);
     Some(part)
-}
-
-/// Whether a header has its empty line: else nobody knows where it ends.
-fn ends_header(header: &[u8]) -> bool {
-    let last = header.split_inclusive(|b| *b == b'\n').next_back();
-    last.is_some_and(|line| line.ends_with(b"\n") && line.trim_ascii().is_empty())
-}
-
-fn is_mostly_ascii(body: &[u8]) -> bool {
-    let others = body.iter().filter(|b| !b.is_ascii()).count();
-    others.saturating_mul(3) <= body.len()
 }
 
 /// The parts of a body, each converted, and all between them as it was (RFC 2046
@@ -173,11 +155,11 @@ fn multipart(body: &[u8], boundary: &str, within: Within) -> Option<Vec<u8>> {
         }
         match part_from {
             Some(start) => out.extend(converted(body.get(start..from)?, within)?),
-            None => out.extend_from_slice(ascii(body.get(..from)?)?),
+            None => out.extend_from_slice(within.fitting(body.get(..from)?)?),
         }
         out.extend_from_slice(line);
         if is_last {
-            out.extend_from_slice(ascii(body.get(at..)?)?);
+            out.extend_from_slice(within.fitting(body.get(at..)?)?);
             return part_from.map(|_| out);
         }
         part_from = Some(at);
@@ -203,9 +185,7 @@ fn converted(part: &[u8], within: Within) -> Option<Vec<u8>> {
     Some(converted)
 }
 
-fn ascii(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.is_ascii().then_some(bytes)
-}
-
+#[cfg(test)]
+mod binary_tests;
 #[cfg(test)]
 mod tests;

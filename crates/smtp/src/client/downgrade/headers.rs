@@ -5,12 +5,16 @@ use bytes::Bytes;
 use slimta_core::message::Content;
 
 use super::kind::Kind;
-use super::{DEPTH_MAX, TYPE, is_ascii};
+use super::{DEPTH_MAX, TYPE};
 
 /// Whether the header of a message has octets above 127, or that of a part or a message
 /// within it (RFC 6531 section 3.2).
 pub(in crate::client) fn has_utf8_header(content: &Content) -> bool {
     is_in(content, "text/plain", 0)
+}
+
+fn is_ascii(part: &Content) -> bool {
+    part.chunks().iter().all(|chunk| chunk.is_ascii())
 }
 
 /// The same for what is of a kind where it names none itself.

@@ -9,6 +9,7 @@ mod body;
 mod header;
 mod key;
 mod notices;
+mod octets;
 #[cfg(feature = "verify")]
 mod seal;
 mod signature;
@@ -21,11 +22,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::Policy;
-use crate::message::{Content, Message, Response};
+use crate::message::{BodyType, Content, Message, Response};
 use author::authors;
 use body::BodyHash;
 use header::{Covered, is_whole};
 use key::{CannotSign, is_name, shown};
+use octets::written_in_lines;
 use signature::signature;
 
 pub use key::{DkimError, DkimKey};
@@ -40,6 +42,10 @@ pub use seal::SealArc;
 /// of their own. Mail that names no author, or authors of several of the
 /// domains, in one From field or in many, passes unsigned, and so does mail
 /// whose header has no clear end; the log says so.
+///
+/// A message of any octets (BINARYMIME) is written in ASCII before it is signed: its
+/// body has no lines that all verifiers hash alike, and once it is signed no host may
+/// write it so for the next. If it cannot be, it passes unsigned.
 ///
 /// The time of a signature is that at which the message was received. The same
 /// message is signed alike each time. If a key cannot sign, the client hears
@@ -181,6 +187,13 @@ impl Signer {
 #[async_trait]
 impl Policy for SignDkim {
     async fn apply(&self, mut message: Message) -> Result<Vec<Message>, Response> {
+        let is_binary = message.envelope.body == BodyType::BinaryMime;
+        if is_binary && self.signer_of(&message).is_some() && !written_in_lines(&mut message) {
+            let sender = &message.envelope.sender;
+            let why = "its octets are no lines, and cannot be written in ASCII";
+            tracing::warn!(%sender, why, "message passes without a DKIM signature");
+            return Ok(vec![message]);
+        }
         let Some((signer, covered)) = self.signer_of(&message) else {
             return Ok(vec![message]);
         };

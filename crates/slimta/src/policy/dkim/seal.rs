@@ -11,7 +11,7 @@ use super::header::{Covered, is_whole, relax};
 use super::key::{CannotSign, DkimError, DkimKey};
 use super::signature::{SECONDS_MAX, listed, wrapped};
 use super::{SignDkim, Signer};
-use crate::message::{Content, Field, Message, NewField, Response};
+use crate::message::{BodyType, Content, Field, Message, NewField, Response};
 use crate::policy::Policy;
 use crate::policy::verify::{own_results, result_of};
 
@@ -30,7 +30,8 @@ const ALGORITHM_OF_ALL: &str = "rsa-sha256";
 ///
 /// A chain that is there already is continued: with `cv=pass` if it was found to
 /// hold, else with `cv=fail`, which ends it. What could not be looked up is not
-/// sealed. The same message is sealed alike each time.
+/// sealed, nor is mail whose octets are no lines (BINARYMIME): they are hashed as
+/// lines, and no host behind this one could write what is sealed in base64. The same message is sealed alike each time.
 #[derive(Clone, Debug)]
 pub struct SealArc {
     signer: Arc<Signer>,
@@ -67,6 +68,9 @@ impl SignDkim {
 #[async_trait]
 impl Policy for SealArc {
     async fn apply(&self, mut message: Message) -> Result<Vec<Message>, Response> {
+        if message.envelope.body == BodyType::BinaryMime && !message.content.is_text() {
+            return Ok(vec![message]);
+        }
         let Some((results, chain)) = self.found(&message.content) else {
             return Ok(vec![message]);
         };

@@ -267,6 +267,29 @@ async fn a_long_body_is_signed_in_turns_as_at_once() {
 }
 
 #[tokio::test]
+async fn mail_of_any_octets_is_written_in_ascii_and_then_signed() {
+    let of = |field: &str, body: &str| {
+        let header = "From: a@example.org\r\nMIME-Version: 1.0\r\nContent-Type: image/x-odd\r\n";
+        let mut message = message(format!("{field}{header}\r\n{body}"));
+        message.envelope.body = BodyType::BinaryMime;
+        message
+    };
+    let signed = both().apply(of("", "\0\n\r.\n")).await.unwrap().remove(0);
+    assert_eq!(signed.envelope.body, BodyType::SevenBit);
+    let text = signed.content.to_vec();
+    assert!(text.ends_with(b"\r\n\r\nAAoNLgo=\r\n"), "{}", latin1(&text));
+    assert_eq!(verified(&text, &records()), [true, true]);
+    // Another's signature would not fit any more.
+    let by_others = of("DKIM-Signature: v=1\r\n", "\0\n\r.\n");
+    let passed = both().apply(by_others.clone()).await.unwrap().remove(0);
+    assert_eq!(passed, by_others);
+    let lines = of("DKIM-Signature: v=1\r\n", "Gr\u{fc}\u{df}e\r\n");
+    let signed = both().apply(lines).await.unwrap().remove(0);
+    assert_eq!(signed.envelope.body, BodyType::BinaryMime);
+    assert_eq!(signed.content.fields_named("DKIM-Signature").count(), 3);
+}
+
+#[tokio::test]
 async fn what_cannot_be_signed_stays_with_the_client() {
     let keys = [rsa("a"), DkimKey::broken("b")];
     let dkim = SignDkim::new().with_keys("example.org", keys).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use slimta_core::message::Response;
+use slimta_core::message::{BodyType, Response};
 use slimta_core::world::Timestamp;
 use slimta_smtp::server::{
     Asked, Auth, Fact, Mechanisms, Received, Role, Session, Settings, StartTls, Step,
@@ -26,6 +26,7 @@ const DATA_LINE_BYTES_MAX: usize = 64 << 10;
 const CUT_BYTES_MAX: usize = 250;
 
 const UP_TO_BDAT: &str = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+const UP_TO_BINARY_BDAT: &str = "EHLO c\r\nMAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d>\r\n";
 const UP_TO_DATA: &str = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
 
 /// What a client's bytes led to.
@@ -180,9 +181,12 @@ fn check_replies(replies: &str) {
 }
 
 /// What is handed on holds whole lines, and nothing that the next host could
-/// read as commands.
+/// read as commands. A body may be declared to hold more, a header never.
 fn check_message(message: &Received) {
-    let content = message.content.to_vec();
+    let mut content = message.content.to_vec();
+    if message.envelope.body == BodyType::BinaryMime {
+        content.truncate(held_to_lines(&content));
+    }
     let mut line = 0;
     for (at, byte) in content.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| content.get(at));
@@ -210,6 +214,15 @@ fn check_message(message: &Received) {
             clean(&original.address);
         }
     }
+}
+
+/// How much of a message of any octets is held to be lines: up to and with the
+/// first empty one.
+fn held_to_lines(content: &[u8]) -> usize {
+    if content.starts_with(b"\r\n") {
+        return 2;
+    }
+    memchr::memmem::find(content, b"\r\n\r\n").map_or(content.len(), |at| at + 4)
 }
 
 /// A whole session, whatever it is.
@@ -259,12 +272,17 @@ fn is_canonical(text: &[u8]) -> bool {
     lines.iter().all(whole) && !last.contains(&b'\r') && !text.contains(&0)
 }
 
-/// Chunks: they make the message that DATA would make of the same contents.
+/// Chunks: they make the message that DATA would make of the same contents, or one
+/// of just these octets if they were declared so.
 pub(crate) fn bdat(bytes: &[u8]) {
     let mut pieces = Pieces::new(bytes);
     let sizes: Vec<usize> = (0..pieces.pick(6)).map(|_| pieces.pick(64)).collect();
-    let lies = pieces.pick(8) == 0;
-    let mut wire = UP_TO_BDAT.as_bytes().to_vec();
+    let kind = pieces.pick(8);
+    let (lies, is_binary) = (kind == 0, kind > 5);
+    let mut wire = match is_binary {
+        true => UP_TO_BINARY_BDAT.as_bytes().to_vec(),
+        false => UP_TO_BDAT.as_bytes().to_vec(),
+    };
     let mut content = Vec::new();
     for size in sizes {
         let chunk = pieces.take(size);
@@ -280,10 +298,16 @@ pub(crate) fn bdat(bytes: &[u8]) {
     wire.extend_from_slice(last);
     content.extend_from_slice(last);
     let played = play_cut(&wire);
+    let chunked: Vec<_> = played.messages.iter().map(|m| m.content.to_vec()).collect();
+    if is_binary {
+        let header = &content[..held_to_lines(&content)];
+        let is_taken = is_canonical(header);
+        assert_eq!(chunked, if is_taken { vec![content] } else { vec![] });
+        return;
+    }
     if lies || !is_canonical(&content) {
         return;
     }
-    let chunked: Vec<_> = played.messages.iter().map(|m| m.content.to_vec()).collect();
     if content.is_empty() || content.ends_with(b"\r\n") {
         assert_eq!(chunked, [content.clone()]);
         let mut dotted = UP_TO_DATA.as_bytes().to_vec();

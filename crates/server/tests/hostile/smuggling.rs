@@ -1,6 +1,7 @@
 //! SMTP smuggling (CVE-2023-51764, -51765, -51766): whatever looks like the end
 //! of a message to some host must make neither two messages here nor two behind
-//! the next hop, by DATA or BDAT, however TCP cuts it.
+//! the next hop, by DATA or BDAT, however TCP cuts it. Where a body may hold such
+//! octets (BINARYMIME) they reach a next hop that takes lines in none.
 
 use crate::hop::{Hop, LineEnds, Taken};
 use crate::rig::{Server, Store, until};
@@ -117,6 +118,52 @@ fn answered(client: &mut Wire, replies: &[&str]) {
         client.reply(reply);
     }
     client.ask("NOOP", "250 2.0.0 Ok\r\n");
+}
+
+#[test]
+fn octets_smuggle_nothing_past_a_strict_next_hop() {
+    octets_smuggle_nothing_past(LineEnds::Strict);
+}
+
+#[test]
+fn octets_smuggle_nothing_past_a_lenient_next_hop() {
+    octets_smuggle_nothing_past(LineEnds::Lenient);
+}
+
+fn octets_smuggle_nothing_past(line_ends: LineEnds) {
+    let (hop, store, server) = behind(line_ends);
+    let mut client = Wire::greeted(server.address);
+    let envelope = b"MAIL FROM:<a@from.example> BODY=BINARYMIME\r\nRCPT TO:<b@to.example>\r\n";
+    for (sequence, refusal) in SEQUENCES {
+        let text = contents(sequence);
+        let command = format!("BDAT {} LAST\r\n", text.len());
+        client.send([&envelope[..], command.as_bytes(), &text].concat());
+        answered(&mut client, &["250 ", "250 ", "250 2.6.0 "]);
+        // The same where some would still read the header.
+        let early = [b"Subject: outer", *sequence, SECOND].concat();
+        let command = format!("BDAT {} LAST\r\n", early.len());
+        client.send([&envelope[..], command.as_bytes(), &early].concat());
+        answered(&mut client, &["250 ", "250 ", refusal]);
+        let by_data = [&envelope[..], b"DATA\r\n"].concat();
+        client.send(by_data);
+        answered(&mut client, &["250 ", "250 ", "503 5.5.1 "]);
+        client.ask("RSET", "250 ");
+    }
+    store.until_empty();
+    let taken = hop.taken();
+    assert_eq!(taken.len(), SEQUENCES.len());
+    for message in taken {
+        assert_eq!(message.envelope.len(), 2, "{message:?}");
+        let mail = &message.envelope[0];
+        assert!(mail.starts_with("MAIL FROM:<a@from.example>"), "{mail}");
+        assert!(!mail.contains("BODY=BINARYMIME"), "{mail}");
+        let content = String::from_utf8(message.content()).unwrap();
+        assert!(
+            content.contains("Content-Transfer-Encoding: base64\r\n"),
+            "{content}"
+        );
+        assert!(!content.contains("smuggled"), "{content}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod beginning;
 mod benchmarks;
+mod binary;
 mod carry;
 mod clients;
 mod commands;

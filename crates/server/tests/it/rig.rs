@@ -520,6 +520,20 @@ impl Client {
         self.ask(".", "250")
     }
 
+    /// Hands one message of any octets in (BINARYMIME), in one chunk.
+    pub(crate) fn send_binary(
+        &mut self,
+        sender: &str,
+        recipient: &str,
+        content: &[u8],
+    ) -> std::io::Result<String> {
+        self.ask(&format!("MAIL FROM:<{sender}> BODY=BINARYMIME"), "250")?;
+        self.ask(&format!("RCPT TO:<{recipient}>"), "250")?;
+        self.say(&format!("BDAT {} LAST", content.len()))?;
+        self.reading.get_mut().write_all(content)?;
+        self.expect("250")
+    }
+
     /// Says something and reads the answer, which must begin as expected.
     pub(crate) fn ask(&mut self, line: &str, expected: &str) -> std::io::Result<String> {
         self.say(line)?;

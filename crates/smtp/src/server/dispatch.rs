@@ -164,6 +164,9 @@ impl Session {
         if transaction.chunks.is_some() {
             return Err(replies::CHUNKS_BEGUN);
         }
+        if transaction.is_binary() {
+            return Err(replies::BINARY_BY_BDAT);
+        }
         if transaction.envelope.recipients.is_empty() {
             // Not a bad command either: a client that pipelines sends it before
             // it knows that its recipients were refused.
@@ -207,9 +210,13 @@ impl Session {
     pub(super) fn chunk_begins(&mut self, chunk: Chunk) {
         if let (None, Some(transaction)) = (chunk.unwanted, &mut self.transaction) {
             let (settings, announced) = (&self.settings, transaction.announced);
+            let intake = match transaction.is_binary() {
+                true => Intake::binary,
+                false => Intake::new,
+            };
             transaction
                 .chunks
-                .get_or_insert_with(|| Intake::new(settings, announced))
+                .get_or_insert_with(|| intake(settings, announced))
                 .announce(chunk.left);
         }
         self.state = State::Chunk(chunk);

@@ -3,7 +3,9 @@
 //!
 //! A message with a fault is read to its end and not kept. Only text whose
 //! lines all end with CR LF leaves here, so that no host behind this one can
-//! see the end of a message where this one saw none (CVE-2023-51764).
+//! see the end of a message where this one saw none (CVE-2023-51764). The body
+//! of a message that was declared BINARYMIME is free of that: it may only go on
+//! in chunks, which have their length, or encoded.
 
 use bytes::Bytes;
 use memchr::memchr3;
@@ -40,6 +42,17 @@ pub(super) enum Fault {
     NoRoom,
 }
 
+/// Up to where a message is held to be lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lines {
+    /// All of it.
+    All,
+    /// Up to and with the first empty one (RFC 3030 section 3).
+    ToBody,
+    /// The body has begun, in which any octets may stand.
+    Over,
+}
+
 /// A message that is being received.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -51,6 +64,7 @@ pub(super) struct Intake {
     bytes_max: u64,
     /// What the client said its size would be, within the limit.
     announced: Option<u64>,
+    lines: Lines,
     /// The length of the line that is being read.
     line_bytes: usize,
     /// Whether the last byte was a carriage return whose line feed is due.
@@ -67,9 +81,21 @@ impl Intake {
             bytes: 0,
             bytes_max: settings.message_bytes_max,
             announced,
+            lines: Lines::All,
             line_bytes: 0,
             after_cr: false,
             fault: None,
+        }
+    }
+
+    /// The same for a message whose body may hold any octets (BINARYMIME).
+    ///
+    /// Its header is what every host takes for one: it goes to the first empty
+    /// line, also if the fields end before that.
+    pub(super) fn binary(settings: &Settings, announced: Option<u64>) -> Self {
+        Intake {
+            lines: Lines::ToBody,
+            ..Intake::new(settings, announced)
         }
     }
 
@@ -90,12 +116,18 @@ impl Intake {
     /// Checks the rest of a line, and says where behind its CR LF the next one
     /// begins; none if all of `bytes` is of this line.
     pub(super) fn line(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.lines == Lines::Over {
+            return None;
+        }
         let mut rest = bytes;
         loop {
             if self.after_cr {
                 let (first, behind) = rest.split_first()?;
                 self.after_cr = false;
                 if *first == b'\n' {
+                    if self.lines == Lines::ToBody && self.line_bytes == 0 {
+                        self.lines = Lines::Over;
+                    }
                     self.line_bytes = 0;
                     return Some(bytes.len() - behind.len());
                 }

@@ -1,5 +1,5 @@
 //! The parameters of MAIL and RCPT that the extensions bring: SIZE (RFC 1870),
-//! BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461),
+//! BODY (RFC 6152, RFC 3030), SMTPUTF8 (RFC 6531), RET, ENVID, NOTIFY, ORCPT (RFC 3461),
 //! MT-PRIORITY (RFC 6710), AUTH (RFC 4954 section 5), HOLDFOR and HOLDUNTIL
 //! (RFC 4865), BY (RFC 2852), REQUIRETLS (RFC 8689).
 
@@ -151,13 +151,11 @@ fn body(value: &str) -> Result<BodyType, Reply> {
     one_of(
         value,
         &[
-            ("7BIT", Some(BodyType::SevenBit)),
-            ("8BITMIME", Some(BodyType::EightBitMime)),
-            // Its extension (RFC 3030 section 3) is not offered.
-            ("BINARYMIME", None),
+            ("7BIT", BodyType::SevenBit),
+            ("8BITMIME", BodyType::EightBitMime),
+            ("BINARYMIME", BodyType::BinaryMime),
         ],
-    )?
-    .ok_or(replies::VALUE_NOT_IMPLEMENTED)
+    )
 }
 
 fn ret(value: &str) -> Result<Ret, Reply> {
@@ -301,7 +299,6 @@ mod tests {
             (&long, bad),
             (" =x", bad),
             (" <x>", bad),
-            (" BODY=BINARYMIME", replies::VALUE_NOT_IMPLEMENTED),
             (" NOTIFY=NEVER", replies::UNKNOWN_PARAMETER),
             (" HOLDFOR", bad),
             (" HOLDFOR=0", bad),

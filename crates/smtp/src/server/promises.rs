@@ -1,6 +1,7 @@
 //! What a client may ask of the queue beside handing its message on: to keep it for
-//! a time (FUTURERELEASE, RFC 4865), to deliver it by one (DELIVERBY, RFC 2852), and to
-//! let nobody read it on the way (REQUIRETLS, RFC 8689).
+//! a time (FUTURERELEASE, RFC 4865), to deliver it by one (DELIVERBY, RFC 2852), to
+//! let nobody read it on the way (REQUIRETLS, RFC 8689), and to keep each of its octets
+//! (BINARYMIME, RFC 3030).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -41,6 +42,13 @@ impl Session {
         self.has_priorities()
     }
 
+    /// Whether its messages may hold any octets. Those of strangers have signatures:
+    /// with them nothing can be written in base64 for a next hop that takes lines only,
+    /// and most do. What is submitted here is signed here, behind that.
+    fn takes_binary(&self) -> bool {
+        self.submits()
+    }
+
     /// How long its messages may be held, and what time it is; none if they may
     /// not. By LMTP they are at the end of their way (RFC 4865 section 3, item 7).
     fn hold_max(&self) -> Option<(Duration, Timestamp)> {
@@ -65,6 +73,9 @@ impl Session {
         if self.security.is_some() {
             offer.push_str("250-REQUIRETLS\r\n");
         }
+        if self.takes_binary() {
+            offer.push_str("250-BINARYMIME\r\n");
+        }
         offer
     }
 
@@ -73,6 +84,9 @@ impl Session {
     pub(super) fn promise(&self, transaction: &mut Transaction) -> Result<(), Reply> {
         if transaction.envelope.require_tls && self.security.is_none() {
             return Err(replies::UNKNOWN_PARAMETER);
+        }
+        if transaction.is_binary() && !self.takes_binary() {
+            return Err(replies::VALUE_NOT_IMPLEMENTED);
         }
         if let Some(By {
             seconds,

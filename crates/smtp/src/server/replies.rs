@@ -71,6 +71,7 @@ replies! {
     NESTED_MAIL = "503 5.5.1 There is a sender already";
     MAIL_FIRST = "503 5.5.1 Send MAIL first";
     RECIPIENT_FIRST = "503 5.5.1 Send RCPT first";
+    BINARY_BY_BDAT = "503 5.5.1 A BINARYMIME message comes by BDAT";
     CHUNKS_BEGUN = "503 5.5.1 The message has begun with BDAT";
     TLS_IS_ON = "503 5.5.1 TLS is on already";
     USER_FIRST = "530 5.7.0 Authentication required";

@@ -120,7 +120,8 @@ impl Session {
     }
 
     /// Says whether the client may have its messages go before others (MT-PRIORITY,
-    /// RFC 6710): it is for clients that are trusted. So where mail
+    /// RFC 6710), and hand in mail of any octets (BINARYMIME, RFC 3030): it is for
+    /// clients that are trusted. So where mail
     /// is submitted they need not say who they are, and others hear `530 5.7.0`
     /// to MAIL if there is a way for them to say it (RFC 6409 section 4.3).
     /// Default: it may not.

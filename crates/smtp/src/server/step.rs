@@ -73,7 +73,8 @@ pub struct Received {
     pub client: Client,
     /// Who it is from and for.
     pub envelope: Envelope,
-    /// Its header and body; all lines end with CR LF.
+    /// Its header and body; all lines end with CR LF. Only the body of a message
+    /// whose envelope says `BinaryMime` may hold any octets.
     pub content: Content,
     /// Which goes first.
     pub priority: Priority,

@@ -1,7 +1,7 @@
 //! The mail transaction: from MAIL to the end of the data (RFC 5321
 //! section 3.3).
 
-use slimta_core::message::{Address, Envelope, Recipient, ReversePath};
+use slimta_core::message::{Address, BodyType, Envelope, Recipient, ReversePath};
 
 use super::intake::Intake;
 use super::parameters::{MailParameters, RcptParameters};
@@ -66,6 +66,12 @@ impl Transaction {
             has_auth: parameters.auth.is_some(),
             chunks: None,
         })
+    }
+
+    /// Whether its body may hold any octets, and so comes in chunks only (RFC 3030
+    /// section 3).
+    pub(super) fn is_binary(&self) -> bool {
+        self.envelope.body == BodyType::BinaryMime
     }
 
     /// Reads the argument of RCPT.

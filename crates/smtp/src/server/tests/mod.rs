@@ -1,6 +1,7 @@
 //! Whole conversations with the server end, each cut into pieces in many ways.
 
 mod auth;
+mod binary;
 mod chunks;
 mod content;
 mod decide;

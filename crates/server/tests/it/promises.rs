@@ -1,7 +1,7 @@
 //! What a sender may ask beside delivery, as users and operators meet it.
 
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use crate::encryption::{Certificates, openssl};
 use crate::rig::{Client, KeepingSink, Store, free_address, run, stderr, stdout, text, until};
@@ -141,31 +141,6 @@ fn a_next_hop_that_heeds_no_time_gets_mail_only_if_that_may_be_late() {
     assert_eq!(unheeding.messages().len(), 1);
 }
 
-/// A certificate for `localhost` that stands for itself, as `NAME.pem` and `NAME.key`.
-fn make_for_localhost(certificates: &Certificates) -> Vec<String> {
-    let names = [
-        "subjectAltName=DNS:localhost",
-        "basicConstraints=critical,CA:FALSE",
-    ];
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
-        .args(["-nodes", "-days", "30", "-subj", "/CN=localhost"])
-        .args(["-addext", names[0], "-addext", names[1]])
-        .args(["-out", &certificates.path("own.pem")])
-        .args(["-keyout", &certificates.path("own.key")])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", stderr(&made));
-    certificates.options(&["own"])
-}
-
 /// OpenSSL hands in a message under TLS.
 fn hand_in_secretly(address: SocketAddr, root: &str) -> String {
     let said = "EHLO c\nMAIL FROM:<sender@from.example> REQUIRETLS\n\
@@ -178,7 +153,8 @@ fn hand_in_secretly(address: SocketAddr, root: &str) -> String {
 #[test]
 fn mail_that_requires_tls_keeps_it_from_server_to_server_or_goes_back() {
     let certificates = Certificates::new();
-    let options = make_for_localhost(&certificates);
+    certificates.make("own", "localhost");
+    let options = certificates.options(&["own"]);
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let root = certificates.path("own.pem");
     let (end, way) = (Store::new(), Store::new());

@@ -36,7 +36,8 @@ impl Options {
                 accept_domains recipients xclient_from tls_certificate tls_key require_tls
                 credentials auth_in_clear message_bytes_max recipients_max hold_time_max
                 connections_max connections_per_address_max connection_rate_per_address
-                greeting_wait message_rate_per_address recipient_rate_per_address lock_duration attempts_max
+                greeting_wait message_rate_per_address recipient_rate_per_address
+                message_rate_per_user recipient_rate_per_user lock_duration attempts_max
                 attempts_per_destination_max attempts_per_site_max rate_per_destination
                 messages_per_connection connection_idle_max connection_age_max source_address
                 ehlo_name socks5 socks5_user socks5_password_file tls tls_roots dns_servers

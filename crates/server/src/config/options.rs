@@ -180,6 +180,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RATE", help_heading = "Clients")]
     #[serde(deserialize_with = "written")]
     pub(crate) recipient_rate_per_address: Option<RateOrNone>,
+    /// How many messages are taken from one user, from wherever they come; or none, and
+    /// users count by their addresses [default: none]
+    #[arg(long, value_name = "RATE", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) message_rate_per_user: Option<RateOrNone>,
+    /// For how many recipients; or none [default: none]
+    #[arg(long, value_name = "RATE", help_heading = "Clients")]
+    #[serde(deserialize_with = "written")]
+    pub(crate) recipient_rate_per_user: Option<RateOrNone>,
 
     /// How long a lock on a message lasts unless it is renewed, which happens
     /// while an attempt works; after the crash of one of several servers, others

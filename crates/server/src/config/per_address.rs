@@ -1,4 +1,4 @@
-//! What the clients of one address may do, as options say it.
+//! What the clients of one address, or of one user, may do, as options say it.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// Hosts give up after five minutes (RFC 5321 section 4.5.3.2.1).
 const GREETING_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// The limits of an address that is not permitted.
+/// The limits of an address that is not permitted, and of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PerAddress(smtp::Limits);
 
@@ -38,6 +38,8 @@ impl PerAddress {
             greeting_wait,
             message_rate_per_address: or(options.message_rate_per_address, None),
             recipient_rate_per_address: or(options.recipient_rate_per_address, None),
+            message_rate_per_user: or(options.message_rate_per_user, None),
+            recipient_rate_per_user: or(options.recipient_rate_per_user, None),
             ..defaults
         }))
     }
@@ -66,7 +68,9 @@ mod tests {
              connection-rate-per-address = \"none\"\n\
              greeting-wait = \"6s\"\n\
              message-rate-per-address = \"9/h\"\n\
-             recipient-rate-per-address = \"99/h\"\n",
+             recipient-rate-per-address = \"99/h\"\n\
+             message-rate-per-user = \"8/h\"\n\
+             recipient-rate-per-user = \"88/h\"\n",
         );
         let expected = smtp::Limits {
             connections_per_address_max: 7,
@@ -74,6 +78,8 @@ mod tests {
             greeting_wait: Some(Duration::from_secs(6)),
             message_rate_per_address: Some("9/h".parse().unwrap()),
             recipient_rate_per_address: Some("99/h".parse().unwrap()),
+            message_rate_per_user: Some("8/h".parse().unwrap()),
+            recipient_rate_per_user: Some("88/h".parse().unwrap()),
             ..defaults
         };
         assert_eq!(said, expected);

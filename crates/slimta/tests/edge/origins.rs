@@ -1,8 +1,8 @@
-//! What the clients of one address may do together.
+//! What the clients of one address, or of one user, may do together.
 
 use std::time::Duration;
 
-use slimta::edge::smtp::{Limits, Role};
+use slimta::edge::smtp::{AuthMode, Authenticator, Credentials, Limits, Role, Verdict};
 use tokio::time::Instant;
 
 use super::rig::{Client, Listening, Queue, edge};
@@ -54,20 +54,18 @@ async fn who_comes_anew_too_often_is_sent_away() {
     listening.stopped().await;
 }
 
+struct Anybody;
+
+#[async_trait::async_trait]
+impl Authenticator for Anybody {
+    async fn check(&self, _: &Credentials) -> Verdict {
+        Verdict::Accepted
+    }
+}
+
 /// Over all connections of an address, whoever authenticates there.
 #[tokio::test]
 async fn messages_and_recipients_of_an_address_are_counted() {
-    use slimta::edge::smtp::{AuthMode, Authenticator, Credentials, Verdict};
-
-    struct Anybody;
-
-    #[async_trait::async_trait]
-    impl Authenticator for Anybody {
-        async fn check(&self, _: &Credentials) -> Verdict {
-            Verdict::Accepted
-        }
-    }
-
     let limits = Limits {
         message_rate_per_address: Some("2/h".parse().unwrap()),
         recipient_rate_per_address: Some("3/h".parse().unwrap()),
@@ -82,7 +80,7 @@ async fn messages_and_recipients_of_an_address_are_counted() {
     for _ in 0..3 {
         let mut client = listening.client().await;
         client.ask("EHLO c").await;
-        client.ask("AUTH PLAIN AGFubgBzZWNyZXQ=").await;
+        client.ask(ANN).await;
         for command in ["MAIL FROM:<a@x>", "RCPT TO:<b@x>", "RCPT TO:<c@x>"] {
             let reply = client.ask(command).await;
             told.push(reply.trim_end().to_owned());
@@ -101,6 +99,54 @@ async fn messages_and_recipients_of_an_address_are_counted() {
     ];
     assert_eq!(told, expected.concat());
     listening.stopped().await;
+}
+
+/// `AUTH PLAIN` of ann and of bob.
+const ANN: &str = "AUTH PLAIN AGFubgBzZWNyZXQ=";
+const BOB: &str = "AUTH PLAIN AGJvYgBzZWNyZXQ=";
+
+/// Whoever has ann's password has no more than ann, and takes nothing from bob.
+#[tokio::test]
+async fn messages_and_recipients_of_a_user_are_counted_wherever_they_come_from() {
+    let limits = Limits {
+        message_rate_per_address: Some("1/h".parse().unwrap()),
+        message_rate_per_user: Some("2/h".parse().unwrap()),
+        recipient_rate_per_user: Some("3/h".parse().unwrap()),
+        ..Limits::default()
+    };
+    let edge = edge(&Queue::new())
+        .with_limits(limits)
+        .with_authenticator(Anybody, AuthMode::InClear);
+    let strict = Listening::start(edge.clone().with_permit(|_| false)).await;
+    let friendly = Listening::start(edge).await;
+    let mut told = Vec::new();
+    for (listening, user) in [
+        (&strict, ANN),
+        (&friendly, ANN),
+        (&strict, ANN),
+        (&strict, BOB),
+    ] {
+        let mut client = listening.client().await;
+        client.ask("EHLO c").await;
+        client.ask(user).await;
+        for command in ["MAIL FROM:<a@x>", "RCPT TO:<b@x>", "RCPT TO:<c@x>"] {
+            let reply = client.ask(command).await;
+            told.push(reply.trim_end().to_owned());
+        }
+    }
+    let (sender, recipient) = ("250 2.1.0 Sender ok", "250 2.1.5 Recipient ok");
+    let messages = "450 4.7.1 Too many messages by your user name, try again later";
+    let recipients = "450 4.7.1 Too many recipients by your user name, try again later";
+    let first = "503 5.5.1 Send MAIL first";
+    let expected = [
+        [sender, recipient, recipient],
+        [sender, recipient, recipients],
+        [messages, first, first],
+        [sender, recipient, recipient],
+    ];
+    assert_eq!(told, expected.concat());
+    strict.stopped().await;
+    friendly.stopped().await;
 }
 
 #[tokio::test(start_paused = true)]

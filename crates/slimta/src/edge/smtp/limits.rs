@@ -38,6 +38,13 @@ pub struct Limits {
     pub message_rate_per_address: Option<Rate>,
     /// For how many recipients; more are answered `450 4.7.1` to RCPT. No limit.
     pub recipient_rate_per_address: Option<Rate>,
+    /// How many messages may come by one user, from all addresses together, permitted
+    /// ones too; more are answered `450 4.7.1` to MAIL. No limit: then users count by
+    /// their addresses.
+    pub message_rate_per_user: Option<Rate>,
+    /// For how many recipients; more are answered `450 4.7.1` to RCPT. No limit, as
+    /// before.
+    pub recipient_rate_per_user: Option<Rate>,
     /// Most handshakes of TLS at once, each of which may take about 64 KiB;
     /// more clients are told that there is no TLS for now. 1,000.
     pub handshakes_max: usize,
@@ -84,6 +91,8 @@ impl Default for Limits {
             greeting_wait: None,
             message_rate_per_address: None,
             recipient_rate_per_address: None,
+            message_rate_per_user: None,
+            recipient_rate_per_user: None,
             handshakes_max: 1000,
             memory_bytes_max: 256 << 20,
             command_time_max: Duration::from_secs(5 * 60),

@@ -133,7 +133,7 @@ impl<S> Connection<S> {
     /// Decides on a command.
     pub(super) async fn decide(&mut self, asked: Asked) {
         let allowed = match asked {
-            Asked::Mail => self.edge.allowance(Counted::Message, self.ip),
+            Asked::Mail => self.allowance(Counted::Message),
             Asked::Hello | Asked::Data => Ok(()),
         };
         let verdict = match (allowed, self.edge.validators.clone()) {
@@ -144,6 +144,10 @@ impl<S> Connection<S> {
             Ok(()) => self.session.allow(),
             Err(response) => self.session.refuse(&response),
         }
+    }
+
+    fn allowance(&self, what: Counted) -> Verdict {
+        self.edge.allowance(what, self.ip, self.session.user())
     }
 
     async fn validate(&mut self, validators: Arc<dyn Validators>, asked: Asked) -> Verdict {
@@ -161,7 +165,7 @@ impl<S> Connection<S> {
 
     /// Decides on a recipient whom the client may send to.
     pub(super) async fn decide_recipient(&mut self, recipient: Recipient) {
-        let allowed = self.edge.allowance(Counted::Recipient, self.ip);
+        let allowed = self.allowance(Counted::Recipient);
         let verdict = match (allowed, self.edge.validators.clone()) {
             (Ok(()), Some(validators)) => {
                 Box::pin(self.validate_recipient(validators, &recipient)).await

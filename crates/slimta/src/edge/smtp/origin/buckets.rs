@@ -1,4 +1,4 @@
-//! Buckets of tokens by origin, of which only the time is kept at which each is
+//! Buckets of tokens by origin or user, of which only the time is kept at which each is
 //! full again.
 //!
 //! They stand in two generations. When the young one is as large as it may get
@@ -7,18 +7,17 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use slimta_core::queue::Rate;
 
-use super::Counted;
+use super::{Counted, Whose};
 
 /// Most buckets of a generation, each of some 60 bytes.
 const GENERATION_MAX: usize = 20_000;
 
 /// Whose bucket, and of what.
-pub(super) type Key = (Counted, IpAddr);
+pub(super) type Key = (Counted, Whose);
 
 /// The buckets that are not full, and some that are.
 #[derive(Debug, Default)]
@@ -54,7 +53,7 @@ mod tests {
 
     fn key(number: usize) -> Key {
         let ip = Ipv4Addr::from_bits(u32::try_from(number).unwrap());
-        (Counted::Connection, ip.into())
+        (Counted::Connection, Whose::Origin(ip.into()))
     }
 
     #[test]
@@ -79,11 +78,13 @@ mod tests {
     fn many_origins_take_no_more_room_and_hide_nobody() {
         let (rate, mut buckets) = ("2/h".parse().unwrap(), Buckets::default());
         let greedy = key(0);
-        assert!(buckets.take(greedy, rate, SECOND) && buckets.take(greedy, rate, SECOND));
+        for _ in 0..2 {
+            assert!(buckets.take(greedy.clone(), rate, SECOND));
+        }
         for number in 1..5 * GENERATION_MAX {
             assert!(buckets.take(key(number), rate, SECOND));
             if number % 1000 == 0 {
-                assert!(!buckets.take(greedy, rate, SECOND), "{number}");
+                assert!(!buckets.take(greedy.clone(), rate, SECOND), "{number}");
             }
         }
         assert!(buckets.young.len() + buckets.old.len() <= 2 * GENERATION_MAX);

@@ -3,8 +3,9 @@
 //! recipients.
 //!
 //! What counts together is an [`origin`](network): an IPv4 address, or an IPv6
-//! network of 64 bits. Clients whose mail is taken by their address are not
-//! counted. What is kept is bounded, however many addresses there are.
+//! network of 64 bits; or what comes by one user, wherever from, for a password
+//! may be stolen. Clients whose mail is taken by their address are not counted, but
+//! as users. What is kept is bounded, however many addresses there are.
 
 mod buckets;
 mod network;
@@ -30,6 +31,13 @@ pub(super) enum Counted {
     Connection,
     Message,
     Recipient,
+}
+
+/// For whom it is counted.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Whose {
+    Origin(IpAddr),
+    User(Box<str>),
 }
 
 /// Why a client is not let in.
@@ -76,13 +84,33 @@ pub(super) struct Origins {
     pub(super) telling: Telling,
 }
 
-/// What the clients of one origin may do.
+/// What the clients of one origin may do, and those of one user.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     connections_max: usize,
     connection_rate: Option<Rate>,
     message_rate: Option<Rate>,
     recipient_rate: Option<Rate>,
+    user_message_rate: Option<Rate>,
+    user_recipient_rate: Option<Rate>,
+}
+
+impl Bounds {
+    fn of_origin(&self, what: Counted) -> Option<Rate> {
+        match what {
+            Counted::Connection => self.connection_rate,
+            Counted::Message => self.message_rate,
+            Counted::Recipient => self.recipient_rate,
+        }
+    }
+
+    fn of_user(&self, what: Counted) -> Option<Rate> {
+        match what {
+            Counted::Connection => None,
+            Counted::Message => self.user_message_rate,
+            Counted::Recipient => self.user_recipient_rate,
+        }
+    }
 }
 
 /// The place of a client among those of its origin, until it is dropped.
@@ -100,6 +128,8 @@ impl Origins {
                 connection_rate: limits.connection_rate_per_address,
                 message_rate: limits.message_rate_per_address,
                 recipient_rate: limits.recipient_rate_per_address,
+                user_message_rate: limits.message_rate_per_user,
+                user_recipient_rate: limits.recipient_rate_per_user,
             }),
             connected: Mutex::default(),
             buckets: Mutex::default(),
@@ -136,14 +166,17 @@ impl Origins {
     }
 
     /// Whether the clients of its origin may have one more of what is counted.
-    pub(super) fn take(&self, what: Counted, ip: IpAddr, now: Duration) -> bool {
-        let bounds = self.bounds.load();
-        let rate = match what {
-            Counted::Connection => bounds.connection_rate,
-            Counted::Message => bounds.message_rate,
-            Counted::Recipient => bounds.recipient_rate,
-        };
-        rate.is_none_or(|rate| lock(&self.buckets).take((what, network(ip)), rate, now))
+    fn take(&self, what: Counted, ip: IpAddr, now: Duration) -> bool {
+        let key = (what, Whose::Origin(network(ip)));
+        let rate = self.bounds.load().of_origin(what);
+        rate.is_none_or(|rate| lock(&self.buckets).take(key, rate, now))
+    }
+
+    /// The same for what comes by a user; none if users are not counted.
+    fn take_by_user(&self, what: Counted, user: &str, now: Duration) -> Option<bool> {
+        let rate = self.bounds.load().of_user(what)?;
+        let key = (what, Whose::User(user.into()));
+        Some(lock(&self.buckets).take(key, rate, now))
     }
 }
 
@@ -169,10 +202,18 @@ impl SmtpEdge {
     }
 
     /// Whether a client may have one more of what is counted, or what it is
-    /// told.
-    pub(super) fn allowance(&self, what: Counted, ip: IpAddr) -> Result<(), Response> {
+    /// told. A user is counted where users are, wherever it comes from, and else by
+    /// its address as all are.
+    pub(super) fn allowance(
+        &self,
+        what: Counted,
+        ip: IpAddr,
+        user: Option<&str>,
+    ) -> Result<(), Response> {
         let now = self.world.monotonic();
-        if (self.permit)(ip) || self.origins.take(what, ip, now) {
+        let by_user = user.and_then(|user| self.origins.take_by_user(what, user, now));
+        let may = by_user.unwrap_or_else(|| (self.permit)(ip) || self.origins.take(what, ip, now));
+        if may {
             return Ok(());
         }
         let what = match what {
@@ -180,10 +221,14 @@ impl SmtpEdge {
             Counted::Message => "messages",
             Counted::Recipient => "recipients",
         };
+        let (user, whose, yours) = match by_user {
+            Some(_) => (user, "by its user", "by your user name"),
+            None => (None, "from its address", "from your address"),
+        };
         if let Some(untold) = self.origins.telling.tell(now) {
-            tracing::info!(%ip, untold, "refused for now: too many {what} from its address");
+            tracing::info!(%ip, user, untold, "refused for now: too many {what} {whose}");
         }
-        let text = format!("Too many {what} from your address, try again later");
+        let text = format!("Too many {what} {yours}, try again later");
         Err(Response::new(450, Some(EnhancedCode::new(4, 7, 1)), text))
     }
 }

@@ -49,6 +49,9 @@ fn problems(settings: &Settings, world: &World) -> Vec<Failure> {
     let alone = [
         edge.tls.as_ref().and_then(|tls| tls.open().err()),
         edge.auth.as_ref().and_then(|auth| auth.open().err()),
+        edge.auth
+            .as_ref()
+            .and_then(|auth| auth.open_senders().err()),
         settings.notices.builder().err(),
         check_sources(settings).err(),
         check_routes(settings).err(),

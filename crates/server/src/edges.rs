@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use slimta::bus;
 use slimta::edge::smtp::{
-    self, CredentialsFile, CurrentEdge, FinalDomains, Role, SmtpEdge, Tls, TlsMode,
+    self, CredentialsFile, CurrentEdge, FinalDomains, Role, SendersFile, SmtpEdge, Tls, TlsMode,
 };
 use slimta::message::{Message, Response};
 use slimta::policy::{SignDkim, SpamScan, VerifySenders};
@@ -86,6 +86,7 @@ pub(crate) fn edge(
 pub(crate) struct Means {
     pub(crate) tls: Option<Tls>,
     pub(crate) users: Option<CredentialsFile>,
+    pub(crate) senders: Option<SendersFile>,
     pub(crate) dkim: SignDkim,
     /// One of each for all listeners: so many messages at once are looked at by all.
     pub(crate) verify: Option<VerifySenders>,
@@ -164,6 +165,9 @@ fn listening(
     }
     if let (Some(users), Some(auth), true) = (&means.users, &settings.edge.auth, said.has_auth) {
         smtp = smtp.with_authenticator(users.clone(), auth.mode());
+        if let Some(senders) = &means.senders {
+            smtp = smtp.with_senders(senders.clone());
+        }
     }
     Ok(smtp)
 }

@@ -52,6 +52,7 @@ impl Parts {
             means: Means {
                 tls: tls.map(EdgeTls::open).transpose()?,
                 users: users.map(EdgeAuth::open).transpose()?,
+                senders: users.map_or(Ok(None), EdgeAuth::open_senders)?,
                 dkim: settings.dkim.signer()?,
                 verify: verify.map(|it| it.open(settings, world)).transpose()?,
                 spam_scan: spam_scan.as_ref().map(|it| it.policy(world.clone())),

@@ -34,7 +34,7 @@ impl Options {
                 relay_auth_in_clear storage hostname retry heed_replies delay_notice
                 returned_bytes_max bounce_header bounce_footer admin_socket permit
                 accept_domains recipients xclient_from tls_certificate tls_key require_tls
-                credentials auth_in_clear message_bytes_max recipients_max hold_time_max
+                credentials senders auth_in_clear message_bytes_max recipients_max hold_time_max
                 connections_max connections_per_address_max connection_rate_per_address
                 greeting_wait message_rate_per_address recipient_rate_per_address
                 message_rate_per_user recipient_rate_per_user lock_duration attempts_max

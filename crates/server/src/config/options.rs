@@ -134,6 +134,10 @@ pub(crate) struct Options {
     /// users in this file, whose lines "slimta password" prints
     #[arg(long, value_name = "FILE", help_heading = "Clients")]
     pub(crate) credentials: Option<PathBuf>,
+    /// Let each of them send only from its addresses in this file, one USER:
+    /// ADDRESS… a line, @DOMAIN for all of a domain, * for any
+    #[arg(long, value_name = "FILE", help_heading = "Clients")]
+    pub(crate) senders: Option<PathBuf>,
     /// Take their passwords in the clear too, where others can read them
     /// [default: false]
     #[arg(long, value_name = "true|false", help_heading = "Clients")]

@@ -329,6 +329,7 @@ fn a_mistake_in_the_file_is_named() {
         ("tls-certificate = ['a', 'b']\ntls-key = ['c']", "tls-key"),
         ("lock-duration = '5'", "lock-duration"),
         ("recipients = 'a'", "accept-domains"),
+        ("senders = 'a'", "credentials"),
         (
             "accept-domains = ['a.example']\n[listener.a]\naddress = '[::1]:1'\naccept-domains = []\nrecipients = 'a'",
             "listener.a.recipients: ",

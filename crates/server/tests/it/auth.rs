@@ -267,6 +267,43 @@ for connect, method in itertools.product((by_starttls, by_tls), ('auth_plain', '
 }
 
 #[test]
+fn a_user_sends_only_from_its_own_addresses() {
+    let users = Users::new();
+    let store = Store::new();
+    let file = users.0.path("senders");
+    fs::write(&file, "# swaks says a@from.example\nann: ann@own.example\n").unwrap();
+    let server = users.serve(&store, &["--senders", &file]);
+    let refused = users.hand_in(server.address, &LOGIN);
+    assert!(!refused.status.success());
+    let told = "553 5.7.1 Your user name may not send from this address";
+    assert!(stdout(&refused).contains(told), "{}", stdout(&refused));
+    let log = store.logged();
+    let line = "sender refused: it is not its user's ip=127.0.0.1 user=ann sender=a@from.example";
+    assert!(log.contains(line), "{log}");
+    fs::write(&file, "ann: ann@own.example @from.example\n").unwrap();
+    until("the file to be read again", || {
+        let handed = users.hand_in(server.address, &LOGIN);
+        handed.status.success().then_some(())
+    });
+    assert!(only_message(&store).contains(" with ESMTPSA "));
+    server.stop();
+
+    fs::write(&file, "ann: ann@own.example\nbob\n").unwrap();
+    let certificates = users.0.options(&["a"]);
+    let certificates: Vec<_> = certificates.iter().map(String::as_str).collect();
+    let named = ["--credentials", &users.file(), "--senders", &file];
+    let said = run(&[
+        &["serve", "--storage", &store.url()],
+        &certificates[..],
+        &named,
+    ]
+    .concat());
+    assert_eq!(said.status.code(), Some(2));
+    let why = format!("--senders: {file} line 2: it is not USER: ADDRESS");
+    assert!(stderr(&said).contains(&why), "{}", stderr(&said));
+}
+
+#[test]
 fn a_file_that_has_changed_is_read_again() {
     let users = Users::new();
     let store = Store::new();

@@ -1,9 +1,12 @@
 //! Who clients are: checked by a program of its own, and by a file.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use slimta::edge::smtp::{AuthMode, Authenticator, Credentials, Limits, SmtpEdge, Verdict};
+use slimta::edge::smtp::{
+    AuthMode, Authenticator, Credentials, Limits, SendersFile, SmtpEdge, Verdict,
+};
 use tokio::sync::Semaphore;
 
 use super::rig::{Client, Listening, Queue, edge};
@@ -188,4 +191,37 @@ async fn a_file_knows_its_users_and_a_bounded_number_is_checked_at_once() {
     };
     assert_eq!(count(Verdict::Accepted), 64);
     assert_eq!(count(Verdict::Unavailable), 1);
+}
+
+/// Who has a password has the addresses of its user, and no others.
+#[tokio::test]
+async fn a_user_sends_from_its_own_addresses() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("senders");
+    fs::write(
+        &file,
+        "ann: ann@own.example @lists.example\nbob: bob@own.example\n",
+    )
+    .unwrap();
+    let (queue, program) = (Queue::new(), Program::new(9));
+    let edge = edge(&queue)
+        .with_authenticator(program, AuthMode::InClear)
+        .with_senders(SendersFile::open(&file).unwrap());
+    let listening = Listening::start(edge).await;
+    let mut client = greeted(&listening).await;
+    let other = "MAIL FROM:<bob@own.example>";
+    let taken = "250 2.1.0 Sender ok\r\n";
+    // As all whose address is permitted, as long as nobody knows who it is.
+    assert_eq!(client.ask(other).await, taken);
+    client.ask("RSET").await;
+    assert_eq!(client.ask(GOOD).await, DONE);
+    let refused = "553 5.7.1 Your user name may not send from this address\r\n";
+    assert_eq!(client.ask(other).await, refused);
+    assert!(client.ask("RCPT TO:<c@d>").await.starts_with("503 5.5.1 "));
+    for own in ["Ann@OWN.example", "news@lists.example", ""] {
+        assert_eq!(client.ask(&format!("MAIL FROM:<{own}>")).await, taken);
+        client.ask("RSET").await;
+    }
+    drop(client);
+    listening.stopped().await;
 }

@@ -12,6 +12,7 @@ mod current;
 mod deliver;
 mod early;
 mod limits;
+mod lines;
 mod listen;
 mod listener;
 mod look;
@@ -19,6 +20,7 @@ mod origin;
 mod pace;
 mod proxy_header;
 mod recipients;
+mod senders;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 mod tls;
@@ -40,13 +42,13 @@ use tokio::sync::Semaphore;
 
 pub use auth::{AuthMode, Authenticator, BearerToken, TokenVerdict, Verdict};
 #[cfg(feature = "credentials")]
-pub use auth::{
-    CredentialsError, CredentialsFile, ScramKeys, ScramKeysError, password_line, scram_line,
-};
+pub use auth::{CredentialsFile, ScramKeys, ScramKeysError, password_line, scram_line};
 pub use current::CurrentEdge;
 pub use limits::Limits;
+pub use lines::FileError;
 pub use listener::Listener;
-pub use recipients::{FinalDomains, RecipientsError, RecipientsFile};
+pub use recipients::{FinalDomains, RecipientsFile};
+pub use senders::SendersFile;
 pub use slimta_smtp::server::{Credentials, Mechanisms, Role};
 #[cfg(feature = "tls")]
 pub use tls::{CertificateFiles, Tls, TlsError, TlsMode};
@@ -96,6 +98,7 @@ pub struct SmtpEdge {
     failures: Arc<auth::Failures>,
     role: Role,
     final_domains: Option<Arc<FinalDomains>>,
+    senders: Option<SendersFile>,
     proxy_headers: Option<Arc<Permit>>,
     origins: Arc<origin::Origins>,
     validators: Option<Arc<dyn Validators>>,
@@ -123,6 +126,7 @@ impl SmtpEdge {
             failures: Arc::new(auth::Failures::new(&limits)),
             role: Role::Relay,
             final_domains: None,
+            senders: None,
             proxy_headers: None,
             origins: Arc::new(origin::Origins::new(&limits)),
             validators: None,
@@ -210,6 +214,13 @@ impl SmtpEdge {
     #[must_use]
     pub fn with_final_domains(mut self, domains: FinalDomains) -> Self {
         self.final_domains = Some(Arc::new(domains));
+        self
+    }
+
+    /// Which addresses users may send from (RFC 6409 section 6.1). Default: any.
+    #[must_use]
+    pub fn with_senders(mut self, senders: SendersFile) -> Self {
+        self.senders = Some(senders);
         self
     }
 

@@ -133,7 +133,11 @@ impl<S> Connection<S> {
     /// Decides on a command.
     pub(super) async fn decide(&mut self, asked: Asked) {
         let allowed = match asked {
-            Asked::Mail => self.allowance(Counted::Message),
+            // Who is refused has used up nothing.
+            Asked::Mail => match Box::pin(self.own_sender()).await {
+                Ok(()) => self.allowance(Counted::Message),
+                refused => refused,
+            },
             Asked::Hello | Asked::Data => Ok(()),
         };
         let verdict = match (allowed, self.edge.validators.clone()) {

@@ -10,6 +10,7 @@ use slimta_smtp::server::Credentials;
 
 use super::scram::ScramKeys;
 use super::verifier::Verifier;
+use crate::edge::smtp::lines::{BadLine, Lines};
 
 /// The users of a file.
 #[derive(Debug, Default)]
@@ -21,18 +22,10 @@ pub(super) struct Entries {
     scram_count: usize,
 }
 
-/// A line that is not as it should be.
-#[derive(PartialEq, Eq, Debug)]
-pub(super) struct BadLine {
-    /// Its number, from 1.
-    pub(super) line: usize,
-    pub(super) reason: String,
-}
+impl Lines for Entries {
+    const NAME: &'static str = "credentials";
 
-impl Entries {
-    /// Reads the text of a file. Empty lines and such that begin with `#` say
-    /// nothing.
-    pub(super) fn parse(text: &str) -> Result<Self, BadLine> {
+    fn parse(text: &str) -> Result<Self, BadLine> {
         let mut entries = Entries::default();
         let mut lines_of = HashMap::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -55,6 +48,12 @@ impl Entries {
         Ok(entries)
     }
 
+    fn len(&self) -> usize {
+        self.users.len()
+    }
+}
+
+impl Entries {
     /// Whether the password is that of the user. Takes its time, and memory.
     pub(super) fn fit(&self, credentials: &Credentials) -> bool {
         let Some((hash, is_own)) = self.hash_for(credentials.user()) else {

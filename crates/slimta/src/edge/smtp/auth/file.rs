@@ -1,7 +1,6 @@
 //! A file of users: when it is read again, and how many passwords are checked
 //! at once.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,9 +8,10 @@ use async_trait::async_trait;
 use slimta_smtp::server::{Credentials, Mechanisms};
 use tokio::sync::Semaphore;
 
-use super::entries::{BadLine, Entries};
+use super::entries::Entries;
 use super::scram::ScramKeys;
 use super::{Authenticator, Verdict};
+use crate::edge::smtp::lines::{self, FileError, Lines as _};
 use crate::edge::smtp::look::{Look, is_open_to_all};
 
 /// Most checks at once: each takes the memory that its hash asks for, 19 MiB if
@@ -31,8 +31,8 @@ const WAITING_MAX: usize = 64;
 /// not log in any more.
 ///
 /// ```
-/// # use slimta::edge::smtp::{AuthMode, CredentialsError, CredentialsFile, SmtpEdge};
-/// # fn example(edge: SmtpEdge) -> Result<SmtpEdge, CredentialsError> {
+/// # use slimta::edge::smtp::{AuthMode, FileError, CredentialsFile, SmtpEdge};
+/// # fn example(edge: SmtpEdge) -> Result<SmtpEdge, FileError> {
 /// let users = CredentialsFile::open("/etc/slimta/users")?;
 /// let edge = edge.with_authenticator(users, AuthMode::UnderTls);
 /// # Ok(edge)
@@ -61,34 +61,9 @@ struct Read {
     entries: Arc<Entries>,
 }
 
-/// Why a file of users cannot be used.
-#[derive(thiserror::Error, Debug)]
-#[non_exhaustive]
-pub enum CredentialsError {
-    /// It cannot be read.
-    #[error("{} cannot be read: {error}", file.display())]
-    Unreadable {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        error: std::io::Error,
-    },
-    /// A line is not as it should be.
-    #[error("{} line {line}: {reason}", file.display())]
-    BadLine {
-        /// Of which file.
-        file: PathBuf,
-        /// Its number, from 1.
-        line: usize,
-        /// What is wrong with it; never what is secret.
-        reason: String,
-    },
-}
-
 impl CredentialsFile {
     /// Reads the file. The error names it, and the line that is no good.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, CredentialsError> {
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
         let path = path.into();
         // Looked at first: what changes from here on is read again.
         let look = Look::at(&path);
@@ -152,7 +127,7 @@ impl Shared {
             let file = self.path.display();
             match read(&self.path) {
                 Ok(entries) => {
-                    tracing::info!(%file, "credentials read again");
+                    tracing::info!(%file, lines = entries.len(), "credentials read again");
                     seen.entries = Arc::new(entries);
                 }
                 Err(error) => tracing::error!(%error, "credentials that have changed are not used"),
@@ -166,19 +141,10 @@ impl Shared {
     }
 }
 
-fn read(path: &Path) -> Result<Entries, CredentialsError> {
+fn read(path: &Path) -> Result<Entries, FileError> {
     if is_open_to_all(path) {
         let file = path.display();
         tracing::warn!(%file, "everybody may read or write these credentials: chmod o= the file");
     }
-    let file = || path.to_owned();
-    let text = fs::read_to_string(path).map_err(|error| CredentialsError::Unreadable {
-        file: file(),
-        error,
-    })?;
-    Entries::parse(&text).map_err(|BadLine { line, reason }| CredentialsError::BadLine {
-        file: file(),
-        line,
-        reason,
-    })
+    lines::read(path)
 }

@@ -30,7 +30,7 @@ pub use entries::{password_line, scram_line};
 pub(super) use exchange::Exchange;
 pub(super) use failures::Failures;
 #[cfg(feature = "credentials")]
-pub use file::{CredentialsError, CredentialsFile};
+pub use file::CredentialsFile;
 #[cfg(feature = "credentials")]
 pub use scram::{ScramKeys, ScramKeysError};
 

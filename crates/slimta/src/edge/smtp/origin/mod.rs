@@ -226,6 +226,7 @@ impl SmtpEdge {
             None => (None, "from its address", "from your address"),
         };
         if let Some(untold) = self.origins.telling.tell(now) {
+            let user = user.map(tracing::field::display);
             tracing::info!(%ip, user, untold, "refused for now: too many {what} {whose}");
         }
         let text = format!("Too many {what} {yours}, try again later");

@@ -14,15 +14,15 @@ use crate::message::{Address, Destination, Recipient, Response};
 use crate::queue::{ByDestination, DestinationPattern};
 use crate::world::World;
 
-pub use file::{RecipientsError, RecipientsFile};
+pub use file::RecipientsFile;
 
-use table::Mailbox;
+pub(super) use table::{Mailbox, Table};
 
 /// The domains that mail is for which an edge takes from anybody, and the
 /// mailboxes in them, where those are known.
 ///
 /// ```
-/// # use slimta::edge::smtp::{FinalDomains, RecipientsError, RecipientsFile, SmtpEdge};
+/// # use slimta::edge::smtp::{FinalDomains, RecipientsFile, SmtpEdge};
 /// # fn example(edge: SmtpEdge) -> Result<SmtpEdge, Box<dyn std::error::Error>> {
 /// let domains = ["example.org".parse()?, "*.lists.example.org".parse()?];
 /// let recipients = RecipientsFile::open("/etc/slimta/recipients")?;
@@ -83,7 +83,7 @@ impl FinalDomains {
 
 /// What is known of a recipient.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
+pub(super) enum Standing {
     /// Its mailbox is behind this server, or may be.
     Here,
     /// The same, but its name says where mail may go from there (`u%x@y`): the

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::Standing;
+use crate::edge::smtp::lines::{BadLine, Lines, entries};
 use crate::message::Address;
 
 /// What a host may read as a way to another host: the percent hack, a bang path,
@@ -17,14 +18,14 @@ const ROUTING: [char; 9] = [
 /// quotes, and in lower case, for hardly anybody has mailboxes that differ only
 /// in that.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Mailbox {
+pub(in crate::edge::smtp) struct Mailbox {
     local_part: String,
     /// None for a bare `postmaster`.
     domain: Option<String>,
 }
 
 impl Mailbox {
-    pub(super) fn of(address: &Address) -> Self {
+    pub(in crate::edge::smtp) fn of(address: &Address) -> Self {
         Mailbox {
             local_part: unquoted(address.local_part()).to_lowercase(),
             domain: address.domain().map(str::to_lowercase),
@@ -57,39 +58,33 @@ fn unquoted(local_part: &str) -> String {
 
 /// The mailboxes of a file.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(in crate::edge::smtp) struct Table {
     mailboxes: HashSet<Mailbox>,
     /// Domains of which all is taken.
     whole: HashSet<String>,
 }
 
-/// A line that is not as it should be.
-#[derive(PartialEq, Eq, Debug)]
-pub(super) struct BadLine {
-    /// Its number, from 1.
-    pub(super) line: usize,
-    pub(super) reason: String,
-}
+impl Lines for Table {
+    const NAME: &'static str = "recipients";
 
-impl Table {
-    /// Reads the text of a file. Empty lines and such that begin with `#` say
-    /// nothing.
-    pub(super) fn parse(text: &str) -> Result<Self, BadLine> {
+    fn parse(text: &str) -> Result<Self, BadLine> {
         let mut table = Table::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            let entry = line.trim();
-            if entry.is_empty() || entry.starts_with('#') {
-                continue;
-            }
-            table.insert(entry).map_err(|reason| BadLine {
-                line: number,
-                reason,
-            })?;
+        for (line, entry) in entries(text) {
+            table
+                .insert(entry)
+                .map_err(|reason| BadLine { line, reason })?;
         }
         Ok(table)
     }
 
-    fn insert(&mut self, entry: &str) -> Result<(), String> {
+    fn len(&self) -> usize {
+        self.mailboxes.len() + self.whole.len()
+    }
+}
+
+impl Table {
+    /// Adds a mailbox, or all of a domain.
+    pub(in crate::edge::smtp) fn insert(&mut self, entry: &str) -> Result<(), String> {
         let wrong = |why: &dyn std::fmt::Display| {
             let shown: String = entry.chars().take(64).collect();
             format!("{shown:?} is neither USER@DOMAIN nor @DOMAIN: {why}")
@@ -107,13 +102,8 @@ impl Table {
         Ok(())
     }
 
-    /// How many lines say something, for the log.
-    pub(super) fn len(&self) -> usize {
-        self.mailboxes.len() + self.whole.len()
-    }
-
     /// What the table says of a mailbox; none if nothing.
-    pub(super) fn finds(&self, mailbox: &Mailbox) -> Option<Standing> {
+    pub(in crate::edge::smtp) fn finds(&self, mailbox: &Mailbox) -> Option<Standing> {
         if self.mailboxes.contains(mailbox) {
             return Some(Standing::Here);
         }

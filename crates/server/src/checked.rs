@@ -10,6 +10,7 @@ use slimta::relay::OpenError;
 use slimta::world::World;
 
 use crate::assemble::socket;
+use crate::certificates;
 use crate::config::{Flags, Reading, Settings};
 use crate::failure::Failure;
 use crate::relays::{Way, check_routes, check_sources, connections};
@@ -36,7 +37,7 @@ impl Checked {
         let settings = settings.ok_or(Failure::Told)?;
         let file = reading.read();
         Ok(Checked {
-            warnings: reading.warnings(&settings),
+            warnings: reading.warnings(&settings, certificates::risks(&settings, world.now())),
             file: file.map(|(shown, options)| (shown.to_owned(), options)),
             settings,
         })

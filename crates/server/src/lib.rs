@@ -10,6 +10,7 @@
 mod admin;
 mod assemble;
 mod bench;
+mod certificates;
 mod checked;
 mod commands;
 mod config;

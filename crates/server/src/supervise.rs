@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::assemble::Server;
+use crate::certificates;
 use crate::edges::Edge;
 use crate::failure::Failure;
 use crate::output;
@@ -35,7 +36,7 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
         admin,
         mta_sts,
         reports,
-        reloader: _,
+        reloader,
     } = server;
     // Before anything can happen to a message: an audit tells by it which lines
     // are of which life of the server.
@@ -51,6 +52,7 @@ pub(crate) async fn run(server: Server, until: impl Future<Output = ()>) -> Resu
     });
     // Nothing depends on where it is when the server ends.
     let mut background = JoinSet::new();
+    background.spawn(certificates::watch(reloader, world.clone()));
     if let Some(mta_sts) = mta_sts {
         background.spawn(async move { mta_sts.keep_fresh().await });
     }

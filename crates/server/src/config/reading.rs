@@ -131,11 +131,13 @@ impl Reading {
         })
     }
 
-    /// What works and is risky, each with its place.
-    pub(crate) fn warnings(&self, settings: &Settings) -> Vec<String> {
+    /// What works and is risky, and `more`, options and what may come of them; each
+    /// with its place.
+    pub(crate) fn warnings(&self, settings: &Settings, more: Vec<(String, String)>) -> Vec<String> {
         let risks = super::risks::risks(settings);
         let risks = risks
             .into_iter()
+            .chain(more)
             .map(|(key, why)| Problem { key, why, at: None });
         let mut risks: Vec<_> = risks.collect();
         risks.sort_by_key(|risk| self.at(risk));

@@ -37,6 +37,12 @@ impl Certificates {
     /// The same with a key of another kind.
     #[track_caller]
     fn make_by(&self, kind: &[&str], name: &str, host: &str) {
+        self.make_for(30, kind, name, host);
+    }
+
+    /// The same for so many days.
+    #[track_caller]
+    fn make_for(&self, days: u32, kind: &[&str], name: &str, host: &str) {
         let (chain, key) = (
             self.path(&format!("{name}.pem")),
             self.path(&format!("{name}.key")),
@@ -46,9 +52,8 @@ impl Certificates {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey"])
             .args(kind)
-            .args([
-                "-nodes", "-days", "30", "-subj", &subject, "-addext", &names,
-            ])
+            .args(["-nodes", "-days", &days.to_string()])
+            .args(["-subj", &subject, "-addext", &names])
             // Some clients take none from a host that could sign others.
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args(["-out", &chain, "-keyout", &key])
@@ -330,6 +335,23 @@ fn the_clear_ends_at_once_where_tls_comes_first() {
     client.read_to_end(&mut said).unwrap();
     // An alert of TLS, and no word of SMTP.
     assert!(said.starts_with(&[21, 3]) && said.len() == 7, "{said:?}");
+    server.stop();
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_of() {
+    let certificates = Certificates::new();
+    for (days, name) in [(13, "old"), (15, "new")] {
+        certificates.make_for(days, &["rsa:2048"], name, HOST);
+    }
+    let store = Store::new();
+    let server = serve(&store, &certificates.options(&["old", "new"]), &[]);
+    let log = store.logged();
+    let told = |name: &str| {
+        let file = certificates.path(&format!("{name}.pem"));
+        log.contains(&format!("--tls-certificate: warning: {file} is over within 14 days"))
+    };
+    assert!(told("old") && !told("new"), "{log}");
     server.stop();
 }
 

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
+use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use slimta::edge::smtp::CertificateFiles;
+use slimta::world::Timestamp;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -37,11 +40,24 @@ impl Certificates {
 
     /// Makes them, for the host `host`; gives the certificate.
     pub(crate) fn make(&self, name: &str, host: &str) -> CertificateDer<'static> {
-        let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        self.make_of(name, CertificateParams::new([host.to_owned()]).unwrap())
+    }
+
+    /// The same for a certificate that ends.
+    pub(crate) fn make_until(&self, name: &str, host: &str, end: Timestamp) {
+        let mut parameters = CertificateParams::new([host.to_owned()]).unwrap();
+        let since_epoch = end.since(Timestamp::from_secs(0));
+        parameters.not_after = (UNIX_EPOCH + since_epoch).into();
+        self.make_of(name, parameters);
+    }
+
+    fn make_of(&self, name: &str, parameters: CertificateParams) -> CertificateDer<'static> {
+        let key = KeyPair::generate().unwrap();
+        let made = parameters.self_signed(&key).unwrap();
         let files = self.files(name);
-        fs::write(files.chain, made.cert.pem()).unwrap();
-        fs::write(files.key, made.signing_key.serialize_pem()).unwrap();
-        made.cert.der().clone()
+        fs::write(files.chain, made.pem()).unwrap();
+        fs::write(files.key, key.serialize_pem()).unwrap();
+        made.der().clone()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls::ALL_VERSIONS;
 use rustls::version::{TLS12, TLS13};
 use slimta::edge::smtp::{Limits, SmtpEdge, Tls, TlsError, TlsMode};
+use slimta::world::Timestamp;
 use tokio_rustls::TlsConnector;
 
 use super::certificates::{Certificates, Encrypted, shake, trusting};
@@ -321,4 +322,16 @@ async fn who_may_not_turn_to_tls_goes_on_in_the_clear() {
     client.begin().await;
     drop(client);
     listening.stopped().await;
+}
+
+#[test]
+fn a_certificate_is_over_at_its_end_and_not_before() {
+    let certificates = Certificates::new();
+    let end = Timestamp::from_secs(1_795_508_249);
+    certificates.make_until("a", HOST, end);
+    certificates.make("b", HOST);
+    let tls = Tls::open(vec![certificates.files("a"), certificates.files("b")]).unwrap();
+    assert!(tls.over_at(end).is_empty());
+    let later = end.after(Duration::from_secs(1));
+    assert_eq!(tls.over_at(later), [certificates.files("a").chain]);
 }

@@ -1,12 +1,13 @@
 //! The certificates of an edge: which one a client gets, and when they are read
 //! again.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -16,7 +17,7 @@ use crate::edge::smtp::look::NextLook;
 /// Certificates and where they come from.
 #[derive(Debug)]
 pub(super) struct Certificates {
-    provider: Arc<CryptoProvider>,
+    pub(super) provider: Arc<CryptoProvider>,
     /// What clients get, in the order of the files.
     current: Mutex<Vec<Arc<CertifiedKey>>>,
     /// Whoever looks at the files holds it meanwhile, on a thread that may wait.
@@ -52,6 +53,15 @@ impl Certificates {
             files: Mutex::new(seen),
             next_look: NextLook::default(),
         })
+    }
+
+    /// The certificate of this host in each file, with the file.
+    pub(super) fn leaves(&self) -> Vec<(PathBuf, CertificateDer<'static>)> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let chains = files.iter().map(|seen| seen.files.chain.clone());
+        let current = lock(&self.current);
+        let leaves = current.iter().filter_map(|key| key.cert.first().cloned());
+        chains.zip(leaves).collect()
     }
 
     /// Whether it is time for a [look](Self::look); then it is the caller's to

@@ -2,6 +2,7 @@
 //! turn to it (RFC 3207, RFC 8314).
 
 mod certificates;
+mod ending;
 mod handshake;
 mod pair;
 

@@ -349,7 +349,9 @@ fn a_certificate_that_ends_soon_is_told_of() {
     let log = store.logged();
     let told = |name: &str| {
         let file = certificates.path(&format!("{name}.pem"));
-        log.contains(&format!("--tls-certificate: warning: {file} is over within 14 days"))
+        log.contains(&format!(
+            "--tls-certificate: warning: {file} is over within 14 days"
+        ))
     };
     assert!(told("old") && !told("new"), "{log}");
     server.stop();

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use slimta::edge::smtp::Tls;
 use slimta::world::{Timestamp, World};
 
-use crate::config::{EdgeTls, Settings};
 use crate::reload::Reloader;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -14,12 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const AHEAD: Duration = Duration::from_secs(14 * 86_400);
 
 /// The option and what may come of it, for each certificate that ends soon.
-pub(crate) fn risks(settings: &Settings, now: Timestamp) -> Vec<(String, String)> {
-    // Why one cannot be opened is told elsewhere.
-    let tls = settings.edge.tls.as_ref().map(EdgeTls::open);
-    let Some(Ok(tls)) = tls else {
-        return Vec::new();
-    };
+pub(crate) fn risks(tls: &Tls, now: Timestamp) -> Vec<(String, String)> {
     let over = tls.over_at(now.after(AHEAD));
     let told = over.iter().map(|file| {
         let file = file.display();
@@ -35,10 +30,15 @@ pub(crate) fn risks(settings: &Settings, now: Timestamp) -> Vec<(String, String)
 pub(crate) async fn watch(reloader: Arc<Reloader>, world: World) {
     loop {
         world.sleep(DAY).await;
-        let settings = reloader.running.lock().await.clone();
+        let Some(tls) = reloader.running.lock().await.edge.tls.clone() else {
+            continue;
+        };
         let now = world.now();
-        // It reads files.
-        let looking = tokio::task::spawn_blocking(move || risks(&settings, now));
+        // It reads files. Why one cannot be opened is told where it changed.
+        let looking = tokio::task::spawn_blocking(move || {
+            let opened = tls.open();
+            opened.map_or_else(|_| Vec::new(), |tls| risks(&tls, now))
+        });
         for (option, why) in looking.await.unwrap_or_default() {
             tracing::warn!("{option}: {why}");
         }

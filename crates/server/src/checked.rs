@@ -11,7 +11,7 @@ use slimta::world::World;
 
 use crate::assemble::socket;
 use crate::certificates;
-use crate::config::{Flags, Reading, Settings};
+use crate::config::{EdgeTls, Flags, Reading, Settings};
 use crate::failure::Failure;
 use crate::relays::{Way, check_routes, check_sources, connections};
 
@@ -30,14 +30,20 @@ impl Checked {
     pub(crate) fn read(flags: Flags, world: &World) -> Result<Self, Failure> {
         let mut reading = Reading::begin(flags)?;
         let settings = reading.settings();
+        let mut ending = Vec::new();
         if let Some(settings) = &settings {
+            match settings.edge.tls.as_ref().map(EdgeTls::open).transpose() {
+                Ok(Some(tls)) => ending = certificates::risks(&tls, world.now()),
+                Ok(None) => {}
+                Err(failure) => reading.note(vec![failure]),
+            }
             reading.note(problems(settings, world));
         }
         reading.verdict()?;
         let settings = settings.ok_or(Failure::Told)?;
         let file = reading.read();
         Ok(Checked {
-            warnings: reading.warnings(&settings, certificates::risks(&settings, world.now())),
+            warnings: reading.warnings(&settings, ending),
             file: file.map(|(shown, options)| (shown.to_owned(), options)),
             settings,
         })
@@ -48,7 +54,6 @@ impl Checked {
 fn problems(settings: &Settings, world: &World) -> Vec<Failure> {
     let edge = &settings.edge;
     let alone = [
-        edge.tls.as_ref().and_then(|tls| tls.open().err()),
         edge.auth.as_ref().and_then(|auth| auth.open().err()),
         edge.auth
             .as_ref()

@@ -54,6 +54,25 @@ async fn who_comes_anew_too_often_is_sent_away() {
     listening.stopped().await;
 }
 
+/// `AUTH PLAIN` of ann and of bob.
+const ANN: &str = "AUTH PLAIN AGFubgBzZWNyZXQ=";
+const BOB: &str = "AUTH PLAIN AGJvYgBzZWNyZXQ=";
+
+/// What a user hears who begins a message for two.
+async fn told_to(user: &str, listening: &Listening) -> Vec<String> {
+    let mut client = listening.client().await;
+    client.ask("EHLO c").await;
+    client.ask(user).await;
+    let mut told = Vec::new();
+    for command in ["MAIL FROM:<a@x>", "RCPT TO:<b@x>", "RCPT TO:<c@x>"] {
+        let reply = client.ask(command).await;
+        told.push(reply.trim_end().to_owned());
+    }
+    // Refused for now is not sent away.
+    assert_eq!(client.ask("RSET").await, "250 2.0.0 Ok\r\n");
+    told
+}
+
 struct Anybody;
 
 #[async_trait::async_trait]
@@ -78,15 +97,7 @@ async fn messages_and_recipients_of_an_address_are_counted() {
     let listening = Listening::start(edge).await;
     let mut told = Vec::new();
     for _ in 0..3 {
-        let mut client = listening.client().await;
-        client.ask("EHLO c").await;
-        client.ask(ANN).await;
-        for command in ["MAIL FROM:<a@x>", "RCPT TO:<b@x>", "RCPT TO:<c@x>"] {
-            let reply = client.ask(command).await;
-            told.push(reply.trim_end().to_owned());
-        }
-        // Refused for now is not sent away.
-        assert_eq!(client.ask("RSET").await, "250 2.0.0 Ok\r\n");
+        told.extend(told_to(ANN, &listening).await);
     }
     let (sender, recipient) = ("250 2.1.0 Sender ok", "250 2.1.5 Recipient ok");
     let messages = "450 4.7.1 Too many messages from your address, try again later";
@@ -100,10 +111,6 @@ async fn messages_and_recipients_of_an_address_are_counted() {
     assert_eq!(told, expected.concat());
     listening.stopped().await;
 }
-
-/// `AUTH PLAIN` of ann and of bob.
-const ANN: &str = "AUTH PLAIN AGFubgBzZWNyZXQ=";
-const BOB: &str = "AUTH PLAIN AGJvYgBzZWNyZXQ=";
 
 /// Whoever has ann's password has no more than ann, and takes nothing from bob.
 #[tokio::test]
@@ -126,13 +133,7 @@ async fn messages_and_recipients_of_a_user_are_counted_wherever_they_come_from()
         (&strict, ANN),
         (&strict, BOB),
     ] {
-        let mut client = listening.client().await;
-        client.ask("EHLO c").await;
-        client.ask(user).await;
-        for command in ["MAIL FROM:<a@x>", "RCPT TO:<b@x>", "RCPT TO:<c@x>"] {
-            let reply = client.ask(command).await;
-            told.push(reply.trim_end().to_owned());
-        }
+        told.extend(told_to(user, listening).await);
     }
     let (sender, recipient) = ("250 2.1.0 Sender ok", "250 2.1.5 Recipient ok");
     let messages = "450 4.7.1 Too many messages by your user name, try again later";

@@ -134,10 +134,11 @@ impl<S> Connection<S> {
     pub(super) async fn decide(&mut self, asked: Asked) {
         let allowed = match asked {
             // Who is refused has used up nothing.
-            Asked::Mail => match Box::pin(self.own_sender()).await {
+            Asked::Mail if self.edge.senders.is_some() => match Box::pin(self.own_sender()).await {
                 Ok(()) => self.allowance(Counted::Message),
                 refused => refused,
             },
+            Asked::Mail => self.allowance(Counted::Message),
             Asked::Hello | Asked::Data => Ok(()),
         };
         let verdict = match (allowed, self.edge.validators.clone()) {

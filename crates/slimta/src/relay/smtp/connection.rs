@@ -3,7 +3,7 @@
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -242,31 +242,12 @@ impl Connection {
     async fn write_commands(&mut self, commands: &[u8]) -> Result<(), Response> {
         let Connection { stream, input, .. } = self;
         let mut rest = commands;
-        let writing = poll_fn(|context| {
-            while !rest.is_empty() {
-                match Pin::new(&mut *stream).poll_write(context, rest) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(count)) => rest = rest.get(count..).unwrap_or_default(),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending if input.len() >= REPLIES_BYTES_MAX => return Poll::Pending,
-                    Poll::Pending => {
-                        let mut replies = [0; READ_BYTES];
-                        let mut replies = ReadBuf::new(&mut replies);
-                        match Pin::new(&mut *stream).poll_read(context, &mut replies)? {
-                            Poll::Ready(()) if replies.filled().is_empty() => {
-                                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-                            }
-                            Poll::Ready(()) => input.extend_from_slice(replies.filled()),
-                            Poll::Pending => return Poll::Pending,
-                        }
-                    }
-                }
-            }
-            Poll::Ready(Ok(()))
-        });
-        let writing = self.world.timeout(self.timing.block, writing).await;
-        written(writing)?;
-        self.write(&[]).await
+        let writing = async {
+            poll_fn(|context| write_or_hear(stream, &mut rest, input, context)).await?;
+            // TLS may keep the last record back.
+            stream.flush().await
+        };
+        written(self.world.timeout(self.timing.block, writing).await)
     }
 
     async fn send(&mut self, content: &Content, lease: &LeaseSignal) -> Result<(), Response> {
@@ -291,6 +272,42 @@ impl Connection {
         };
         written(self.world.timeout(self.timing.block, writing).await)
     }
+}
+
+/// Writes all that is left; takes up replies while nothing can be written.
+fn write_or_hear(
+    stream: &mut Box<dyn Stream>,
+    rest: &mut &[u8],
+    input: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    while !rest.is_empty() {
+        match Pin::new(&mut *stream).poll_write(context, rest)? {
+            Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(count) => *rest = rest.get(count..).unwrap_or_default(),
+            Poll::Pending => ready!(hear(stream, input, context))?,
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Takes up replies, unless there are too many already.
+fn hear(
+    stream: &mut Box<dyn Stream>,
+    input: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if input.len() >= REPLIES_BYTES_MAX {
+        return Poll::Pending;
+    }
+    let mut replies = [0; READ_BYTES];
+    let mut replies = ReadBuf::new(&mut replies);
+    ready!(Pin::new(stream).poll_read(context, &mut replies))?;
+    if replies.filled().is_empty() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    input.extend_from_slice(replies.filled());
+    Poll::Ready(Ok(()))
 }
 
 /// What became of a write, if it came to its end in time.
